@@ -1,0 +1,1 @@
+# Rules for the programs of the user's machine: the `pith` command and process-run.

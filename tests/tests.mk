@@ -1,0 +1,1 @@
+# Rules for the tests: unit (host), guest (Linux, then Pith), e2e.

@@ -1,0 +1,1 @@
+# Rules for what builds and checks the tree.

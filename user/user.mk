@@ -1,0 +1,1 @@
+# Rules for Pith's own programs that run in the guest.
