@@ -16,7 +16,10 @@ struct list {
     struct list *previous;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)  \
+    {                    \
+        &(name), &(name) \
+    }
 
 static inline void list_init(struct list *list)
 {
@@ -101,24 +104,24 @@ static inline void list_append_all(struct list *to, struct list *from)
 #define list_entry(pointer, type, member) container_of(pointer, type, member)
 
 /* The first element's object, or NULL. */
-#define list_first_entry(list, type, member)                                                       \
-    ({                                                                                             \
-        struct list *first_link = list_first(list);                                                \
-        first_link ? list_entry(first_link, type, member) : NULL;                                  \
+#define list_first_entry(list, type, member)                      \
+    ({                                                            \
+        struct list *first_link = list_first(list);               \
+        first_link ? list_entry(first_link, type, member) : NULL; \
     })
 
-#define list_for_each(entry, list, member)                                                         \
-    for (entry = list_entry((list)->next, __typeof__(*entry), member); &entry->member != (list);   \
+#define list_for_each(entry, list, member)                                                       \
+    for (entry = list_entry((list)->next, __typeof__(*entry), member); &entry->member != (list); \
          entry = list_entry(entry->member.next, __typeof__(*entry), member))
 
-#define list_for_each_reverse(entry, list, member)                                                 \
-    for (entry = list_entry((list)->previous, __typeof__(*entry), member);                         \
-         &entry->member != (list);                                                                 \
+#define list_for_each_reverse(entry, list, member)                         \
+    for (entry = list_entry((list)->previous, __typeof__(*entry), member); \
+         &entry->member != (list);                                         \
          entry = list_entry(entry->member.previous, __typeof__(*entry), member))
 
 /* The body may remove `entry`. */
-#define list_for_each_safe(entry, following, list, member)                                         \
-    for (entry = list_entry((list)->next, __typeof__(*entry), member),                             \
-        following = list_entry(entry->member.next, __typeof__(*entry), member);                    \
-         &entry->member != (list);                                                                 \
-         entry = following, following = list_entry(following->member.next, __typeof__(*entry), member))
+#define list_for_each_safe(entry, following, list, member)                      \
+    for (entry = list_entry((list)->next, __typeof__(*entry), member),          \
+        following = list_entry(entry->member.next, __typeof__(*entry), member); \
+         &entry->member != (list); entry = following,                           \
+        following = list_entry(following->member.next, __typeof__(*entry), member))

@@ -1,0 +1,145 @@
+/*
+ * The protocol between the `pith` command and the machine that it started, over one virtio-console
+ * port (both directions, little endian).
+ *
+ * Everything is a frame: a header of 8 bytes and `size` bytes of payload. A frame belongs to a
+ * channel. Data flows on a channel only as far as its receiver gave credit, so a slow reader stops
+ * only its own channel, and `pith` reads its standard input only when a program in the guest asks.
+ *
+ *     pith                                       kernel (tty/host_port.c)         init, program
+ *     HELLO(version)      ------------------->
+ *                         <-------------------   HELLO(version)
+ *     DATA CONTROL: description of the run ---->  /dev/host/control  ----------->  init reads
+ *                         <-- CREDIT STDIN n --  read() on /dev/host/stdin waits
+ *     DATA STDIN          ------------------->   read() returns
+ *     END STDIN           ------------------->   read() returns 0
+ *     CREDIT STDOUT n     ------------------->   write() on /dev/host/stdout may go on
+ *                         <--- DATA STDOUT ---
+ *     GONE STDOUT         ------------------->   write() gives EPIPE and SIGPIPE
+ *                         <--- EXIT status ---   init: ioctl on /dev/host/control, after all data
+ *     EXIT_ACK            ------------------->   the machine powers off
+ *
+ * Both sides distrust each other: a frame with an unknown type or channel, a size beyond
+ * HOST_FRAME_MAX or data beyond its credit ends the run with an error.
+ *
+ * A channel that the caller closed (or that does not exist) is named in the description of the run;
+ * nothing is sent on it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define HOST_PROTOCOL_VERSION 1
+#define HOST_FRAME_MAX        65536 /* bytes of payload */
+#define HOST_CREDIT_MAX       (1u << 20)
+
+enum host_channel {
+    HOST_CHANNEL_CONTROL = 0, /* to the guest: the description of the run, then commands */
+    HOST_CHANNEL_STDIN = 1,
+    HOST_CHANNEL_STDOUT = 2,
+    HOST_CHANNEL_STDERR = 3,
+    HOST_CHANNEL_TERMINAL = 4, /* the far side of the kernel's terminal: raw bytes both ways */
+    HOST_CHANNEL_LOG = 5,      /* to the host: the kernel's log, with --debug, and a panic's text */
+    HOST_CHANNEL_TRACE = 6,    /* to the host: trace records */
+    HOST_CHANNELS = 7,
+};
+
+enum host_frame_type {
+    HOST_FRAME_HELLO = 1,    /* payload: u32 version; the first frame of each side */
+    HOST_FRAME_DATA = 2,     /* payload: bytes of the channel */
+    HOST_FRAME_CREDIT = 3,   /* payload: u32, so many bytes more may be sent on the channel */
+    HOST_FRAME_END = 4,      /* no payload: the sender sends no more data on the channel */
+    HOST_FRAME_GONE = 5,     /* no payload: nobody reads the channel any more */
+    HOST_FRAME_WINDOW = 6,   /* to the guest, TERMINAL: u16 rows, u16 columns */
+    HOST_FRAME_SIGNAL = 7,   /* to the guest, CONTROL: u32, a signal for the program */
+    HOST_FRAME_EXIT = 8,     /* to the host, CONTROL: struct host_exit; all data was sent before */
+    HOST_FRAME_EXIT_ACK = 9, /* to the guest: all was delivered, the machine may stop */
+    HOST_FRAME_PANIC = 10,   /* to the host, LOG: the kernel panicked; its text came as DATA */
+    HOST_FRAME_STAMP = 11,   /* to the host, CONTROL: struct host_stamp, a moment of the boot */
+};
+
+struct host_frame {
+    uint8_t type;      /* enum host_frame_type */
+    uint8_t channel;   /* enum host_channel */
+    uint16_t reserved; /* 0 */
+    uint32_t size;     /* of the payload, in bytes */
+};
+
+struct host_exit {
+    uint32_t status; /* what `pith` exits with */
+    uint32_t reserved;
+};
+
+/* Moments of the boot, for --boot-time. */
+enum host_moment {
+    HOST_MOMENT_KERNEL = 1,  /* first instruction of the kernel */
+    HOST_MOMENT_INIT = 2,    /* init's first instruction */
+    HOST_MOMENT_PROGRAM = 3, /* the program's first instruction */
+    HOST_MOMENT_EXIT = 4,    /* the program ended */
+};
+
+struct host_stamp {
+    uint32_t moment;
+    uint32_t reserved;
+    uint64_t tsc_since_reset; /* the CPU's counter, which starts at 0 with the machine */
+    uint64_t tsc_hz;
+};
+
+/*
+ * The description of the run: the first bytes on CONTROL, to the guest. A header, then `count`
+ * entries, each a header and `size` bytes, padded to a multiple of 8. Strings carry no final NUL.
+ * Entries that repeat (ARGUMENT, ENVIRONMENT, GROUP, SHARE, LIMIT) come in their order. Unknown
+ * types are skipped.
+ */
+#define HOST_RUN_MAGIC 0x6e75722068746970ull /* "pith run" */
+
+struct host_run {
+    uint64_t magic;
+    uint32_t size; /* of all that follows */
+    uint32_t count;
+};
+
+struct host_run_entry {
+    uint32_t type; /* enum host_run_type */
+    uint32_t size; /* without the padding */
+};
+
+enum host_run_type {
+    HOST_RUN_PROGRAM = 1,     /* string: what to execute, looked up in PATH if it has no '/' */
+    HOST_RUN_ARGUMENT = 2,    /* string: argv[0], argv[1], ... */
+    HOST_RUN_ENVIRONMENT = 3, /* string: NAME=VALUE */
+    HOST_RUN_DIRECTORY = 4,   /* string */
+    HOST_RUN_USER = 5,        /* u32 uid, u32 gid */
+    HOST_RUN_GROUP = 6,       /* u32: a supplementary group */
+    HOST_RUN_UMASK = 7,       /* u32 */
+    HOST_RUN_LIMIT = 8,       /* u32 resource, u32 0, u64 soft, u64 hard (Linux's numbers) */
+    HOST_RUN_DATE = 9,        /* u64: nanoseconds since 1970, UTC, when this was written */
+    HOST_RUN_SEED = 10,       /* bytes for the random number generator */
+    HOST_RUN_HOSTNAME = 11,   /* string */
+    HOST_RUN_STREAM = 12,     /* u32 descriptor (0, 1, 2), u32 enum host_stream */
+    HOST_RUN_WINDOW = 13,     /* u16 rows, u16 columns, u32 0 */
+    HOST_RUN_TERMINAL = 14, /* the caller's struct termios, as the kernel's ABI has it (36 bytes) */
+    HOST_RUN_SHARE = 15,    /* struct host_share, then the guest's path as a string */
+    HOST_RUN_OVERLAY_BYTES =
+        16,             /* u64: the limit of what the overlay may hold; 0: half of memory */
+    HOST_RUN_NICE = 17, /* s32, 0 */
+};
+
+/* What a descriptor of the program is. */
+enum host_stream {
+    HOST_STREAM_CLOSED = 0,
+    HOST_STREAM_CHANNEL = 1,  /* /dev/host/stdin, stdout or stderr */
+    HOST_STREAM_TERMINAL = 2, /* the kernel's terminal, /dev/console */
+    HOST_STREAM_NULL = 3,     /* /dev/null of the guest */
+};
+
+/*
+ * A host directory. The file server exports all of them below its one root, as directories named
+ * "0" (the root of the program, read-only below the overlay), "1", "2", ...
+ */
+struct host_share {
+    uint32_t index;
+    uint32_t flags; /* HOST_SHARE_WRITABLE */
+};
+#define HOST_SHARE_WRITABLE 1u
+#define HOST_SHARE_TAG      "pith" /* the tag of the virtio-fs device */
