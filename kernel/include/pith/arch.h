@@ -1,0 +1,411 @@
+/*
+ * What the rest of the kernel asks of the machine. arch/x86_64 is the only folder with assembly and
+ * privileged instructions; all of it stands behind this header.
+ *
+ * Context: unless it says otherwise, a function may be called anywhere and does not sleep.
+ */
+#pragma once
+
+#include <pith/abi/errno.h>
+#include <pith/compiler.h>
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE  (1ul << PAGE_SHIFT)
+#define PAGE_MASK  (~(PAGE_SIZE - 1))
+
+/*
+ * The address space of a machine with four levels of page tables (SDM 3A "4-Level Paging"):
+ *
+ *     0000 0000 0000 0000   nothing (mmap_min_addr: 64 KiB)
+ *     0000 7fff ffff f000   the end of user memory (the last page is left free: sysret)
+ *     ffff 8000 0000 0000   direct map: all physical memory, writable, not executable
+ *     ffff c000 0000 0000   kernel virtual memory: stacks with guard pages, device registers
+ *     ffff e000 0000 0000   the frame array, backed only where there is memory
+ *     ffff ec00 0000 0000   the sanitizer's shadow (SAN=1)
+ *     ffff ffff 8000 0000   kernel image
+ */
+#define USER_END           0x00007ffffffff000ul
+#define DIRECT_MAP         0xffff800000000000ul
+#define KERNEL_VIRTUAL     0xffffc00000000000ul
+#define KERNEL_VIRTUAL_END 0xffffd00000000000ul
+#define FRAME_ARRAY        0xffffe00000000000ul
+#define SHADOW             0xffffec0000000000ul
+#define KERNEL_IMAGE       0xffffffff80000000ul
+
+static inline void *phys_to_virt(phys_addr address)
+{
+    return (void *)(DIRECT_MAP + address);
+}
+
+/* Only for addresses in the direct map. */
+static inline phys_addr virt_to_phys(const void *pointer)
+{
+    return (u64)pointer - DIRECT_MAP;
+}
+
+/* ---- Registers of a user program, as saved on entry (in the order of Linux's struct pt_regs) ----
+ */
+
+struct trap_frame {
+    u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    u64 original_rax; /* a system call's number; an exception's error code; else -1 */
+    u64 rip, cs, rflags, rsp, ss;
+};
+
+static inline bool trap_frame_is_user(const struct trap_frame *frame)
+{
+    return (frame->cs & 3) != 0;
+}
+
+/* ---- Vectors: handler k is whoever registered for k ---- */
+
+enum vector {
+    VECTOR_DIVIDE = 0,
+    VECTOR_DEBUG = 1,
+    VECTOR_NMI = 2,
+    VECTOR_BREAKPOINT = 3,
+    VECTOR_OVERFLOW = 4,
+    VECTOR_BOUND = 5,
+    VECTOR_INVALID_OPCODE = 6,
+    VECTOR_NO_FPU = 7,
+    VECTOR_DOUBLE_FAULT = 8,
+    VECTOR_INVALID_TSS = 10,
+    VECTOR_NO_SEGMENT = 11,
+    VECTOR_STACK_FAULT = 12,
+    VECTOR_PROTECTION = 13,
+    VECTOR_PAGE_FAULT = 14,
+    VECTOR_X87 = 16,
+    VECTOR_ALIGNMENT = 17,
+    VECTOR_MACHINE_CHECK = 18,
+    VECTOR_SIMD = 19,
+    VECTOR_DEVICE_FIRST = 32, /* to VECTOR_DEVICE_LAST: given to devices by vector_alloc */
+    VECTOR_DEVICE_LAST = 239,
+    VECTOR_TIMER = 240,
+    VECTOR_CALL = 241,       /* core's calls on other CPUs */
+    VECTOR_RESCHEDULE = 242, /* another CPU changed our run queue */
+    VECTOR_SPURIOUS = 255,
+    VECTORS = 256,
+};
+
+/*
+ * Runs with interrupts off, on the stack of the current thread (NMI, double fault and machine check
+ * have their own). Interrupts are acknowledged after it returns.
+ */
+typedef void vector_handler(struct trap_frame *frame, u8 vector);
+
+void vector_register(u8 vector, vector_handler *handler);
+/* Gives a free device vector to `handler`. -ENOSPC. */
+int vector_alloc(vector_handler *handler, u8 *vector_out) must_check;
+
+/*
+ * What happens after an entry from user mode, with interrupts on, before the return: signals,
+ * preemption, stops. proc/ registers it. Called while thread_current() has work pending.
+ */
+typedef void user_return_handler(struct trap_frame *frame);
+void user_return_register(user_return_handler *handler);
+
+/* The dispatcher of system calls, which abi/ registers: sets frame->rax. Interrupts are on. */
+typedef void syscall_handler(struct trap_frame *frame);
+void syscall_register(syscall_handler *handler);
+
+/* A fault in user mode, or in a user copy, or a kernel bug. vm/ registers the page fault's. */
+#define FAULT_PRESENT  BIT(0) /* error code bits, SDM 3A "Page-Fault Exceptions" */
+#define FAULT_WRITE    BIT(1)
+#define FAULT_USER     BIT(2)
+#define FAULT_RESERVED BIT(3)
+#define FAULT_FETCH    BIT(4)
+
+/* The address whose access caused the page fault that is being handled. */
+u64 fault_address(void);
+/*
+ * If the faulting kernel instruction is one of the user copy routines', continues it at its fixup
+ * and returns true. The caller tried to mend the fault before.
+ */
+bool fault_fixup(struct trap_frame *frame);
+
+/* ---- Interrupts of this CPU ---- */
+
+static inline u64 interrupts_save_disable(void)
+{
+    u64 flags;
+
+    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
+    return flags;
+}
+
+static inline void interrupts_restore(u64 flags)
+{
+    if (flags & BIT(9))
+        __asm__ volatile("sti" : : : "memory");
+}
+
+static inline void interrupts_enable(void)
+{
+    __asm__ volatile("sti" : : : "memory");
+}
+
+static inline void interrupts_disable(void)
+{
+    __asm__ volatile("cli" : : : "memory");
+}
+
+static inline bool interrupts_are_enabled(void)
+{
+    u64 flags;
+
+    __asm__ volatile("pushfq; popq %0" : "=r"(flags));
+    return flags & BIT(9);
+}
+
+/* Sleeps until an interrupt, without a gap: interrupts are off before and on after it. */
+static inline void cpu_wait_for_interrupt(void)
+{
+    __asm__ volatile("sti; hlt" : : : "memory");
+}
+
+static inline void cpu_relax(void)
+{
+    __asm__ volatile("pause" : : : "memory");
+}
+
+/* ---- Threads ---- */
+
+/* A switched-out kernel context: callee-saved registers lie on its stack. */
+struct context {
+    u64 stack_pointer;
+};
+
+/* Registers of a user thread that are not in its trap frame. [owner] or not running. */
+struct user_context {
+    u64 fs_base;
+    u64 gs_base;
+    void *fpu_state;    /* XSAVE area, from fpu_state_alloc; NULL: a kernel thread */
+    u32 fpu_loaded_cpu; /* the CPU that still holds these registers, or CPU_NONE */
+};
+
+/* Saves the callee-saved registers of `from` and continues `to`. Interrupts are off. */
+void context_switch(struct context *from, struct context *to);
+/* Makes a context that begins with entry(argument) on the stack that ends at `stack_end`. */
+void context_init(struct context *context, void *stack_end, void (*entry)(void *), void *argument);
+/* Where the trap frame of a user thread lies: at the top of its kernel stack. */
+static inline struct trap_frame *trap_frame_at(void *stack_end)
+{
+    return (struct trap_frame *)stack_end - 1;
+}
+/* Leaves the kernel with the frame at the top of the current kernel stack; runs pending work first.
+ */
+noreturn void user_mode_enter(struct trap_frame *frame);
+/* After context_switch: the stack for the next entry, FS and GS bases, and lazily the FPU. */
+void user_context_switch(struct user_context *from, struct user_context *to, void *stack_end);
+/* A new thread's registers for exec: all 0 but these. */
+void trap_frame_init_user(struct trap_frame *frame, u64 instruction_pointer, u64 stack_pointer);
+/* Copies the calling thread's FPU registers and bases (fork, clone). -ENOMEM. */
+int user_context_copy(struct user_context *to, struct user_context *from) must_check;
+/* The state of a program that starts (exec). Allocates fpu_state if there is none. -ENOMEM. */
+int user_context_reset(struct user_context *context) must_check;
+void user_context_free(struct user_context *context);
+void user_context_set_fs(struct user_context *current_context, u64 base);
+void user_context_set_gs(struct user_context *current_context, u64 base);
+
+/* ---- Signal frames: the user's stack as Linux lays it out (psABI; sigreturn(2)) ---- */
+
+struct signal_delivery {
+    int signal;
+    const void *siginfo; /* 128 bytes, Linux's siginfo_t */
+    u64 handler;
+    u64 restorer;
+    u64 mask;                /* to be restored by sigreturn */
+    bool on_alternate_stack; /* switch to the alternate stack below */
+    u64 alternate_stack, alternate_stack_size;
+    u32 alternate_stack_flags; /* for uc_stack */
+};
+/*
+ * Pushes a frame on the user's stack and makes `frame` enter the handler. -EFAULT: the stack cannot
+ * be written. May sleep.
+ */
+int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *delivery) must_check;
+struct signal_return {
+    u64 mask;
+    u64 alternate_stack, alternate_stack_size;
+    u32 alternate_stack_flags;
+};
+/* Undoes the frame that the user's stack pointer shows; hostile content is checked. -EFAULT. */
+int signal_frame_pop(struct trap_frame *frame, struct signal_return *return_out) must_check;
+
+/* ---- The user's memory; style.md 7. May sleep (faults); never under a spinlock. ---- */
+
+int copy_in(void *to, struct user_ptr from, size_t bytes) must_check;        /* 0 or -EFAULT */
+int copy_out(struct user_ptr to, const void *from, size_t bytes) must_check; /* 0 or -EFAULT */
+int clear_user(struct user_ptr to, size_t bytes) must_check;                 /* 0 or -EFAULT */
+/* As above, but what faults is not mended by reading pages in: returns the bytes not copied. */
+size_t copy_in_nofault(void *to, struct user_ptr from, size_t bytes) must_check;
+size_t copy_out_nofault(struct user_ptr to, const void *from, size_t bytes) must_check;
+/* Return the bytes not copied: the way of read(2) and write(2), which may end in the middle. */
+size_t copy_in_partial(void *to, struct user_ptr from, size_t bytes) must_check;
+size_t copy_out_partial(struct user_ptr to, const void *from, size_t bytes) must_check;
+/*
+ * Copies a string with its NUL into `to`. Returns its length without the NUL; -EFAULT;
+ * -ENAMETOOLONG: no NUL within `size` bytes.
+ */
+ssize_t copy_in_string(char *to, struct user_ptr from, size_t size) must_check;
+/* Atomic accesses for futexes: 0 or -EFAULT, the value before in *old_out. Do not fault pages in.
+ */
+int user_load_u32_nofault(struct user_ptr from, u32 *value_out) must_check;
+int user_exchange_u32_nofault(struct user_ptr at, u32 value, u32 *old_out) must_check;
+int user_compare_exchange_u32_nofault(struct user_ptr at, u32 expected, u32 value, u32 *old_out)
+    must_check;
+
+static inline struct user_ptr user_ptr_at(u64 address)
+{
+    return (struct user_ptr){address};
+}
+static inline struct user_ptr user_ptr_add(struct user_ptr pointer, u64 bytes)
+{
+    return (struct user_ptr){pointer.address + bytes};
+}
+static inline bool user_ptr_is_null(struct user_ptr pointer)
+{
+    return pointer.address == 0;
+}
+/* Whether all of it lies in user memory. */
+static inline bool user_range_is_valid(u64 address, u64 bytes)
+{
+    return bytes <= USER_END && address <= USER_END - bytes;
+}
+
+/* Copy and clear routines, chosen at boot by measuring them. Page aligned. */
+void page_clear(void *page);
+void page_copy(void *to, const void *from);
+
+/* ---- Page tables: the entries. vm/ walks them. ---- */
+
+typedef u64 pte; /* the one typedef of a number: an entry is a word of the hardware */
+
+#define PTE_PRESENT    BIT(0)
+#define PTE_WRITABLE   BIT(1)
+#define PTE_USER       BIT(2)
+#define PTE_ACCESSED   BIT(5)
+#define PTE_DIRTY      BIT(6)
+#define PTE_LARGE      BIT(7)
+#define PTE_GLOBAL     BIT(8)
+#define PTE_SOFT_1     BIT(9) /* free for vm/ */
+#define PTE_SOFT_2     BIT(10)
+#define PTE_SOFT_3     BIT(11)
+#define PTE_NO_EXECUTE BIT(63)
+#define PTE_ADDRESS    0x000ffffffffff000ul
+#define PTE_UNCACHED   (BIT(3) | BIT(4)) /* PWT | PCD: for device registers */
+
+#define TABLE_ENTRIES  512
+#define TABLE_LEVELS   4
+
+/* The index of `address` in a table of `level` (1: entries map pages; 4: the root). */
+static inline unsigned table_index(u64 address, unsigned level)
+{
+    return (address >> (PAGE_SHIFT + 9 * (level - 1))) & (TABLE_ENTRIES - 1);
+}
+/* How many bytes an entry of `level` maps. */
+static inline u64 table_entry_bytes(unsigned level)
+{
+    return PAGE_SIZE << (9 * (level - 1));
+}
+
+/* Makes `root` (a physical address) the page table of this CPU; flushes what is not global. */
+void page_table_load(phys_addr root);
+phys_addr page_table_loaded(void);
+/* The kernel's root; its upper half is copied into each process's root and never changes there. */
+phys_addr page_table_kernel(void);
+void tlb_flush_page(u64 address); /* this CPU */
+void tlb_flush_all(void);         /* this CPU, all but global entries */
+void tlb_flush_everything(void);  /* this CPU, global entries too */
+
+/* ---- Machine ---- */
+
+struct memory_range {
+    phys_addr start;
+    u64 bytes;
+};
+#define MEMORY_RANGES_MAX 32
+
+/* What the loader said, in our words; both entries (PVH, later Multiboot2) fill one. [const] */
+struct boot_info {
+    struct memory_range usable[MEMORY_RANGES_MAX]; /* ascending, page aligned */
+    u32 usable_count;
+    phys_addr initramfs;
+    u64 initramfs_bytes;
+    const char *command_line;
+    phys_addr acpi_root;                /* the RSDP; 0: none */
+    phys_addr kernel_start, kernel_end; /* the image */
+    u64 tsc_at_entry;
+};
+extern struct boot_info boot_info;
+
+/* Ends the machine by ACPI, or QEMU's way, or a triple fault. Interrupts may be in any state. */
+noreturn void machine_power_off(void);
+noreturn void machine_restart(void);
+
+/* Time: a counter that runs at a constant rate from 0 at reset. */
+static inline u64 tsc_read(void)
+{
+    u32 low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+    return (u64)high << 32 | low;
+}
+extern u64 tsc_hz; /* [const] after boot */
+/* Nanoseconds since the machine started; monotonic, the same on all CPUs. */
+u64 clock_monotonic_ns(void);
+/* Asks for VECTOR_TIMER on this CPU at `deadline_ns` of clock_monotonic_ns; U64_MAX: never. */
+void timer_interrupt_set(u64 deadline_ns);
+
+/* Hardware random numbers: true and *value_out, or false where the CPU has none. */
+bool random_hardware(u64 *value_out);
+
+/* Inter-processor interrupts. Sending never waits. */
+void cpu_send_interrupt(u32 cpu, u8 vector);
+void cpu_send_nmi(u32 cpu);
+/* Routes the interrupt line `gsi` (level or edge) to a vector on CPU 0. -ENODEV: no such line. */
+int irq_line_route(u32 gsi, u8 vector, u32 flags) must_check;
+#define IRQ_LINE_LEVEL BIT(0)
+#define IRQ_LINE_LOW   BIT(1)
+/* The MSI address and data words that raise `vector` on `cpu` (PCI MSI-X). */
+void irq_message(u32 cpu, u8 vector, u64 *address_out, u32 *data_out);
+
+static inline u8 port_read_u8(u16 port)
+{
+    u8 value;
+
+    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+static inline void port_write_u8(u16 port, u8 value)
+{
+    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+static inline u32 port_read_u32(u16 port)
+{
+    u32 value;
+
+    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+static inline void port_write_u32(u16 port, u32 value)
+{
+    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+static inline void port_write_u16(u16 port, u16 value)
+{
+    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+/* The bits of AT_HWCAP and AT_HWCAP2, and AT_MINSIGSTKSZ. [const] after boot */
+extern u64 cpu_hwcap, cpu_hwcap2, signal_stack_min;
+
+/* Walks saved frame pointers; calls `visit` with each return address, innermost first. */
+void backtrace_walk(u64 frame_pointer, void (*visit)(u64 return_address, void *argument),
+                    void *argument);
+
+/* What init/main.c calls, in this order. */
+void arch_init_early(void);  /* boot_info, GDT, IDT, CPU features of the boot CPU */
+void arch_init_memory(void); /* after frames can be allocated: the kernel's own page table, W^X */
+void arch_init_late(void);   /* after slabs: APICs, clocks, XSAVE sizes, copy routines */
+void arch_start_cpus(void);  /* the others, each to cpu_started(); after the scheduler's init */

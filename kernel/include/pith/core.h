@@ -1,0 +1,145 @@
+/*
+ * What every folder above arch/ and lib/ builds on: assertions and panic, the kernel's log, the
+ * words of its command line, time and timers, deferred work, RCU and random numbers.
+ */
+#pragma once
+
+#include <pith/list.h>
+#include <pith/refcount.h>
+#include <pith/spinlock.h>
+#include <pith/string.h>
+#include <pith/tree.h>
+
+/* ---- Panic ---- */
+
+/* Stops all CPUs, prints the text, registers, a backtrace and the current process; never returns.
+ */
+noreturn void panic(const char *format, ...) printf_like(1, 2);
+noreturn void panic_at(const struct trap_frame *frame, const char *format, ...) printf_like(2, 3);
+noreturn void assert_failed(const char *condition, const char *file, int line,
+                            const char *function);
+
+/* Invariants only: what a user program can cause is never asserted. Always compiled in. */
+#define assert(condition)                                            \
+    do {                                                             \
+        if (unlikely(!(condition)))                                  \
+            assert_failed(#condition, __FILE__, __LINE__, __func__); \
+    } while (0)
+
+/* ---- Log: a ring that dmesg reads, and whoever registered as its sink ---- */
+
+enum log_level {
+    LOG_ERROR = 3,
+    LOG_WARNING = 4,
+    LOG_NOTICE = 5,
+    LOG_INFO = 6,
+    LOG_DEBUG = 7
+};
+
+/* One line without its newline. Any context, under any lock. */
+void log_line(enum log_level level, const char *format, ...) printf_like(2, 3);
+#define log_error(...)   log_line(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
+
+/* Gets each finished line ("[    0.001234] text\n"). Any context; must not log. */
+typedef void log_sink(const char *line, size_t bytes);
+void log_sink_register(log_sink *sink, enum log_level most_verbose);
+/* Called once by panic, after its text was logged, with the other CPUs stopped. May be NULL. */
+void panic_hook_register(void (*hook)(void));
+/* Prints the current process in a panic; proc/ registers it. */
+void panic_describe_register(void (*describe)(void));
+/* Copies what the ring holds from sequence position *position on, which it moves. Bytes copied. */
+size_t log_read(u64 *position, char *buffer, size_t size);
+u64 log_position_end(void);
+
+/* ---- The words of the kernel's command line: name[=value] ---- */
+
+/* A line of the one table of words; docs/kernel-parameters.md is made from all of them. */
+struct parameter {
+    const char *name;
+    const char *values; /* for the reader: "off", "N", "fair|mlfq|..." */
+    const char *effect; /* one sentence */
+    /* Returns 0 or -EINVAL, which is logged. `value` is NULL for a bare word. */
+    int (*set)(const char *value);
+};
+#define PARAMETER(identifier, ...)                       \
+    static const struct parameter parameter_##identifier \
+        __attribute__((used, section(".parameters"))) = {__VA_ARGS__}
+
+void parameters_parse(const char *command_line);
+
+/* ---- Time ---- */
+
+#define NS_PER_SECOND 1000000000ull
+#define NS_PER_MS     1000000ull
+#define NS_PER_US     1000ull
+
+/* Nanoseconds since 1970 (UTC), and how to set them. */
+u64 clock_realtime_ns(void);
+void clock_realtime_set(u64 ns);
+/* realtime - monotonic, with a sequence number for the vDSO's page. */
+
+/* A timer calls its function once, at interrupt exit (deferred work's context), on its own CPU. */
+struct timer {
+    struct tree_node node; /* guarded_by the CPU's timer lock */
+    u64 deadline_ns;
+    void (*function)(struct timer *timer);
+    struct cpu *cpu; /* where it is set; NULL: nowhere */
+    bool running;
+};
+void timer_init(struct timer *timer, void (*function)(struct timer *timer));
+/* Sets, or sets anew, on this CPU. `deadline_ns` is of clock_monotonic_ns. */
+void timer_set(struct timer *timer, u64 deadline_ns);
+/* Returns true if the function will not run for the last timer_set. Does not wait for a run. */
+bool timer_cancel(struct timer *timer);
+/* As above, and waits until a run on another CPU is over. No lock that the function takes is held.
+ */
+bool timer_cancel_wait(struct timer *timer);
+
+/* ---- Deferred work: at interrupt exit with interrupts on; takes spinlocks, never sleeps ---- */
+
+struct deferred {
+    struct list link;
+    void (*function)(struct deferred *work);
+    u32 queued; /* [atomic] */
+};
+#define DEFERRED_INIT(fn) \
+    {                     \
+        .function = (fn)  \
+    }
+/* Runs it soon on this CPU; once, however often it was asked for before it ran. Any context. */
+void deferred_schedule(struct deferred *work);
+/* Runs what waits; called at the end of interrupts and by the CPU's worker thread. */
+void deferred_run(void);
+/* sched/ tells how to wake the worker when the budget is used up. */
+void deferred_worker_register(void (*wake)(void));
+
+/* ---- RCU: readers take no lock; what they may still see is freed after all CPUs passed on ---- */
+
+struct rcu_head {
+    struct list link;
+    void (*free)(struct rcu_head *head);
+    u64 period;
+};
+/* Readers only must not block; the kernel is not preempted elsewhere. Checked with SAN=1. */
+void rcu_read_lock(void);
+void rcu_read_unlock(void);
+void rcu_free(struct rcu_head *head, void (*free)(struct rcu_head *head));
+/* sched/ says: this CPU switched, idles or ran in user mode. */
+void rcu_quiescent(void);
+
+/* ---- Random numbers: ChaCha20 under a key that is replaced after each use ---- */
+
+void random_bytes(void *buffer, size_t bytes);
+u64 random_u64(void);
+void random_add_entropy(const void *bytes, size_t size);
+
+void core_init(void);
+void core_init_cpu(void); /* each other CPU, before it takes threads */
+/* arch/ calls it once on each further CPU, on its own stack; sched/ registers what comes then. */
+noreturn void cpu_started(void);
+void cpu_started_register(void (*function)(void));
+/* arch/ brackets every device, timer and IPI handler with these. */
+void interrupt_enter(void);
+void interrupt_exit(void);

@@ -1,0 +1,54 @@
+/*
+ * The lock order, in one table: who holds a lock may take only locks of classes that stand below
+ * it. docs/locking.md and the checker (SAN=1) both come from here. Two locks of one class are taken
+ * in the order of their addresses (lock_pair), or parent before child where the line says so.
+ */
+#pragma once
+
+/* X(name, kind, why it stands where it does) */
+#define LOCK_CLASSES(X)                                                                           \
+    /* Sleeping locks, outermost first. */                                                        \
+    X(EXEC, SLEEP, "one exec or clone of a process at a time")                                    \
+    X(MOUNTS, SLEEP, "the mount tree changes; taken before any inode of it")                      \
+    X(RENAME, SLEEP, "moves between directories: before the directories themselves")              \
+    X(OVERLAY, SLEEP, "copy-up of one inode: before the inodes of upper and lower")               \
+    X(INODE, SLEEP, "a directory's names or a file's size and data; parent before child")         \
+    X(FILE, SLEEP, "an open file's offset")                                                       \
+    X(EPOLL, SLEEP, "an epoll instance's set")                                                    \
+    X(PIPE, SLEEP, "a pipe's bytes: copies user memory while held")                               \
+    X(TTY, SLEEP, "a terminal's line discipline")                                                 \
+    X(PROCESS, SLEEP, "a process's limits and its threads' comings and goings, for long readers") \
+    X(ADDRESS_SPACE, SLEEP, "regions; read by faults, so below all that copies user memory")      \
+    X(PAGE, SLEEP, "a page of the page cache while it is read or written back")                   \
+    X(DEVICE, SLEEP, "a request to the host, awaited")                                            \
+    /* Spinlocks, outermost first. */                                                             \
+    X(PROCESS_TABLE, SPIN, "pids, the family tree, groups and sessions")                          \
+    X(TERMINAL_STATE, SPIN, "a terminal's session and foreground group")                          \
+    X(FILE_TABLE, SPIN, "descriptors")                                                            \
+    X(DENTRY, SPIN, "the name cache; parent before child")                                        \
+    X(INODE_TABLE, SPIN, "a file system's inodes by number")                                      \
+    X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
+    X(MAPPING, SPIN, "the regions that map a file")                                               \
+    X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
+    X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
+    X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
+    X(EPOLL_READY, SPIN, "an epoll instance's ready list: pushed to by wakers")                   \
+    X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \
+    X(WAIT_QUEUE_NESTED, SPIN, "epoll's own waiters, woken from another wait queue")              \
+    X(TIMER, SPIN, "a CPU's timers")                                                              \
+    X(THREAD, SPIN, "a thread's state")                                                           \
+    X(RUN_QUEUE, SPIN, "a CPU's READY threads; two by address")                                   \
+    X(DEVICE_QUEUE, SPIN, "a virtqueue")                                                          \
+    X(RCU, SPIN, "what is to be freed")                                                           \
+    X(SLAB, SPIN, "a slab cache")                                                                 \
+    X(KERNEL_VIRTUAL, SPIN, "kernel virtual memory")                                              \
+    X(FRAMES, SPIN, "the buddy allocator")                                                        \
+    X(RANDOM, SPIN, "the random number generator")                                                \
+    X(LOG, SPIN, "the kernel's log: everybody logs")                                              \
+    X(LEAF, SPIN, "takes no other lock")
+
+#define LOCK_CLASS_ENUM(name, kind, why) LOCK_##name,
+enum lock_class {
+    LOCK_CLASSES(LOCK_CLASS_ENUM) LOCK_CLASS_COUNT
+};
+#undef LOCK_CLASS_ENUM
