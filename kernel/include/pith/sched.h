@@ -1,0 +1,253 @@
+/*
+ * Threads and their states, run queues, and what threads wait with: wait queues, mutexes and the
+ * read-write lock.
+ *
+ *            thread_start          picked                 last switch
+ *      NEW ---------------> READY --------> RUNNING ---------------------> DEAD
+ *                           ^   ^------------' |  preempted, yields
+ *                           |                  |
+ *                           |   woken          v
+ *                           '---------- WAITING, STOPPED, TRACED
+ *
+ * Every change goes through thread_set_state (sched/state.c), which checks it against the table of
+ * legal edges, moves the thread from queue to queue, charges the time, and fires a probe.
+ */
+#pragma once
+
+#include <pith/core.h>
+#include <pith/policy.h>
+
+struct process;
+
+enum thread_state {
+    THREAD_NEW,
+    THREAD_READY,
+    THREAD_RUNNING,
+    THREAD_WAITING,
+    THREAD_STOPPED,
+    THREAD_TRACED,
+    THREAD_DEAD,
+    THREAD_STATES,
+};
+
+enum wait_kind {
+    WAIT_INTERRUPTIBLE,   /* any signal that is not blocked ends it: -EINTR */
+    WAIT_KILLABLE,        /* only SIGKILL does: -EINTR */
+    WAIT_UNINTERRUPTIBLE, /* nothing does; short, and bounded by a device */
+};
+
+/* Why a thread waits: wchan, microstates, load average. */
+enum wait_reason {
+    WAIT_FOR_NOTHING,
+    WAIT_FOR_PIPE,
+    WAIT_FOR_FUTEX,
+    WAIT_FOR_CHILD,
+    WAIT_FOR_FILE,
+    WAIT_FOR_LOCK,
+    WAIT_FOR_TIMER,
+    WAIT_FOR_TERMINAL,
+    WAIT_FOR_SIGNAL,
+    WAIT_FOR_POLL,
+    WAIT_FOR_SOCKET,
+    WAIT_FOR_VFORK,
+    WAIT_FOR_WORK,
+    WAIT_FOR_EXEC,
+    WAIT_REASONS,
+};
+
+/* POSIX scheduling, as sched_setscheduler(2) numbers them. */
+enum thread_class {
+    CLASS_NORMAL = 0,
+    CLASS_FIFO = 1,
+    CLASS_RR = 2,
+    CLASS_BATCH = 3,
+    CLASS_IDLE = 5
+};
+
+/* Work that the thread does on its way to user mode. [atomic] bits of thread.pending_work. */
+#define WORK_SIGNAL     BIT(0) /* look for signals; set with the thread's wake-up */
+#define WORK_RESCHEDULE BIT(1) /* another thread should run */
+#define WORK_STOP       BIT(2) /* group stop */
+#define WORK_CALLBACK   BIT(3) /* thread.on_user_return is to be called */
+#define WORK_FPU        BIT(4) /* arch/: the FPU registers are to be restored */
+#define WORK_KILLED     BIT(5) /* SIGKILL is pending: killable waits end */
+
+struct thread {
+    /* Known to assembly (arch/x86_64/offsets.c). */
+    u64 pending_work;         /* [atomic] WORK_* */
+    struct context context;   /* while not RUNNING */
+    void *stack;              /* [const] lowest address of the kernel stack */
+    struct user_context user; /* [owner], or not RUNNING */
+
+    /* sched/'s own. */
+    struct spinlock lock;         /* LOCK_THREAD: state, wait_kind, wait_reason */
+    enum thread_state state;      /* guarded_by(&lock) */
+    enum wait_kind wait_kind;     /* guarded_by(&lock) */
+    enum wait_reason wait_reason; /* guarded_by(&lock) */
+    struct refcount references;
+    u32 cpu;                 /* whose run queue it belongs to; guarded by that queue's lock */
+    bool on_cpu;             /* [atomic] its stack is in use: cleared after the last switch */
+    u64 affinity;            /* guarded_by(&lock) CPUs it may run on */
+    enum thread_class class; /* guarded by the run queue's lock, as all below */
+    s32 nice;
+    struct policy_thread policy;
+    struct list queue_link; /* the one queue that it is on, where its state has one */
+    u64 state_since_ns;
+    u64 time_in_ns[THREAD_STATES];
+    u64 waited_ns[WAIT_REASONS];
+    u64 user_ns, system_ns; /* RUNNING, split by sampling */
+    u64 user_ticks, system_ticks;
+    u64 voluntary_switches, involuntary_switches;
+    struct timer sleep_timer; /* [owner] for waits with a time limit */
+    bool timed_out;           /* guarded_by(&lock) */
+    const char *kernel_name;  /* [const] a kernel thread's; else NULL */
+    u32 sleep_locks_held;     /* [owner] SAN=1: lock checker's */
+
+    /* proc/'s: the process, and signals. sched/ never looks at them. */
+    struct process *process;          /* [const] NULL: an idle thread */
+    struct thread_identity *identity; /* [const] proc/thread.c: tid, signals, robust list, ... */
+    void (*on_user_return)(void);     /* [owner] WORK_CALLBACK */
+};
+
+/* ---- Life ---- */
+
+/*
+ * A NEW thread with a kernel stack that will run entry(argument). The caller holds its one
+ * reference. -ENOMEM. May sleep.
+ */
+int thread_create(void (*entry)(void *), void *argument, struct thread **thread_out) must_check;
+/* NEW to READY, on a CPU that its affinity allows. */
+void thread_start(struct thread *thread);
+/* Ends the calling thread; its stack is freed by whoever runs next. */
+noreturn void thread_exit(void);
+static inline void thread_get(struct thread *thread)
+{
+    refcount_inc(&thread->references);
+}
+void thread_put(struct thread *thread);
+/* A thread of process 2, started. -ENOMEM. */
+int kernel_thread_start(const char *name, void (*entry)(void *), void *argument,
+                        struct thread **thread_out);
+/* proc/ gives what is called at each switch to a thread of another process (its address space). */
+void sched_switch_register(void (*switch_to)(struct thread *from, struct thread *to));
+
+/* ---- Running ---- */
+
+void sched_yield(void);
+/* Where a long loop in the kernel lets others run; may block. No spinlock is held. */
+void sched_point(void);
+/* Called by the way back to user mode when WORK_RESCHEDULE is set. */
+void sched_preempt(void);
+int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
+    must_check;
+int thread_set_affinity(struct thread *thread, u64 cpus)
+    must_check; /* -EINVAL: no such CPU online */
+/* RUNNING time up to now, split into user and system, in ns. */
+void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out);
+
+/* ---- Waiting: the lowest level ---- */
+
+/*
+ * Blocks the calling thread; `lock` is let go only when nobody can miss it any more, and taken
+ * again before it returns. Returns 0 when woken by thread_wake; -EINTR as `kind` says (at once,
+ * without blocking, if the signal is pending already).
+ */
+int thread_block(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock);
+/* As above, at most until `deadline_ns` (U64_MAX: for ever): -ETIMEDOUT. */
+int thread_block_until(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
+                       u64 deadline_ns);
+/* Makes a WAITING thread READY. Returns 1, or 0 if it was not waiting. Any context. */
+int thread_wake(struct thread *thread);
+/*
+ * Makes it look at pending_work: wakes it if it waits interruptibly (or killably, with
+ * WORK_KILLED), interrupts its CPU if it runs user code. The caller set the bit before.
+ */
+void thread_notify(struct thread *thread);
+/* STOPPED: called by the thread itself on its way to user mode; thread_continue ends it. */
+void thread_stop(void);
+void thread_continue(struct thread *thread);
+/* Sleeps until the deadline. 0, or -EINTR. */
+int thread_sleep_until(u64 deadline_ns, enum wait_kind kind);
+
+/* ---- Wait queues ---- */
+
+struct waiter {
+    struct list link; /* guarded by the queue's lock */
+    struct thread *thread;
+    /* Called under the queue's lock. Returns 1 if it used up a wake-up. `events`: POLL* bits. */
+    int (*wake)(struct waiter *waiter, u32 events);
+    bool exclusive; /* counts against wait_queue_wake's `count` */
+};
+
+struct wait_queue {
+    struct spinlock lock; /* also guards the condition that is waited for */
+    struct list waiters;  /* guarded_by(&lock) */
+};
+
+void wait_queue_init(struct wait_queue *queue);
+void wait_queue_init_class(struct wait_queue *queue, enum lock_class class);
+int waiter_wake_thread(struct waiter *waiter, u32 events);
+/* queue->lock is held. Waits for one wake-up, without the lock meanwhile. -EINTR. */
+int wait_queue_wait(struct wait_queue *queue, enum wait_kind kind, enum wait_reason reason)
+    must_hold(&queue->lock) must_check;
+int wait_queue_wait_until(struct wait_queue *queue, enum wait_kind kind, enum wait_reason reason,
+                          u64 deadline_ns) must_hold(&queue->lock) must_check;
+#define WAKE_ALL 0x7fffffff
+/* queue->lock is held. Wakes all that are not exclusive, and up to `count` that are. */
+int wait_queue_wake_locked(struct wait_queue *queue, int count, u32 events) must_hold(&queue->lock);
+/* The same for callers that do not hold the lock (cheap when nobody waits). */
+void wait_queue_wake(struct wait_queue *queue, int count, u32 events);
+/* For poll: puts an entry on, and takes it off again. */
+void wait_queue_add(struct wait_queue *queue, struct waiter *waiter);
+void wait_queue_remove(struct wait_queue *queue, struct waiter *waiter);
+
+/* ---- Sleeping locks ---- */
+
+struct lockable mutex {
+    struct thread *owner; /* [atomic] NULL: free */
+    struct wait_queue queue;
+    u16 class;
+    bool contended; /* guarded_by(&queue.lock) */
+};
+void mutex_init(struct mutex *mutex, enum lock_class class);
+void mutex_lock(struct mutex *mutex) acquires(mutex);
+/* -EINTR: SIGKILL came. */
+int mutex_lock_killable(struct mutex *mutex) must_check;
+bool mutex_try_lock(struct mutex *mutex);
+void mutex_unlock(struct mutex *mutex) releases(mutex);
+bool mutex_is_held(const struct mutex *mutex); /* by the caller */
+/* Two of one class, by address; they may be the same. */
+void mutex_lock_pair(struct mutex *a, struct mutex *b);
+void mutex_unlock_pair(struct mutex *a, struct mutex *b);
+
+/* Many readers or one writer; a waiting writer keeps new readers out. */
+struct lockable rwlock {
+    s32 readers;         /* guarded_by(&queue.lock); -1: a writer has it */
+    u32 writers_waiting; /* guarded_by(&queue.lock) */
+    struct thread *writer;
+    struct wait_queue queue;
+    u16 class;
+};
+void rwlock_init(struct rwlock *lock, enum lock_class class);
+void rwlock_read_lock(struct rwlock *lock);
+void rwlock_read_unlock(struct rwlock *lock);
+void rwlock_write_lock(struct rwlock *lock);
+int rwlock_write_lock_killable(struct rwlock *lock) must_check;
+void rwlock_write_unlock(struct rwlock *lock);
+
+/* ---- What others see ---- */
+
+/* One letter, as in /proc/PID/stat: R S D T t Z X I. */
+char thread_state_letter(const struct thread *thread);
+const char *wait_reason_name(enum wait_reason reason);
+/* Load averages over 1, 5 and 15 minutes, times 2048. */
+void load_average(u64 averages_out[3]);
+struct cpu_times {
+    u64 user_ns, nice_ns, system_ns, idle_ns, iowait_ns;
+};
+void cpu_times_of(u32 cpu, struct cpu_times *times_out);
+u64 context_switches_total(void);
+
+void sched_init(void);
+/* Becomes the calling CPU's idle thread and runs what is READY. */
+noreturn void sched_run(void);
