@@ -18,6 +18,10 @@
 #include <pith/policy.h>
 
 struct process;
+struct address_space;
+struct file_table;
+struct directories;
+struct credentials;
 
 enum thread_state {
     THREAD_NEW,
@@ -103,7 +107,19 @@ struct thread {
     const char *kernel_name;  /* [const] a kernel thread's; else NULL */
     u32 sleep_locks_held;     /* [owner] SAN=1: lock checker's */
 
-    /* proc/'s: the process, and signals. sched/ never looks at them. */
+    /*
+     * What the thread works with. sched/ never looks at them; proc/ sets, shares (clone) and
+     * releases them; the folders in between read those of thread_current(). [owner], and others
+     * under the process's lock.
+     */
+    struct address_space *space;     /* NULL: a kernel thread */
+    struct file_table *files;        /* fs.h: descriptors */
+    struct directories *directories; /* fs.h: root, working directory, umask */
+    struct credentials *credentials; /* credentials.h: immutable once set, replaced whole */
+    u64 limits_file_size;            /* [atomic] RLIMIT_FSIZE */
+    u64 limits_open_files;           /* [atomic] RLIMIT_NOFILE, soft */
+
+    /* proc/'s: the process, and signals. sched/ and what lies between never look at them. */
     struct process *process;          /* [const] NULL: an idle thread */
     struct thread_identity *identity; /* [const] proc/thread.c: tid, signals, robust list, ... */
     void (*on_user_return)(void);     /* [owner] WORK_CALLBACK */
