@@ -19,6 +19,12 @@
  *                         <--- EXIT status ---   init: ioctl on /dev/host/control, after all data
  *     EXIT_ACK            ------------------->   the machine powers off
  *
+ * On STDIN a credit of n bytes asks for one read of up to n bytes: it is used up by the DATA (of 1
+ * to n bytes) or END that answers it. The kernel has one such request under way at most, and never
+ * asks for more than the program's own read wants, so what the program leaves is there for the
+ * caller's next command. A poll() in the guest asks with POLL whether a read would return at once;
+ * READY answers, once, and takes nothing. On all other channels credits add up.
+ *
  * Both sides distrust each other: a frame with an unknown type or channel, a size beyond
  * HOST_FRAME_MAX or data beyond its credit ends the run with an error.
  *
@@ -55,6 +61,8 @@ enum host_frame_type {
     HOST_FRAME_EXIT = 8,     /* to the host, CONTROL: struct host_exit; all data was sent before */
     HOST_FRAME_EXIT_ACK = 9, /* to the guest: all was delivered, the machine may stop */
     HOST_FRAME_PANIC = 10,   /* to the host, LOG: the kernel panicked; its text came as DATA */
+    HOST_FRAME_POLL = 12,    /* to the host, STDIN, no payload: say when a read would not wait */
+    HOST_FRAME_READY = 13,   /* to the guest, STDIN, no payload: it would not wait now */
     HOST_FRAME_STAMP = 11,   /* to the host, CONTROL: struct host_stamp, a moment of the boot */
 };
 
