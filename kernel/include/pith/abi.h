@@ -40,9 +40,9 @@ static inline struct user_ptr arg_user_ptr(const struct syscall_args *args, unsi
 }
 
 enum syscall_status {
-    SYSCALL_ABSENT = 0, /* answers `error`, and is counted */
-    SYSCALL_PARTIAL,    /* `lacks` says what is not there */
-    SYSCALL_COMPLETE,
+    ABSENT = 0, /* answers `error`, and is counted */
+    PARTIAL,    /* `lacks` says what is not there */
+    COMPLETE,
 };
 
 enum argument_kind {
@@ -69,20 +69,28 @@ enum argument_kind {
     ARG_STRUCT_OUT,
 };
 
+/* Returns the result or a negative errno. May sleep; interrupts are on. */
 typedef long syscall_function(const struct syscall_args *args);
+
+/*
+ * syscall.flags: -EINTR means that a signal came before anything was done, and that the call is to
+ * be made again after a handler with SA_RESTART. Handlers just return -EINTR.
+ */
+#define RESTARTS BIT(0)
 
 struct syscall {
     const char *name;
+    enum argument_kind arguments[6];
     syscall_function *function;
     enum syscall_status status;
-    enum argument_kind arguments[6];
+    u32 flags; /* RESTARTS */
     const char *lacks;
 };
 
-#define SYSCALLS 452
+#define SYSCALLS 451 /* one more than the last number */
 
 extern const struct syscall syscalls[SYSCALLS];
 /* How often an absent call was made, for --missing and the log. */
-void syscall_count_absent(u64 number);
+u64 syscall_absent_count(u64 number);
 
 void abi_init(void);

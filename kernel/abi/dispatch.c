@@ -1,0 +1,60 @@
+/*
+ * From a trap frame to a handler and back.
+ *
+ * The table of names and arguments (syscall_table.c) is const; dispatch keeps the bare function
+ * pointers beside it, so that a call costs one compare and one indirect jump. A hole in the table
+ * goes to one function that counts it.
+ *
+ * A handler that a signal interrupted returns -EINTR. For calls that the table marks, dispatch
+ * makes that -ERESTARTSYS, which signal delivery turns into a repeated call or into EINTR.
+ */
+#include <pith/abi.h>
+
+#include <pith/core.h>
+#include <pith/sched.h>
+
+static syscall_function *functions[SYSCALLS]; /* [const] after abi_init */
+static u64 absent_counts[SYSCALLS];           /* [atomic] */
+
+static long syscall_absent(const struct syscall_args *args)
+{
+    u64 number = args->frame.original_rax;
+
+    if (__atomic_fetch_add(&absent_counts[number], 1, __ATOMIC_RELAXED) == 0)
+        log_info("system call %lu (%s) is absent", number,
+                 syscalls[number].name ? syscalls[number].name : "no name");
+    return -ENOSYS;
+}
+
+u64 syscall_absent_count(u64 number)
+{
+    return __atomic_load_n(&absent_counts[number], __ATOMIC_RELAXED);
+}
+
+/* -EINTR leaves as it is unless a signal is really pending: restarting needs signal delivery. */
+static noinline long result_of_interrupted(u64 number)
+{
+    if (!(syscalls[number].flags & RESTARTS) ||
+        !(READ_ONCE(thread_current()->pending_work) & WORK_SIGNAL))
+        return -EINTR;
+    return -ERESTARTSYS;
+}
+
+static void syscall_dispatch(struct trap_frame *frame)
+{
+    u64 number = frame->original_rax;
+    long result = -ENOSYS;
+
+    if (likely(number < SYSCALLS))
+        result = functions[number]((const struct syscall_args *)frame);
+    if (unlikely(result == -EINTR))
+        result = result_of_interrupted(number);
+    frame->rax = result;
+}
+
+void abi_init(void)
+{
+    for (u64 number = 0; number < SYSCALLS; number++)
+        functions[number] = syscalls[number].function ? syscalls[number].function : syscall_absent;
+    syscall_register(syscall_dispatch);
+}
