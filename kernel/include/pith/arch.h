@@ -339,6 +339,12 @@ struct boot_info {
 };
 extern struct boot_info boot_info;
 
+/* Only for addresses in the kernel's image, which begins at KERNEL_IMAGE + its physical address. */
+static inline phys_addr kernel_image_phys(const void *pointer)
+{
+    return (u64)pointer - KERNEL_IMAGE;
+}
+
 /* Ends the machine by ACPI, or QEMU's way, or a triple fault. Interrupts may be in any state. */
 noreturn void machine_power_off(void);
 noreturn void machine_restart(void);
@@ -365,6 +371,8 @@ void cpu_send_interrupt(u32 cpu, u8 vector);
 void cpu_send_nmi(u32 cpu);
 /* Routes the interrupt line `gsi` (level or edge) to a vector on CPU 0. -ENODEV: no such line. */
 int irq_line_route(u32 gsi, u8 vector, u32 flags) must_check;
+/* Whether an I/O APIC has the line. */
+bool irq_line_exists(u32 gsi);
 #define IRQ_LINE_LEVEL BIT(0)
 #define IRQ_LINE_LOW   BIT(1)
 /* The MSI address and data words that raise `vector` on `cpu` (PCI MSI-X). */

@@ -63,9 +63,9 @@ struct parameter {
     /* Returns 0 or -EINVAL, which is logged. `value` is NULL for a bare word. */
     int (*set)(const char *value);
 };
-#define PARAMETER(identifier, ...)                       \
-    static const struct parameter parameter_##identifier \
-        __attribute__((used, section(".parameters"))) = {__VA_ARGS__}
+#define PARAMETER(identifier, ...)                                             \
+    static const struct parameter parameter_##identifier __attribute__((used)) \
+    section(".parameters") = {__VA_ARGS__}
 
 void parameters_parse(const char *command_line);
 

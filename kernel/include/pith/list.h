@@ -104,9 +104,9 @@ static inline void list_append_all(struct list *to, struct list *from)
 #define list_entry(pointer, type, member) container_of(pointer, type, member)
 
 /* The first element's object, or NULL. */
-#define list_first_entry(list, type, member)                      \
+#define list_first_entry(head, type, member)                      \
     ({                                                            \
-        struct list *first_link = list_first(list);               \
+        struct list *first_link = list_first(head);               \
         first_link ? list_entry(first_link, type, member) : NULL; \
     })
 

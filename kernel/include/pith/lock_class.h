@@ -38,6 +38,7 @@
     X(TIMER, SPIN, "a CPU's timers")                                                              \
     X(THREAD, SPIN, "a thread's state")                                                           \
     X(RUN_QUEUE, SPIN, "a CPU's READY threads; two by address")                                   \
+    X(HOST_LINK, SPIN, "what waits to be sent to the host: pushes to a virtqueue")                \
     X(DEVICE_QUEUE, SPIN, "a virtqueue")                                                          \
     X(RCU, SPIN, "what is to be freed")                                                           \
     X(SLAB, SPIN, "a slab cache")                                                                 \

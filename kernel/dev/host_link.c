@@ -1,0 +1,244 @@
+/*
+ * The link to the `pith` command: port 0 of a virtio console (virtio 1.2, 5.3), without the
+ * multiport feature, so queue 0 receives and queue 1 transmits.
+ *
+ * Sending: a buffer is filled by its owner and submitted; it goes to the device at once or, when
+ * the queue is full, on the list of those that wait. How much may be under way is bounded
+ * (OUT_BYTES_MAX), and whoever finds no room waits for the client's `room` call.
+ *
+ * Receiving: a fixed set of pages is always with the device. The interrupt only schedules deferred
+ * work, which hands on each page's bytes in the order in which the device returned them, and gives
+ * the page back.
+ *
+ * Locking: link.lock guards the list and the count; the queues have their own below it. `receive`
+ * is called by one CPU at a time, since deferred work runs on the CPU of the interrupt, and all
+ * virtio interrupts go to CPU 0.
+ */
+#include <pith/host_link.h>
+
+#include <pith/virtio.h>
+
+#include "virtio.h"
+
+#define QUEUE_RECEIVE    0
+#define QUEUE_TRANSMIT   1
+#define QUEUE_SIZE       64
+#define RECEIVE_PAGES    16
+#define OUT_BYTES_MAX    (512u * 1024)
+#define BUFFER_ORDER_MAX 4 /* 64 KiB, a frame's payload */
+
+static struct {
+    struct spinlock lock;                  /* LOCK_HOST_LINK */
+    struct virtqueue *receive, *transmit;  /* [const] after probe; NULL: no such device */
+    const struct host_link_client *client; /* [const] after boot */
+    struct list waiting;                   /* guarded_by(&lock) submitted, not yet pushed */
+    u32 out_bytes;                         /* guarded_by(&lock) room given to buffers that live */
+    struct deferred work;
+} link;
+
+bool host_link_exists(void)
+{
+    return link.transmit != NULL;
+}
+
+void host_link_register(const struct host_link_client *client)
+{
+    link.client = client;
+    deferred_schedule(&link.work);
+}
+
+/* ---- Sending ---- */
+
+struct host_link_buffer *host_link_buffer_alloc(u32 wanted)
+{
+    struct host_link_buffer *buffer;
+    struct frame *frame = NULL;
+    unsigned order = 0;
+
+    while (order < BUFFER_ORDER_MAX && (PAGE_SIZE << order) < wanted)
+        order++;
+    spin_lock(&link.lock);
+    if (link.out_bytes + PAGE_SIZE > OUT_BYTES_MAX) {
+        spin_unlock(&link.lock);
+        return NULL;
+    }
+    link.out_bytes += PAGE_SIZE << order;
+    spin_unlock(&link.lock);
+
+    buffer = kmalloc(sizeof(*buffer), ALLOC_NOWAIT);
+    if (buffer)
+        frame = frame_alloc(order, FRAME_KERNEL, ALLOC_NOWAIT);
+    if (!frame) {
+        kfree(buffer);
+        spin_lock(&link.lock);
+        link.out_bytes -= PAGE_SIZE << order;
+        spin_unlock(&link.lock);
+        return NULL;
+    }
+    buffer->bytes = 0;
+    buffer->size = PAGE_SIZE << order;
+    buffer->data = frame_data(frame);
+    list_init(&buffer->link);
+    return buffer;
+}
+
+void host_link_buffer_free(struct host_link_buffer *buffer)
+{
+    spin_lock(&link.lock);
+    link.out_bytes -= buffer->size;
+    spin_unlock(&link.lock);
+    frame_free(frame_of(buffer->data));
+    kfree(buffer);
+}
+
+/* Pushes what waits as far as there is room. */
+static void transmit_push_locked(void) must_hold(&link.lock)
+{
+    bool pushed = false;
+
+    while (!list_is_empty(&link.waiting)) {
+        struct host_link_buffer *buffer =
+            list_first_entry(&link.waiting, struct host_link_buffer, link);
+        struct virtio_piece piece = {virt_to_phys(buffer->data), buffer->bytes};
+
+        if (virtqueue_push(link.transmit, &piece, 1, 0, buffer))
+            break;
+        list_remove(&buffer->link);
+        pushed = true;
+    }
+    if (pushed)
+        virtqueue_notify(link.transmit);
+}
+
+void host_link_submit(struct host_link_buffer *buffer)
+{
+    spin_lock(&link.lock);
+    list_push_back(&link.waiting, &buffer->link);
+    transmit_push_locked();
+    spin_unlock(&link.lock);
+}
+
+static void transmit_reap(void)
+{
+    struct host_link_buffer *buffer;
+    u32 written;
+    bool freed = false;
+
+    while ((buffer = virtqueue_pop(link.transmit, &written))) {
+        host_link_buffer_free(buffer);
+        freed = true;
+    }
+    if (!freed)
+        return;
+    spin_lock(&link.lock);
+    transmit_push_locked();
+    spin_unlock(&link.lock);
+    if (link.client)
+        link.client->room();
+}
+
+void host_link_send_panic(const void *bytes, size_t count)
+{
+    static u8 page[PAGE_SIZE] aligned(PAGE_SIZE);
+    struct virtio_piece piece = {kernel_image_phys(page), 0};
+    u32 written;
+
+    /* The other CPUs stand still; if one of them held the queue, its lock is lost with it. */
+    if (!link.transmit || !virtqueue_recover(link.transmit))
+        return;
+    while (count) {
+        size_t part = MIN(count, sizeof(page));
+
+        memcpy(page, bytes, part);
+        piece.bytes = part;
+        while (virtqueue_push(link.transmit, &piece, 1, 0, page)) {
+            if (virtqueue_is_broken(link.transmit))
+                return;
+            virtqueue_pop(link.transmit, &written);
+        }
+        virtqueue_notify(link.transmit);
+        while (virtqueue_pop(link.transmit, &written) != page) {
+            if (virtqueue_is_broken(link.transmit))
+                return;
+            cpu_relax();
+        }
+        bytes = (const u8 *)bytes + part;
+        count -= part;
+    }
+}
+
+/* ---- Receiving ---- */
+
+static void receive_push(u8 *page)
+{
+    struct virtio_piece piece = {virt_to_phys(page), PAGE_SIZE};
+
+    if (virtqueue_push(link.receive, &piece, 0, 1, page))
+        log_error("host link: a page could not be given to the device");
+}
+
+static void receive_all(void)
+{
+    bool pushed = false;
+    u32 written;
+    u8 *page;
+
+    while ((page = virtqueue_pop(link.receive, &written))) {
+        link.client->receive(page, written);
+        receive_push(page);
+        pushed = true;
+    }
+    if (pushed)
+        virtqueue_notify(link.receive);
+}
+
+static void link_work(struct deferred *work)
+{
+    transmit_reap();
+    if (link.client)
+        receive_all();
+}
+
+static void link_interrupt(struct virtqueue *queue)
+{
+    deferred_schedule(&link.work);
+}
+
+static int link_probe(struct virtio_device *device)
+{
+    int error;
+
+    if (link.transmit)
+        return -EBUSY;
+    error = virtqueue_create(device, QUEUE_RECEIVE, QUEUE_SIZE, link_interrupt, &link.receive);
+    if (error)
+        return error;
+    error = virtqueue_create(device, QUEUE_TRANSMIT, QUEUE_SIZE, link_interrupt, &link.transmit);
+    if (error)
+        return error;
+    virtio_device_ready(device);
+    for (unsigned i = 0; i < RECEIVE_PAGES; i++) {
+        struct frame *frame = frame_alloc(0, FRAME_KERNEL, 0);
+
+        if (!frame)
+            return i == 0 ? -ENOMEM : 0;
+        receive_push(frame_data(frame));
+    }
+    virtqueue_notify(link.receive);
+    return 0;
+}
+
+static const struct virtio_driver link_driver = {
+    .name = "host link",
+    .kind = VIRTIO_CONSOLE,
+    .features = 0,
+    .probe = link_probe,
+};
+
+void host_link_init(void)
+{
+    spin_init(&link.lock, LOCK_HOST_LINK);
+    list_init(&link.waiting);
+    link.work = (struct deferred)DEFERRED_INIT(link_work);
+    virtio_driver_register(&link_driver);
+}

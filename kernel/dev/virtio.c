@@ -1,0 +1,110 @@
+/*
+ * Virtio devices and their drivers: who is given which device.
+ *
+ * Transports register devices while the machine boots, folders above register drivers; either may
+ * come first. Both lists are only changed by the boot's single thread, so they need no lock; the
+ * interrupt path reads only a device's queues, which are constant once it is ready.
+ */
+#include <pith/virtio.h>
+
+#include <pith/host_link.h>
+
+#include "virtio.h"
+
+#define DRIVERS_MAX 8
+
+static struct list devices = LIST_INIT(devices);
+static const struct virtio_driver *drivers[DRIVERS_MAX];
+static unsigned driver_count;
+
+/* Steps 1 to 6 of virtio 1.2, 3.1.1; the driver's probe does 7 and 8. */
+static int device_negotiate(struct virtio_device *device, const struct virtio_driver *driver)
+{
+    const struct virtio_transport *transport = device->transport;
+
+    transport->set_status(device, 0);
+    transport->set_status(device, STATUS_ACKNOWLEDGE);
+    transport->set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
+    device->features =
+        transport->get_features(device) & (driver->features | VIRTIO_FEATURE_VERSION_1);
+    if (!(device->features & VIRTIO_FEATURE_VERSION_1))
+        return -ENODEV;
+    transport->set_features(device, device->features);
+    transport->set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
+    return transport->get_status(device) & STATUS_FEATURES_OK ? 0 : -ENODEV;
+}
+
+static void device_bind(struct virtio_device *device, const struct virtio_driver *driver)
+{
+    int error;
+
+    if (device->driver || device->kind != driver->kind)
+        return;
+    device->driver = driver;
+    error = device_negotiate(device, driver);
+    if (!error)
+        error = driver->probe(device);
+    if (!error)
+        return;
+    log_warning("virtio: %s gave up its device: error %d", driver->name, -error);
+    device->transport->set_status(device, STATUS_FAILED);
+    device->driver = NULL;
+}
+
+void virtio_device_register(struct virtio_device *device)
+{
+    list_push_back(&devices, &device->link);
+    for (unsigned i = 0; i < driver_count; i++)
+        device_bind(device, drivers[i]);
+}
+
+void virtio_driver_register(const struct virtio_driver *driver)
+{
+    struct virtio_device *device;
+
+    assert(driver_count < DRIVERS_MAX);
+    drivers[driver_count++] = driver;
+    list_for_each (device, &devices, link)
+        device_bind(device, driver);
+}
+
+u64 virtio_features(const struct virtio_device *device)
+{
+    return device->features;
+}
+
+void virtio_config_read(struct virtio_device *device, u32 offset, void *to, u32 bytes)
+{
+    device->transport->config_read(device, offset, to, bytes);
+}
+
+void *virtio_driver_data(const struct virtio_device *device)
+{
+    return device->driver_data;
+}
+
+void virtio_set_driver_data(struct virtio_device *device, void *data)
+{
+    device->driver_data = data;
+}
+
+void virtio_device_ready(struct virtio_device *device)
+{
+    device->transport->set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK |
+                                              STATUS_DRIVER_OK);
+}
+
+void virtio_device_interrupt(struct virtio_device *device)
+{
+    for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) {
+        if (device->queues[i])
+            virtqueue_interrupt(device->queues[i]);
+    }
+}
+
+void dev_init(void)
+{
+    host_link_init();
+    if (!pci_init())
+        virtio_mmio_init();
+}
