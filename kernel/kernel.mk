@@ -1,6 +1,8 @@
 # Rules for the kernel: every .c and .S below kernel/ is part of it.
 
-KERNEL_SOURCES := $(sort $(shell find kernel -name '*.c' -o -name '*.S'))
+KERNEL_OFFSETS_SOURCE := kernel/arch/x86_64/offsets.c
+KERNEL_SOURCES := $(filter-out $(KERNEL_OFFSETS_SOURCE), \
+	$(sort $(shell find kernel -name '*.c' -o -name '*.S')))
 KERNEL_GENERATED := # objects from generated sources, added by fragments
 KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$(B)/%.o)
 
@@ -28,15 +30,31 @@ endif
 KERNEL_UNSANITIZED := kernel/arch/% kernel/core/sanitizer.c kernel/lib/string.c
 
 KERNEL_ELF := $(B)/pith.elf
+KERNEL_SCRIPT := kernel/arch/x86_64/kernel.ld
+KERNEL_OFFSETS := $(B)/kernel/include/offsets.h
 
 all: $(KERNEL_ELF)
+
+$(KERNEL_ELF): $(KERNEL_OBJECTS) $(KERNEL_GENERATED) $(KERNEL_SCRIPT)
+	ld -static -nostdlib --gc-sections --build-id=none -z max-page-size=4096 -z noexecstack \
+		--no-warn-rwx-segments -T $(KERNEL_SCRIPT) -o $@ $(KERNEL_OBJECTS) $(KERNEL_GENERATED)
+
+# What assembly knows of C's structures.
+$(KERNEL_OFFSETS): $(KERNEL_OFFSETS_SOURCE)
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -MF $@.d -MT $@ -S -o $@.s $<
+	sed -n 's/^\(#define [A-Z_0-9]* \)\$$*/\1/p' $@.s >$@
+-include $(KERNEL_OFFSETS).d
+
+# The compiler would make calls of themselves from the loops in these.
+$(B)/kernel/lib/string.c.o: KERNEL_CFLAGS += -fno-tree-loop-distribute-patterns -fno-builtin
 
 $(B)/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) $(if $(filter $(KERNEL_UNSANITIZED),$<),,$(KERNEL_SANITIZE)) -c -o $@ $<
 
-$(B)/kernel/%.S.o: kernel/%.S
+$(B)/kernel/%.S.o: kernel/%.S $(KERNEL_OFFSETS)
 	@mkdir -p $(@D)
-	$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<
+	$(CC) $(KERNEL_CFLAGS) -D__ASSEMBLY__ -Wa,--noexecstack -c -o $@ $<
 
 -include $(KERNEL_OBJECTS:.o=.d)

@@ -40,7 +40,7 @@ static noinline long result_of_interrupted(u64 number)
     return -ERESTARTSYS;
 }
 
-static void syscall_dispatch(struct trap_frame *frame)
+static long syscall_dispatch(struct trap_frame *frame)
 {
     u64 number = frame->original_rax;
     long result = -ENOSYS;
@@ -49,7 +49,7 @@ static void syscall_dispatch(struct trap_frame *frame)
         result = functions[number]((const struct syscall_args *)frame);
     if (unlikely(result == -EINTR))
         result = result_of_interrupted(number);
-    frame->rax = result;
+    return result;
 }
 
 void abi_init(void)

@@ -27,7 +27,7 @@
 #define USER_END           0x00007ffffffff000ul
 #define DIRECT_MAP         0xffff800000000000ul
 #define KERNEL_VIRTUAL     0xffffc00000000000ul
-#define KERNEL_VIRTUAL_END 0xffffd00000000000ul
+#define KERNEL_VIRTUAL_END 0xffffc08000000000ul /* one entry of the root */
 #define FRAME_ARRAY        0xffffe00000000000ul
 #define SHADOW             0xffffec0000000000ul
 #define KERNEL_IMAGE       0xffffffff80000000ul
@@ -104,8 +104,12 @@ int vector_alloc(vector_handler *handler, u8 *vector_out) must_check;
 typedef void user_return_handler(struct trap_frame *frame);
 void user_return_register(user_return_handler *handler);
 
-/* The dispatcher of system calls, which abi/ registers: sets frame->rax. Interrupts are on. */
-typedef void syscall_handler(struct trap_frame *frame);
+/*
+ * The dispatcher of system calls, which abi/ registers: returns what becomes frame->rax (so one
+ * that replaced the registers, like sigreturn, returns frame->rax). frame->original_rax is the
+ * number; frame->rax is -ENOSYS. Interrupts are on.
+ */
+typedef long syscall_handler(struct trap_frame *frame);
 void syscall_register(syscall_handler *handler);
 
 /* A fault in user mode, or in a user copy, or a kernel bug. vm/ registers the page fault's. */
@@ -179,8 +183,8 @@ struct context {
 struct user_context {
     u64 fs_base;
     u64 gs_base;
-    void *fpu_state;    /* XSAVE area, from fpu_state_alloc; NULL: a kernel thread */
-    u32 fpu_loaded_cpu; /* the CPU that still holds these registers, or CPU_NONE */
+    void *fpu_state;    /* XSAVE area; NULL: a kernel thread */
+    u32 fpu_loaded_cpu; /* the CPU that last held these registers, or CPU_NONE */
 };
 
 /* Saves the callee-saved registers of `from` and continues `to`. Interrupts are off. */
@@ -195,7 +199,11 @@ static inline struct trap_frame *trap_frame_at(void *stack_end)
 /* Leaves the kernel with the frame at the top of the current kernel stack; runs pending work first.
  */
 noreturn void user_mode_enter(struct trap_frame *frame);
-/* After context_switch: the stack for the next entry, FS and GS bases, and lazily the FPU. */
+/*
+ * Just before context_switch, with interrupts off and thread_current() already the thread of `to`:
+ * the stack for the next entry, FS and GS bases; the FPU registers follow on the way to user mode.
+ * `from` may be NULL (its thread is dead).
+ */
 void user_context_switch(struct user_context *from, struct user_context *to, void *stack_end);
 /* A new thread's registers for exec: all 0 but these. */
 void trap_frame_init_user(struct trap_frame *frame, u64 instruction_pointer, u64 stack_pointer);
@@ -328,7 +336,7 @@ struct memory_range {
 
 /* What the loader said, in our words; both entries (PVH, later Multiboot2) fill one. [const] */
 struct boot_info {
-    struct memory_range usable[MEMORY_RANGES_MAX]; /* ascending, page aligned */
+    struct memory_range usable[MEMORY_RANGES_MAX]; /* ascending, page aligned; not yet taken */
     u32 usable_count;
     phys_addr initramfs;
     u64 initramfs_bytes;
@@ -345,9 +353,18 @@ static inline phys_addr kernel_image_phys(const void *pointer)
     return (u64)pointer - KERNEL_IMAGE;
 }
 
+/*
+ * Memory for what is needed before frames are: cleared, below 1 GiB, never given back. Takes it
+ * from boot_info.usable, so what mem_init finds there is what is free; nobody calls it after that.
+ */
+void *boot_alloc_pages(u64 count);
+
 /* Ends the machine by ACPI, or QEMU's way, or a triple fault. Interrupts may be in any state. */
 noreturn void machine_power_off(void);
 noreturn void machine_restart(void);
+/* For panic: halts all CPUs but this one, by NMI; halts this one for good. */
+void machine_stop_others(void);
+noreturn void machine_halt_cpu(void);
 
 /* Time: a counter that runs at a constant rate from 0 at reset. */
 static inline u64 tsc_read(void)
@@ -413,7 +430,6 @@ void backtrace_walk(u64 frame_pointer, void (*visit)(u64 return_address, void *a
                     void *argument);
 
 /* What init/main.c calls, in this order. */
-void arch_init_early(void);  /* boot_info, GDT, IDT, CPU features of the boot CPU */
-void arch_init_memory(void); /* after frames can be allocated: the kernel's own page table, W^X */
-void arch_init_late(void);   /* after slabs: APICs, clocks, XSAVE sizes, copy routines */
-void arch_start_cpus(void);  /* the others, each to cpu_started(); after the scheduler's init */
+void arch_init_early(void); /* boot_info, page tables, features, traps, per-CPU areas */
+void arch_init_late(void);  /* after mem_init: APICs, clocks, XSAVE sizes, copy routines */
+void arch_start_cpus(void); /* the others, each to cpu_started(); after the scheduler's init */

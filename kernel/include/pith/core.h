@@ -62,18 +62,19 @@ struct parameter {
     const char *effect; /* one sentence */
     /* Returns 0 or -EINVAL, which is logged. `value` is NULL for a bare word. */
     int (*set)(const char *value);
+    bool *flag; /* instead of `set`: the bare word makes it true */
 };
-#define PARAMETER(identifier, ...)                                             \
-    static const struct parameter parameter_##identifier __attribute__((used)) \
-    section(".parameters") = {__VA_ARGS__}
+#define PARAMETER(identifier, ...)                       \
+    static const struct parameter parameter_##identifier \
+        __attribute__((used, __section__(".parameters"), __aligned__(8))) = {__VA_ARGS__}
 
 void parameters_parse(const char *command_line);
 
 /* ---- Time ---- */
 
-#define NS_PER_SECOND 1000000000ull
-#define NS_PER_MS     1000000ull
-#define NS_PER_US     1000ull
+#define NS_PER_SECOND 1000000000ul
+#define NS_PER_MS     1000000ul
+#define NS_PER_US     1000ul
 
 /* Nanoseconds since 1970 (UTC), and how to set them. */
 u64 clock_realtime_ns(void);

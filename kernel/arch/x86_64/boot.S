@@ -1,0 +1,138 @@
+# From the loader to C: 32-bit protected mode without paging to long mode at the kernel's addresses.
+#
+# The loader (PVH: QEMU, Firecracker, Cloud Hypervisor) finds pvh_entry by the ELF note and jumps
+# there with the physical address of its start info in ebx, flat segments, interrupts off. The
+# tables below map the first GiB three times, with large pages: where it is (until the jump), in
+# the direct map, and at KERNEL_IMAGE. page_table.c replaces them; other CPUs start on them again.
+
+#include "constants.h"
+#include <offsets.h>
+
+#define PHYSICAL(symbol) ((symbol) - IMAGE_BASE)
+#define NOTE_TYPE_PHYS32_ENTRY 18 /* XEN_ELFNOTE_PHYS32_ENTRY of the PVH boot protocol */
+
+    .section .note.pvh, "a", @note
+    .balign 4
+    .long 4, 8, NOTE_TYPE_PHYS32_ENTRY
+    .asciz "Xen"
+    .quad PHYSICAL(pvh_entry)
+
+    .section .boot.tables, "aw"
+    .balign 4096
+    .global boot_table_root
+boot_table_root:
+    .quad PHYSICAL(boot_table_low) + BOOT_TABLE_FLAGS
+    .fill 255, 8, 0
+    .quad PHYSICAL(boot_table_low) + BOOT_TABLE_FLAGS /* DIRECT_MAP */
+    .fill 254, 8, 0
+    .quad PHYSICAL(boot_table_image) + BOOT_TABLE_FLAGS
+boot_table_low:
+    .quad PHYSICAL(boot_table_pages) + BOOT_TABLE_FLAGS
+    .fill 511, 8, 0
+boot_table_image:
+    .fill 510, 8, 0
+    .quad PHYSICAL(boot_table_pages) + BOOT_TABLE_FLAGS /* KERNEL_IMAGE */
+    .quad 0
+boot_table_pages:
+    .set page, 0
+    .rept 512
+    .quad page + BOOT_PAGE_FLAGS
+    .set page, page + 0x200000
+    .endr
+
+    .section .rodata
+    .balign 8
+boot_descriptors:
+    .quad 0
+    .quad DESCRIPTOR_KERNEL_CODE
+    .quad DESCRIPTOR_DATA
+boot_descriptors_end:
+boot_descriptor_pointer:
+    .word boot_descriptors_end - boot_descriptors - 1
+    .long PHYSICAL(boot_descriptors)
+
+    .section .bss.page_aligned, "aw", @nobits
+    .balign 4096
+    .global boot_stack, boot_stack_end
+boot_stack:
+    .skip BOOT_STACK_BYTES
+boot_stack_end:
+
+    .section .boot.text, "ax"
+    .code32
+    .global pvh_entry
+pvh_entry:
+    cld
+    cli
+    movl $PHYSICAL(boot_table_root), %edi
+    movl $PHYSICAL(boot_stack_end), %esp
+    call long_mode_prepare
+    ljmp $KERNEL_CS, $PHYSICAL(boot_cpu_64)
+
+# Turns paging on with the boot tables (root in edi). Keeps ebx; clobbers eax, ecx, edx, esi.
+    .global long_mode_prepare
+long_mode_prepare:
+    movl %cr4, %eax
+    orl $(CR4_PAE | CR4_PGE), %eax
+    movl %eax, %cr4
+    movl %edi, %cr3
+    # Execution protection only where the CPU has it: the bit is reserved elsewhere.
+    pushl %ebx
+    movl $0x80000001, %eax
+    cpuid
+    popl %ebx
+    movl $(EFER_LME | EFER_SCE), %esi
+    testl $CPUID_80000001_EDX_NX, %edx
+    jz 1f
+    orl $EFER_NXE, %esi
+1:  movl $MSR_EFER, %ecx
+    movl %esi, %eax
+    xorl %edx, %edx
+    wrmsr
+    movl $(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG), %eax
+    movl %eax, %cr0
+    lgdt PHYSICAL(boot_descriptor_pointer)
+    ret
+
+    .code64
+boot_cpu_64:
+    movabsq $boot_cpu_high, %rax
+    jmp *%rax
+boot_cpu_high:
+    movl $KERNEL_DS, %eax
+    movl %eax, %ss
+    movl %eax, %ds
+    movl %eax, %es
+    xorl %eax, %eax
+    movl %eax, %fs
+    movl %eax, %gs
+    movq $boot_stack_end, %rsp
+    movl %ebx, pvh_start_info(%rip)
+    # C code finds its CPU, and the stack protector its guard value, by GS.
+    movl $MSR_GS_BASE, %ecx
+    movq $cpu_area, %rax
+    movq %rax, %rdx
+    shrq $32, %rdx
+    wrmsr
+    rdtsc
+    shlq $32, %rdx
+    orq %rdx, %rax
+    movq %rax, boot_tsc(%rip)
+    movq %rax, %rdi
+    movl $1, %eax
+    cpuid
+    testl $CPUID_1_ECX_RDRAND, %ecx
+    jz 1f
+    rdrand %rax
+    xorq %rax, %rdi
+1:  movabsq $0x9e3779b97f4a7c15, %rax # the golden ratio: spreads the counter's low bits
+    imulq %rax, %rdi
+    xorb %dil, %dil # a NUL stops string overruns
+    movq %rdi, %gs:CPU_STACK_GUARD
+    # The stack ends on a frame that says so (backtrace.c).
+    xorl %ebp, %ebp
+    pushq $0
+    pushq $0
+    call kernel_main
+1:  hlt
+    jmp 1b

@@ -1,0 +1,30 @@
+/* What the files of arch/ tell each other about the boot. */
+#pragma once
+
+#include <pith/arch.h>
+
+/* From boot.S: the PVH start info's physical address, the TSC at the first instructions. */
+extern u32 pvh_start_info;
+extern u64 boot_tsc;
+extern char boot_stack[], boot_stack_end[];
+extern pte boot_table_root[];
+
+/* From kernel.ld: the image's parts. */
+extern char image_start[], image_end[], text_start[], text_end[], rodata_start[], rodata_end[];
+extern char percpu_start[], percpu_end[];
+
+/* Where other CPUs begin, in real mode; kept out of boot_info.usable. */
+#define TRAMPOLINE_ADDRESS 0x8000ul
+
+/* pvh.c: fills boot_info; calls page_tables_init once memory can be taken. */
+void boot_info_init(void);
+/* All memory of the machine, before anything was taken from it: what the direct map covers. */
+extern struct memory_range memory_map[MEMORY_RANGES_MAX]; /* [const] */
+extern u32 memory_map_count;
+
+/* page_table.c */
+void page_tables_init(void);
+/* Extends the direct map over firmware tables that lie in reserved memory; returns where. */
+void *direct_map_include(phys_addr address, u64 bytes);
+/* Maps a few pages of device registers, uncached, at a place of arch/'s own. Boot only. */
+volatile void *device_registers_map(phys_addr address, u64 bytes);

@@ -1,0 +1,113 @@
+/*
+ * The processor's features: what CPUID says, less what a word of the command line switches off.
+ *
+ * One table says for each feature where CPUID shows it, which bit of CR4 turns it on, and the word
+ * that switches it off. All else asks cpu_has(), so a kernel with `nosmap` behaves as on a CPU that
+ * never had SMAP.
+ *
+ * Context: features_init on the boot CPU, after the parameters were parsed; other CPUs are taken to
+ * be alike.
+ */
+#include <pith/core.h>
+
+#include "constants.h"
+#include "features.h"
+#include "registers.h"
+
+enum cpuid_register {
+    EAX,
+    EBX,
+    ECX,
+    EDX
+};
+
+struct feature_source {
+    u32 leaf, subleaf;
+    enum cpuid_register reg;
+    u32 bit;
+    u64 cr4; /* what turns it on; 0: nothing is needed, or it is another file's work */
+};
+
+/* SDM 2A "CPUID". */
+static const struct feature_source sources[FEATURES] = {
+    [FEATURE_NX] = {0x80000001, 0, EDX, 20},
+    [FEATURE_PAGE_1G] = {0x80000001, 0, EDX, 26},
+    [FEATURE_SMEP] = {7, 0, EBX, 7, CR4_SMEP},
+    [FEATURE_SMAP] = {7, 0, EBX, 20, CR4_SMAP},
+    [FEATURE_UMIP] = {7, 0, ECX, 2, CR4_UMIP},
+    [FEATURE_FSGSBASE] = {7, 0, EBX, 0, CR4_FSGSBASE},
+    [FEATURE_XSAVE] = {1, 0, ECX, 26, CR4_OSXSAVE},
+    [FEATURE_XSAVEOPT] = {0xd, 1, EAX, 0},
+    [FEATURE_XSAVEC] = {0xd, 1, EAX, 1},
+    [FEATURE_X2APIC] = {1, 0, ECX, 21},
+    [FEATURE_TSC_DEADLINE] = {1, 0, ECX, 24},
+    [FEATURE_RDTSCP] = {0x80000001, 0, EDX, 27},
+    [FEATURE_RDRAND] = {1, 0, ECX, 30},
+    [FEATURE_ERMS] = {7, 0, EBX, 9},
+};
+
+u64 features_in_use;
+static bool switched_off[FEATURES];
+
+PARAMETER(nosmap, "nosmap", "", "leaves user memory accessible in kernel mode",
+          .flag = &switched_off[FEATURE_SMAP]);
+PARAMETER(nosmep, "nosmep", "", "leaves user memory executable in kernel mode",
+          .flag = &switched_off[FEATURE_SMEP]);
+PARAMETER(noumip, "noumip", "", "lets user mode read the descriptor tables' addresses",
+          .flag = &switched_off[FEATURE_UMIP]);
+PARAMETER(nofsgsbase, "nofsgsbase", "", "leaves the FS and GS bases to system calls",
+          .flag = &switched_off[FEATURE_FSGSBASE]);
+PARAMETER(noxsave, "noxsave", "", "saves only x87 and SSE registers, by FXSAVE",
+          .flag = &switched_off[FEATURE_XSAVE]);
+PARAMETER(nox2apic, "nox2apic", "", "uses the local APIC through memory",
+          .flag = &switched_off[FEATURE_X2APIC]);
+PARAMETER(notscdeadline, "notscdeadline", "", "uses the APIC's own timer",
+          .flag = &switched_off[FEATURE_TSC_DEADLINE]);
+PARAMETER(nopage1g, "nopage1g", "", "maps memory with pages of 2 MiB",
+          .flag = &switched_off[FEATURE_PAGE_1G]);
+PARAMETER(nordrand, "nordrand", "", "takes no random numbers from the CPU",
+          .flag = &switched_off[FEATURE_RDRAND]);
+
+struct cpuid_result cpuid(u32 leaf, u32 subleaf)
+{
+    struct cpuid_result result, limit;
+
+    __asm__ volatile("cpuid"
+                     : "=a"(limit.eax), "=b"(limit.ebx), "=c"(limit.ecx), "=d"(limit.edx)
+                     : "a"(leaf & 0xffff0000), "c"(0));
+    if (leaf > limit.eax || (limit.eax ^ leaf) & 0xffff0000)
+        return (struct cpuid_result){};
+    __asm__ volatile("cpuid"
+                     : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx), "=d"(result.edx)
+                     : "a"(leaf), "c"(subleaf));
+    return result;
+}
+
+static bool feature_is_here(const struct feature_source *source)
+{
+    struct cpuid_result result = cpuid(source->leaf, source->subleaf);
+    u32 registers[] = {result.eax, result.ebx, result.ecx, result.edx};
+
+    return registers[source->reg] & BIT(source->bit);
+}
+
+void features_init(void)
+{
+    for (enum feature feature = 0; feature < FEATURES; feature++) {
+        if (!switched_off[feature] && feature_is_here(&sources[feature]))
+            features_in_use |= BIT(feature);
+    }
+    if (!cpu_has(FEATURE_XSAVE))
+        features_in_use &= ~(BIT(FEATURE_XSAVEOPT) | BIT(FEATURE_XSAVEC));
+}
+
+void features_enable(void)
+{
+    u64 cr4 = CR4_PAE | CR4_PGE | CR4_DE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+    for (enum feature feature = 0; feature < FEATURES; feature++) {
+        if (cpu_has(feature))
+            cr4 |= sources[feature].cr4;
+    }
+    cr4_write(cr4);
+}
