@@ -151,3 +151,13 @@ struct host_share {
 };
 #define HOST_SHARE_WRITABLE 1u
 #define HOST_SHARE_TAG      "pith" /* the tag of the virtio-fs device */
+
+/*
+ * What init asks of the kernel's end, by ioctl(2) on /dev/host/control with a pointer to a 32-bit
+ * number. A read there gives the bytes of CONTROL; /dev/host/stdin, stdout and stderr are the
+ * streams, and /dev/console is the terminal, whose window size comes by HOST_FRAME_WINDOW.
+ */
+#define HOST_IOCTL_EXIT   0x40047001u /* sends EXIT with this status; returns after EXIT_ACK came */
+#define HOST_IOCTL_STAMP  0x40047002u /* sends STAMP with this enum host_moment, now */
+#define HOST_IOCTL_TARGET 0x40047003u /* HOST_FRAME_SIGNAL goes to this process group from now on \
+                                       */
