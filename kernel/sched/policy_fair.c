@@ -190,6 +190,8 @@ static struct policy_thread *fair_pick(struct policy_queue *queue, u64 now_ns)
 static void fair_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                         u64 now_ns)
 {
+    if (!is_before(running->virtual_ns, running->deadline_ns)) /* nobody took the CPU meanwhile */
+        running->deadline_ns = running->virtual_ns + request_of(queue, running);
     running->virtual_ns += to_virtual(ran_ns, running->weight);
     queue_settle(queue);
 }

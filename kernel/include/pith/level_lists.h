@@ -45,6 +45,16 @@ static inline void level_lists_remove(struct level_lists *levels, u32 level, str
         levels->used[level / 64] &= ~BIT(level % 64);
 }
 
+/* Moves all of level `from` behind those of level `to`. */
+static inline void level_lists_append(struct level_lists *levels, u32 to, u32 from)
+{
+    if (list_is_empty(&levels->lists[from]))
+        return;
+    list_append_all(&levels->lists[to], &levels->lists[from]);
+    levels->used[from / 64] &= ~BIT(from % 64);
+    levels->used[to / 64] |= BIT(to % 64);
+}
+
 /* The topmost level that has elements; LEVEL_LISTS: none has. */
 static inline u32 level_lists_top(const struct level_lists *levels)
 {

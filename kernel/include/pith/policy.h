@@ -59,7 +59,7 @@ struct policy_thread {
     u64 subtree;           /* what the tree says of all below and with `node` */
     u32 level;             /* mlfq: its list, 0 is the top */
     u64 boost;             /* mlfq: the last boost that it has had */
-    u64 slice_left_ns;     /* what is left of its quantum */
+    u64 slice_left_ns;     /* what is left of its quantum; 0: its turn is over, or not begun */
     u64 virtual_ns;        /* fair, stride: time used, divided by its weight */
     u64 deadline_ns;       /* fair: the virtual deadline of its request */
     s64 lag_ns;            /* fair, stride: virtual time that it is owed, while it is elsewhere */
@@ -89,7 +89,7 @@ struct policy_queue {
     struct level_lists levels;     /* fifo, rr, round_robin, mlfq */
     struct tree tree;              /* the others */
     u64 total_weight;              /* fair: of the threads in the queue */
-    u64 virtual_now_ns;            /* fair: the weighted average; stride: the last picked one's */
+    u64 virtual_now_ns;            /* fair: the weighted average; stride: the least */
     s64 virtual_sum;               /* fair: sum of (virtual_ns - virtual_now_ns) * weight */
     u64 boost;                     /* mlfq: the number of the last boost */
     u64 random_state;              /* lottery */
@@ -125,6 +125,24 @@ struct policy {
     u64 (*slice_ns)(const struct policy_queue *queue, const struct policy_thread *running,
                     u64 now_ns);
 };
+
+/* What is left of the running thread's turn. Where one is over and it still runs, a new one began.
+ */
+static inline u64 policy_slice_left(const struct policy_thread *running, u64 quantum_ns)
+{
+    return running->slice_left_ns ? running->slice_left_ns : quantum_ns;
+}
+
+/* Takes `ran_ns` from the running thread's turns. */
+static inline void policy_charge_slice(struct policy_thread *running, u64 ran_ns, u64 quantum_ns)
+{
+    u64 slice = policy_slice_left(running, quantum_ns);
+
+    if (ran_ns < slice)
+        running->slice_left_ns = slice - ran_ns;
+    else
+        running->slice_left_ns = (quantum_ns - (ran_ns - slice) % quantum_ns) % quantum_ns;
+}
 
 extern const struct policy policy_fair;
 extern const struct policy policy_fifo; /* POSIX SCHED_FIFO; alone also first come, first served */
