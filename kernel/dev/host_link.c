@@ -1,6 +1,9 @@
 /*
- * The link to the `pith` command: port 0 of a virtio console (virtio 1.2, 5.3), without the
- * multiport feature, so queue 0 receives and queue 1 transmits.
+ * The link to the `pith` command: port 1 of a virtio console (virtio 1.2, 5.3).
+ *
+ * Not port 0, though that one needs no multiport feature: QEMU throws away what the guest sends on
+ * port 0 while the other side of its socket is slow, and holds it back on all other ports. Of the
+ * control queues only the transmitting one is used, for one message: port 1 is open.
  *
  * Sending: a buffer is filled by its owner and submitted; it goes to the device at once or, when
  * the queue is full, on the list of those that wait. How much may be under way is bounded
@@ -20,12 +23,23 @@
 
 #include "virtio.h"
 
-#define QUEUE_RECEIVE    0
-#define QUEUE_TRANSMIT   1
-#define QUEUE_SIZE       64
-#define RECEIVE_PAGES    16
-#define OUT_BYTES_MAX    (512u * 1024)
-#define BUFFER_ORDER_MAX 4 /* 64 KiB, a frame's payload */
+#define PORT              1
+#define QUEUE_CONTROL     3 /* to the device */
+#define QUEUE_RECEIVE     4
+#define QUEUE_TRANSMIT    5
+#define QUEUE_SIZE        64
+#define RECEIVE_PAGES     16
+#define OUT_BYTES_MAX     (512u * 1024)
+#define BUFFER_ORDER_MAX  4 /* 64 KiB, a frame's payload */
+#define FEATURE_MULTIPORT BIT(1)
+
+/* A message on a control queue (virtio 1.2, 5.3.6.2). */
+struct control_message {
+    u32 port;
+    u16 event;
+    u16 value;
+};
+#define EVENT_PORT_OPEN 6
 
 static struct {
     struct spinlock lock;                  /* LOCK_HOST_LINK */
@@ -204,12 +218,31 @@ static void link_interrupt(struct virtqueue *queue)
     deferred_schedule(&link.work);
 }
 
+/* Says that the port is open: before that the device gives and takes nothing on it. */
+static int port_open(struct virtqueue *control)
+{
+    static struct control_message message = {PORT, EVENT_PORT_OPEN, 1};
+    struct virtio_piece piece = {kernel_image_phys(&message), sizeof(message)};
+    int error;
+
+    error = virtqueue_push(control, &piece, 1, 0, &message);
+    if (!error)
+        virtqueue_notify(control);
+    return error;
+}
+
 static int link_probe(struct virtio_device *device)
 {
+    struct virtqueue *control;
     int error;
 
     if (link.transmit)
         return -EBUSY;
+    if (!(virtio_features(device) & FEATURE_MULTIPORT))
+        return -ENODEV;
+    error = virtqueue_create(device, QUEUE_CONTROL, QUEUE_SIZE, NULL, &control);
+    if (error)
+        return error;
     error = virtqueue_create(device, QUEUE_RECEIVE, QUEUE_SIZE, link_interrupt, &link.receive);
     if (error)
         return error;
@@ -217,6 +250,9 @@ static int link_probe(struct virtio_device *device)
     if (error)
         return error;
     virtio_device_ready(device);
+    error = port_open(control);
+    if (error)
+        return error;
     for (unsigned i = 0; i < RECEIVE_PAGES; i++) {
         struct frame *frame = frame_alloc(0, FRAME_KERNEL, 0);
 
@@ -231,7 +267,7 @@ static int link_probe(struct virtio_device *device)
 static const struct virtio_driver link_driver = {
     .name = "host link",
     .kind = VIRTIO_CONSOLE,
-    .features = 0,
+    .features = FEATURE_MULTIPORT,
     .probe = link_probe,
 };
 

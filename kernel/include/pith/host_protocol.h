@@ -1,6 +1,6 @@
 /*
- * The protocol between the `pith` command and the machine that it started, over one virtio-console
- * port (both directions, little endian).
+ * The protocol between the `pith` command and the machine that it started, over port 1 of a
+ * virtio console (both directions, little endian).
  *
  * Everything is a frame: a header of 8 bytes and `size` bytes of payload. A frame belongs to a
  * channel. Data flows on a channel only as far as its receiver gave credit, so a slow reader stops
@@ -13,8 +13,8 @@
  *                         <-- CREDIT STDIN n --  read() on /dev/host/stdin waits
  *     DATA STDIN          ------------------->   read() returns
  *     END STDIN           ------------------->   read() returns 0
- *     CREDIT STDOUT n     ------------------->   write() on /dev/host/stdout may go on
- *                         <--- DATA STDOUT ---
+ *                         <--- DATA STDOUT ---   write() on /dev/host/stdout
+ *     CREDIT STDOUT n     ------------------->   more of it may be sent
  *     GONE STDOUT         ------------------->   write() gives EPIPE and SIGPIPE
  *                         <--- EXIT status ---   init: ioctl on /dev/host/control, after all data
  *     EXIT_ACK            ------------------->   the machine powers off
@@ -23,7 +23,17 @@
  * to n bytes) or END that answers it. The kernel has one such request under way at most, and never
  * asks for more than the program's own read wants, so what the program leaves is there for the
  * caller's next command. A poll() in the guest asks with POLL whether a read would return at once;
- * READY answers, once, and takes nothing. On all other channels credits add up.
+ * READY answers, once, and takes nothing. A credit of 0 withdraws the request, if its answer is not
+ * already under way (then the kernel keeps that for the next read).
+ *
+ * On all other channels credits add up. CONTROL, and every channel to the host, starts with
+ * HOST_CREDIT_INITIAL, so that neither side waits at the start: `pith` sends HELLO, the description
+ * and the first window size before the machine runs. TERMINAL to the guest starts with none: the
+ * kernel gives credit when a program first reads, polls or sets the terminal, and from then on as
+ * its line discipline has room. Until then the caller's terminal stays as it is, and what was typed
+ * ahead stays there for the next command. A panic's text needs no credit.
+ *
+ * A program that powers the machine off (reboot(2)) makes the kernel send EXIT with status 0.
  *
  * Both sides distrust each other: a frame with an unknown type or channel, a size beyond
  * HOST_FRAME_MAX or data beyond its credit ends the run with an error.
@@ -36,8 +46,9 @@
 #include <stdint.h>
 
 #define HOST_PROTOCOL_VERSION 1
-#define HOST_FRAME_MAX        65536 /* bytes of payload */
-#define HOST_CREDIT_MAX       (1u << 20)
+#define HOST_FRAME_MAX        65536      /* bytes of payload */
+#define HOST_CREDIT_INITIAL   65536      /* on CONTROL, and on each channel to the host */
+#define HOST_CREDIT_MAX       (1u << 20) /* given and not yet used, of one channel */
 
 enum host_channel {
     HOST_CHANNEL_CONTROL = 0, /* to the guest: the description of the run, then commands */
@@ -157,7 +168,8 @@ struct host_share {
  * number. A read there gives the bytes of CONTROL; /dev/host/stdin, stdout and stderr are the
  * streams, and /dev/console is the terminal, whose window size comes by HOST_FRAME_WINDOW.
  */
-#define HOST_IOCTL_EXIT   0x40047001u /* sends EXIT with this status; returns after EXIT_ACK came */
-#define HOST_IOCTL_STAMP  0x40047002u /* sends STAMP with this enum host_moment, now */
-#define HOST_IOCTL_TARGET 0x40047003u /* HOST_FRAME_SIGNAL goes to this process group from now on \
-                                       */
+#define HOST_IOCTL_EXIT  0x40047001u /* sends EXIT with this status; returns after EXIT_ACK came */
+#define HOST_IOCTL_STAMP 0x40047002u /* sends STAMP with this enum host_moment, now */
+#define HOST_IOCTL_TARGET                                                   \
+    0x40047003u /* HOST_FRAME_SIGNAL goes to this process group from now on \
+                 */
