@@ -1,0 +1,22 @@
+# Rules for the file server: a library that the `pith` command links, and `fs-serve`, which serves
+# one socket by hand (for tests with other guests, and for looking at it under a debugger).
+
+FS_SERVER_SOURCES := $(filter-out host/fs_serve_main.c,$(wildcard host/fs_*.c))
+FS_SERVER_OBJECTS := $(FS_SERVER_SOURCES:%.c=$(B)/%.o)
+FS_SERVER_LIBRARY := $(B)/host/fs_server.a
+FS_SERVER_CFLAGS := $(COMMON_CFLAGS) -D_GNU_SOURCE -Ikernel/include
+
+all: $(B)/host/fs-serve
+
+$(FS_SERVER_OBJECTS) $(B)/host/fs_serve_main.o: $(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(FS_SERVER_CFLAGS) -c -o $@ $<
+
+$(FS_SERVER_LIBRARY): $(FS_SERVER_OBJECTS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(B)/host/fs-serve: $(B)/host/fs_serve_main.o $(FS_SERVER_LIBRARY)
+	$(CC) -o $@ $^
+
+-include $(FS_SERVER_OBJECTS:.o=.d) $(B)/host/fs_serve_main.d

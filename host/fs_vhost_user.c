@@ -1,0 +1,481 @@
+/*
+ * vhost-user, the back end's side: one function a message (QEMU's "Vhost-user Protocol").
+ *
+ * A message is three words and a payload; descriptors come beside it. Whoever can write to the
+ * socket is no more trusted than the guest: sizes are checked against what the request has, queue
+ * numbers against the queues that exist, addresses by the memory table, and a descriptor that the
+ * message should not have brought is closed. What cannot be ends the connection, since the two
+ * sides then no longer agree about memory; a request that we do not know is only refused.
+ *
+ * Life of a queue: SET_VRING_NUM, BASE, ADDR fill it in; SET_VRING_KICK starts it and ENABLE lets
+ * it run; GET_VRING_BASE stops it and says how far it came. CALL may change while it runs.
+ */
+/* First: it writes attributes by names that are macros of ours. */
+#include <linux/virtio_ring.h>
+
+#include "fs_vhost_user.h"
+
+#include <errno.h>
+#include <linux/vhost_types.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FLAGS_VERSION            1u
+#define FLAGS_VERSION_MASK       3u
+#define FLAGS_REPLY              4u
+#define FLAGS_NEED_REPLY         8u
+
+#define PROTOCOL_FEATURES_BIT    30 /* of virtio's features: the protocol has features of its own */
+#define PROTOCOL_MULTIPLE_QUEUES BIT(0)
+#define PROTOCOL_REPLY_ACK       BIT(3)
+
+#define QUEUE_MASK               0xffu /* SET_VRING_KICK, CALL, ERR */
+#define QUEUE_NO_FD              0x100u
+#define PAYLOAD_MAX              512u
+#define MESSAGE_FDS              FS_REGIONS_MAX
+#define NO_DESCRIPTOR            (-1)
+
+enum message_request {
+    GET_FEATURES = 1,
+    SET_FEATURES = 2,
+    SET_OWNER = 3,
+    SET_MEM_TABLE = 5,
+    SET_VRING_NUM = 8,
+    SET_VRING_ADDR = 9,
+    SET_VRING_BASE = 10,
+    GET_VRING_BASE = 11,
+    SET_VRING_KICK = 12,
+    SET_VRING_CALL = 13,
+    SET_VRING_ERR = 14,
+    GET_PROTOCOL_FEATURES = 15,
+    SET_PROTOCOL_FEATURES = 16,
+    GET_QUEUE_NUM = 17,
+    SET_VRING_ENABLE = 18,
+    MESSAGE_REQUESTS = 19,
+};
+
+struct message_header {
+    u32 request;
+    u32 flags;
+    u32 size;
+};
+
+struct message_region {
+    u64 guest_address;
+    u64 size;
+    u64 front_end_address;
+    u64 offset;
+};
+
+struct message_memory {
+    u32 count;
+    u32 padding;
+    struct message_region regions[FS_REGIONS_MAX];
+};
+
+struct message_addresses {
+    u32 queue;
+    u32 flags;
+    u64 descriptors;
+    u64 used;
+    u64 available;
+    u64 log;
+};
+
+struct message {
+    struct message_header header;
+    union {
+        u64 number;
+        struct vhost_vring_state state; /* queue, number */
+        struct message_memory memory;
+        struct message_addresses addresses;
+        u8 bytes[PAYLOAD_MAX];
+    } payload;
+    int fds[MESSAGE_FDS]; /* NO_DESCRIPTOR once taken over */
+    unsigned fd_count;
+    u32 answer_size; /* 0: the request has no answer of its own */
+};
+
+static const u64 our_features = BIT(VIRTIO_F_VERSION_1) | BIT(PROTOCOL_FEATURES_BIT) |
+                                BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX);
+static const u64 our_protocol_features = PROTOCOL_MULTIPLE_QUEUES | PROTOCOL_REPLY_ACK;
+
+static void descriptor_replace(int *fd, int with)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = with;
+}
+
+void fs_device_init(struct fs_device *device, int socket_fd)
+{
+    memset(device, 0, sizeof(*device));
+    device->socket_fd = socket_fd;
+    for (unsigned i = 0; i < FS_QUEUES; i++)
+        fs_queue_init(&device->queues[i]);
+}
+
+void fs_device_fini(struct fs_device *device)
+{
+    for (unsigned i = 0; i < FS_QUEUES; i++) {
+        descriptor_replace(&device->queues[i].kick_fd, NO_DESCRIPTOR);
+        descriptor_replace(&device->queues[i].call_fd, NO_DESCRIPTOR);
+    }
+    fs_memory_clear(&device->memory);
+    close(device->socket_fd);
+}
+
+static void message_answer(struct message *message, u64 number)
+{
+    message->payload.number = number;
+    message->answer_size = sizeof(number);
+}
+
+static int get_features(struct fs_device *device, struct message *message)
+{
+    message_answer(message, our_features);
+    return 0;
+}
+
+static int set_features(struct fs_device *device, struct message *message)
+{
+    if (message->payload.number & ~our_features)
+        return -EPROTO;
+    device->features = message->payload.number;
+    for (unsigned i = 0; i < FS_QUEUES; i++) {
+        struct fs_queue *queue = &device->queues[i];
+
+        queue->has_event_index = device->features & BIT(VIRTIO_RING_F_EVENT_IDX);
+        /* Without the protocol's own features there is no SET_VRING_ENABLE. */
+        queue->enabled = !(device->features & BIT(PROTOCOL_FEATURES_BIT));
+    }
+    return 0;
+}
+
+static int set_owner(struct fs_device *device, struct message *message)
+{
+    return 0;
+}
+
+static int get_protocol_features(struct fs_device *device, struct message *message)
+{
+    message_answer(message, our_protocol_features);
+    return 0;
+}
+
+static int set_protocol_features(struct fs_device *device, struct message *message)
+{
+    if (message->payload.number & ~our_protocol_features)
+        return -EPROTO;
+    device->protocol_features = message->payload.number;
+    return 0;
+}
+
+static int get_queue_num(struct fs_device *device, struct message *message)
+{
+    message_answer(message, FS_QUEUES);
+    return 0;
+}
+
+/* Queues that ran find their rings again in the new table, or stop. */
+static int set_mem_table(struct fs_device *device, struct message *message)
+{
+    const struct message_memory *table = &message->payload.memory;
+    int error;
+
+    if (table->count > FS_REGIONS_MAX || table->count != message->fd_count ||
+        message->header.size <
+            offsetof(struct message_memory, regions) + table->count * sizeof(table->regions[0]))
+        return -EPROTO;
+    fs_memory_clear(&device->memory);
+    for (unsigned i = 0; i < FS_QUEUES; i++)
+        device->queues[i].descriptors = NULL;
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct message_region *described = &table->regions[i];
+        struct fs_region region = {
+            .guest_address = described->guest_address,
+            .front_end_address = described->front_end_address,
+            .size = described->size,
+        };
+
+        error = fs_memory_add(&device->memory, message->fds[i], described->offset, &region);
+        if (error)
+            return -EPROTO;
+    }
+    for (unsigned i = 0; i < FS_QUEUES; i++) {
+        struct fs_queue *queue = &device->queues[i];
+
+        if (queue->kick_fd >= 0 && fs_queue_map(queue, &device->memory))
+            return -EPROTO;
+    }
+    return 0;
+}
+
+static int message_queue(struct fs_device *device, u64 index, struct fs_queue **queue_out)
+{
+    if (index >= FS_QUEUES)
+        return -EPROTO;
+    *queue_out = &device->queues[index];
+    return 0;
+}
+
+/* For what may not change under a queue that runs. */
+static int message_stopped_queue(struct fs_device *device, u64 index, struct fs_queue **queue_out)
+{
+    int error = message_queue(device, index, queue_out);
+
+    if (error)
+        return error;
+    return (*queue_out)->kick_fd >= 0 ? -EPROTO : 0;
+}
+
+static int set_vring_num(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    u32 size = message->payload.state.num;
+    int error = message_stopped_queue(device, message->payload.state.index, &queue);
+
+    if (error)
+        return error;
+    if (size == 0 || size > FS_QUEUE_SIZE_MAX || (size & (size - 1)))
+        return -EPROTO;
+    queue->size = size;
+    return 0;
+}
+
+static int set_vring_base(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    int error = message_stopped_queue(device, message->payload.state.index, &queue);
+
+    if (error)
+        return error;
+    queue->next_available = (u16)message->payload.state.num;
+    return 0;
+}
+
+/* May come again while the queue runs (to switch logging): the addresses then stay the same. */
+static int set_vring_addr(struct fs_device *device, struct message *message)
+{
+    const struct message_addresses *addresses = &message->payload.addresses;
+    struct fs_queue *queue;
+    int error = message_queue(device, addresses->queue, &queue);
+
+    if (error)
+        return error;
+    queue->descriptors_address = addresses->descriptors;
+    queue->available_address = addresses->available;
+    queue->used_address = addresses->used;
+    queue->has_addresses = true;
+    if (queue->kick_fd >= 0 && fs_queue_map(queue, &device->memory))
+        return -EPROTO;
+    return 0;
+}
+
+static int get_vring_base(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    int error = message_queue(device, message->payload.state.index, &queue);
+
+    if (error)
+        return error;
+    descriptor_replace(&queue->kick_fd, NO_DESCRIPTOR);
+    queue->descriptors = NULL;
+    queue->broken = false;
+    message->payload.state.num = queue->next_available;
+    message->answer_size = sizeof(message->payload.state);
+    return 0;
+}
+
+/* Takes over the message's descriptor: an eventfd for the queue that the number names. */
+static int message_queue_fd(struct fs_device *device, struct message *message,
+                            struct fs_queue **queue_out, int *fd_out)
+{
+    u64 number = message->payload.number;
+    bool none = number & QUEUE_NO_FD;
+    int error = message_queue(device, number & QUEUE_MASK, queue_out);
+
+    if (error || message->fd_count != (none ? 0 : 1))
+        return -EPROTO;
+    *fd_out = NO_DESCRIPTOR;
+    if (!none) {
+        *fd_out = message->fds[0];
+        message->fds[0] = NO_DESCRIPTOR;
+    }
+    return 0;
+}
+
+/* Starts the queue. One that is to be polled (no descriptor) we do not have. */
+static int set_vring_kick(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    int fd, error = message_queue_fd(device, message, &queue, &fd);
+
+    if (error)
+        return error;
+    if (fd < 0)
+        return -EPROTO;
+    descriptor_replace(&queue->kick_fd, fd);
+    return fs_queue_map(queue, &device->memory) ? -EPROTO : 0;
+}
+
+static int set_vring_call(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    int fd, error = message_queue_fd(device, message, &queue, &fd);
+
+    if (error)
+        return error;
+    descriptor_replace(&queue->call_fd, fd);
+    return 0;
+}
+
+/* A broken queue stops without a word, so the descriptor for errors is of no use. */
+static int set_vring_err(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    int fd, error = message_queue_fd(device, message, &queue, &fd);
+
+    if (error)
+        return error;
+    descriptor_replace(&fd, NO_DESCRIPTOR);
+    return 0;
+}
+
+static int set_vring_enable(struct fs_device *device, struct message *message)
+{
+    struct fs_queue *queue;
+    int error = message_queue(device, message->payload.state.index, &queue);
+
+    if (error)
+        return error;
+    queue->enabled = message->payload.state.num != 0;
+    return 0;
+}
+
+/* What each request does, and the least payload that it must bring. */
+static const struct {
+    int (*handle)(struct fs_device *device, struct message *message);
+    u32 size;
+} messages[MESSAGE_REQUESTS] = {
+    [GET_FEATURES] = {get_features, 0},
+    [SET_FEATURES] = {set_features, sizeof(u64)},
+    [SET_OWNER] = {set_owner, 0},
+    [SET_MEM_TABLE] = {set_mem_table, offsetof(struct message_memory, regions)},
+    [SET_VRING_NUM] = {set_vring_num, sizeof(struct vhost_vring_state)},
+    [SET_VRING_ADDR] = {set_vring_addr, sizeof(struct message_addresses)},
+    [SET_VRING_BASE] = {set_vring_base, sizeof(struct vhost_vring_state)},
+    [GET_VRING_BASE] = {get_vring_base, sizeof(struct vhost_vring_state)},
+    [SET_VRING_KICK] = {set_vring_kick, sizeof(u64)},
+    [SET_VRING_CALL] = {set_vring_call, sizeof(u64)},
+    [SET_VRING_ERR] = {set_vring_err, sizeof(u64)},
+    [GET_PROTOCOL_FEATURES] = {get_protocol_features, 0},
+    [SET_PROTOCOL_FEATURES] = {set_protocol_features, sizeof(u64)},
+    [GET_QUEUE_NUM] = {get_queue_num, 0},
+    [SET_VRING_ENABLE] = {set_vring_enable, sizeof(struct vhost_vring_state)},
+};
+
+/* Takes the descriptors that came with a message; more than fit were closed by the kernel. */
+static void message_take_fds(struct message *message, struct msghdr *received)
+{
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(received); control;
+         control = CMSG_NXTHDR(received, control)) {
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+            continue;
+        message->fd_count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(message->fds, CMSG_DATA(control), message->fd_count * sizeof(int));
+    }
+}
+
+static int receive_rest(int socket_fd, void *bytes, size_t size)
+{
+    ssize_t got;
+
+    if (size == 0)
+        return 0;
+    do {
+        got = recv(socket_fd, bytes, size, MSG_WAITALL);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)size ? 0 : -ECONNRESET;
+}
+
+static int message_receive(int socket_fd, struct message *message)
+{
+    union {
+        struct cmsghdr align;
+        u8 bytes[CMSG_SPACE(sizeof(message->fds))];
+    } control;
+    struct iovec header = {.iov_base = &message->header, .iov_len = sizeof(message->header)};
+    struct msghdr received = {
+        .msg_iov = &header,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    ssize_t got;
+    int error;
+
+    do {
+        got = recvmsg(socket_fd, &received, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return -ECONNRESET;
+    message_take_fds(message, &received);
+    error = receive_rest(socket_fd, (u8 *)&message->header + got, sizeof(message->header) - got);
+    if (error)
+        return error;
+    if (message->header.size > PAYLOAD_MAX || (received.msg_flags & MSG_CTRUNC) ||
+        (message->header.flags & FLAGS_VERSION_MASK) != FLAGS_VERSION)
+        return -EPROTO;
+    return receive_rest(socket_fd, &message->payload, message->header.size);
+}
+
+static int message_reply(const struct fs_device *device, struct message *message)
+{
+    struct iovec parts[] = {
+        {.iov_base = &message->header, .iov_len = sizeof(message->header)},
+        {.iov_base = &message->payload, .iov_len = message->answer_size},
+    };
+    struct msghdr sent = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
+    ssize_t size = sizeof(message->header) + message->answer_size;
+
+    message->header.flags = FLAGS_VERSION | FLAGS_REPLY;
+    message->header.size = message->answer_size;
+    return sendmsg(device->socket_fd, &sent, MSG_NOSIGNAL) == size ? 0 : -ECONNRESET;
+}
+
+static int message_handle(struct fs_device *device, struct message *message)
+{
+    u32 request = message->header.request;
+    bool wants_reply = (message->header.flags & FLAGS_NEED_REPLY) &&
+                       (device->protocol_features & PROTOCOL_REPLY_ACK);
+    bool known = request < MESSAGE_REQUESTS && messages[request].handle;
+    int error;
+
+    if (known) {
+        if (message->header.size < messages[request].size)
+            return -EPROTO;
+        error = messages[request].handle(device, message);
+        if (error)
+            return error;
+    }
+    if (message->answer_size == 0 && wants_reply)
+        message_answer(message, known ? 0 : 1);
+    return message->answer_size ? message_reply(device, message) : 0;
+}
+
+int fs_device_receive(struct fs_device *device)
+{
+    struct message message;
+    int error;
+
+    memset(&message, 0, sizeof(message));
+    error = message_receive(device->socket_fd, &message);
+    if (!error)
+        error = message_handle(device, &message);
+    for (unsigned i = 0; i < message.fd_count; i++)
+        descriptor_replace(&message.fds[i], NO_DESCRIPTOR);
+    return error;
+}
