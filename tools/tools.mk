@@ -1,1 +1,14 @@
 # Rules for what builds and checks the tree.
+
+.PHONY: format-check format lint loc
+format-check: ## fails when clang-format would change a source
+	tools/install-packages lint
+	tools/check-format
+format: ## lets clang-format lay out all sources
+	tools/install-packages lint
+	tools/check-format --fix
+lint: $(KERNEL_OFFSETS) ## checks layers, locks' annotations, and by static analysis
+	tools/install-packages lint
+	tools/lint
+loc: ## lines a folder
+	@tools/loc
