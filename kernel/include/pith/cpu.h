@@ -28,6 +28,7 @@ struct cpu {
     u32 spinlocks_held;      /* interrupts stay off while it is not 0 */
     bool interrupts_were_on; /* before the first of them */
     bool in_interrupt;       /* a device or timer handler runs, or deferred work after one */
+    bool interrupted_user;   /* the interrupt that is handled came in user mode */
     bool reschedule_wanted;  /* sched/: switch at the next point where we may */
     u64 work_pending;        /* core/: deferred work waits for the interrupt's end */
 };

@@ -35,9 +35,9 @@
     X(EPOLL_READY, SPIN, "an epoll instance's ready list: pushed to by wakers")                   \
     X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \
     X(WAIT_QUEUE_NESTED, SPIN, "epoll's own waiters, woken from another wait queue")              \
-    X(TIMER, SPIN, "a CPU's timers")                                                              \
     X(THREAD, SPIN, "a thread's state")                                                           \
     X(RUN_QUEUE, SPIN, "a CPU's READY threads; two by address")                                   \
+    X(TIMER, SPIN, "a CPU's timers: a switch sets one")                                           \
     X(HOST_LINK, SPIN, "what waits to be sent to the host: pushes to a virtqueue")                \
     X(DEVICE_QUEUE, SPIN, "a virtqueue")                                                          \
     X(RCU, SPIN, "what is to be freed")                                                           \

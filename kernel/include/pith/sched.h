@@ -76,6 +76,15 @@ enum thread_class {
 #define WORK_FPU        BIT(4) /* arch/: the FPU registers are to be restored */
 #define WORK_KILLED     BIT(5) /* SIGKILL is pending: killable waits end */
 
+/*
+ * A call that ended with -ERESTART_RESTARTBLOCK: if no handler runs, restart_syscall(2) goes on
+ * with `function`, which finds here what it needs (the time that is left, say).
+ */
+struct restart {
+    long (*function)(struct restart *restart); /* NULL: nothing to restart */
+    u64 values[6];
+};
+
 struct thread {
     /* Known to assembly (arch/x86_64/offsets.c). */
     u64 pending_work;         /* [atomic] WORK_* */
@@ -95,17 +104,21 @@ struct thread {
     enum thread_class class; /* guarded by the run queue's lock, as all below */
     s32 nice;
     struct policy_thread policy;
-    struct list queue_link; /* the one queue that it is on, where its state has one */
+    struct list queue_link; /* in its run queue while it is READY */
     u64 state_since_ns;
     u64 time_in_ns[THREAD_STATES];
     u64 waited_ns[WAIT_REASONS];
-    u64 user_ns, system_ns; /* RUNNING, split by sampling */
-    u64 user_ticks, system_ticks;
+    u64 user_ticks, system_ticks; /* [cpu] samples; they split time_in_ns[THREAD_RUNNING] */
+    u64 burst_ns;                 /* how long it ran since it last waited */
     u64 voluntary_switches, involuntary_switches;
-    struct timer sleep_timer; /* [owner] for waits with a time limit */
-    bool timed_out;           /* guarded_by(&lock) */
-    const char *kernel_name;  /* [const] a kernel thread's; else NULL */
-    u32 sleep_locks_held;     /* [owner] SAN=1: lock checker's */
+    struct timer sleep_timer;      /* [owner] for waits with a time limit */
+    int wake_result;               /* guarded_by(&lock) 0, -EINTR or -ETIMEDOUT: how a wait ended */
+    bool queued;                   /* it is in the run queue of `cpu`; that queue's lock */
+    void (*entry)(void *argument); /* [const] */
+    void *entry_argument;          /* [const] */
+    const char *kernel_name;       /* [const] a kernel thread's; else NULL */
+    u32 sleep_locks_held;          /* [owner] SAN=1: a bit for each class */
+    struct restart restart;        /* [owner] */
 
     /*
      * What the thread works with. sched/ never looks at them; proc/ sets, shares (clone) and
@@ -144,8 +157,13 @@ void thread_put(struct thread *thread);
 /* A thread of process 2, started. -ENOMEM. */
 int kernel_thread_start(const char *name, void (*entry)(void *), void *argument,
                         struct thread **thread_out);
-/* proc/ gives what is called at each switch to a thread of another process (its address space). */
-void sched_switch_register(void (*switch_to)(struct thread *from, struct thread *to));
+/* proc/ makes each kernel thread that is started from then on one of process 2. */
+void kernel_thread_register(void (*adopt)(struct thread *thread));
+/*
+ * proc/ gives what is called at each switch between threads with different address spaces.
+ * Interrupts are off, the run queue is locked.
+ */
+void sched_switch_register(void (*switch_to)(struct address_space *from, struct address_space *to));
 
 /* ---- Running ---- */
 
@@ -165,8 +183,9 @@ void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out);
 
 /*
  * Blocks the calling thread; `lock` is let go only when nobody can miss it any more, and taken
- * again before it returns. Returns 0 when woken by thread_wake; -EINTR as `kind` says (at once,
- * without blocking, if the signal is pending already).
+ * again before it returns (NULL: there is none, only time and signals end the wait). Returns 0 when
+ * woken by thread_wake; -EINTR as `kind` says (at once, without blocking, if the signal is pending
+ * already).
  */
 int thread_block(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock);
 /* As above, at most until `deadline_ns` (U64_MAX: for ever): -ETIMEDOUT. */
@@ -179,8 +198,11 @@ int thread_wake(struct thread *thread);
  * WORK_KILLED), interrupts its CPU if it runs user code. The caller set the bit before.
  */
 void thread_notify(struct thread *thread);
-/* STOPPED: called by the thread itself on its way to user mode; thread_continue ends it. */
-void thread_stop(void);
+/*
+ * STOPPED: called by the thread itself on its way to user mode; thread_continue ends it. `lock`
+ * guards the condition and is let go meanwhile, as in thread_block.
+ */
+void thread_stop(struct spinlock *lock);
 void thread_continue(struct thread *thread);
 /* Sleeps until the deadline. 0, or -EINTR. */
 int thread_sleep_until(u64 deadline_ns, enum wait_kind kind);
@@ -220,10 +242,9 @@ void wait_queue_remove(struct wait_queue *queue, struct waiter *waiter);
 /* ---- Sleeping locks ---- */
 
 struct lockable mutex {
-    struct thread *owner; /* [atomic] NULL: free */
+    u64 owner; /* [atomic] the thread, 0: free; bit 0: somebody waits */
     struct wait_queue queue;
     u16 class;
-    bool contended; /* guarded_by(&queue.lock) */
 };
 void mutex_init(struct mutex *mutex, enum lock_class class);
 void mutex_lock(struct mutex *mutex) acquires(mutex);
@@ -238,9 +259,8 @@ void mutex_unlock_pair(struct mutex *a, struct mutex *b);
 
 /* Many readers or one writer; a waiting writer keeps new readers out. */
 struct lockable rwlock {
-    s32 readers;         /* guarded_by(&queue.lock); -1: a writer has it */
-    u32 writers_waiting; /* guarded_by(&queue.lock) */
-    struct thread *writer;
+    u64 state;             /* [atomic] rwlock.c */
+    struct thread *writer; /* who has it for writing; for assertions */
     struct wait_queue queue;
     u16 class;
 };
@@ -250,6 +270,7 @@ void rwlock_read_unlock(struct rwlock *lock);
 void rwlock_write_lock(struct rwlock *lock);
 int rwlock_write_lock_killable(struct rwlock *lock) must_check;
 void rwlock_write_unlock(struct rwlock *lock);
+bool rwlock_is_write_held(const struct rwlock *lock); /* by the caller */
 
 /* ---- What others see ---- */
 
@@ -264,6 +285,9 @@ struct cpu_times {
 void cpu_times_of(u32 cpu, struct cpu_times *times_out);
 u64 context_switches_total(void);
 
+/* Makes the boot stack a thread that may use locks, not block. */
 void sched_init(void);
+/* Starts the kernel threads that sched/ and core/ need; after memory and proc_init. */
+void sched_init_late(void);
 /* Becomes the calling CPU's idle thread and runs what is READY. */
 noreturn void sched_run(void);

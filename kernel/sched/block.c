@@ -1,0 +1,195 @@
+/*
+ * How a thread waits, and how it is woken: the protocol below all wait queues and locks.
+ *
+ * A wait-up cannot be lost. The waiter tests its condition under a lock, and that lock is let go
+ * only when the thread is WAITING and its run queue is locked; a waker makes the condition true
+ * under the same lock, so it comes before the test or finds a WAITING thread:
+ *
+ *     waiter                                      waker
+ *     lock(condition)
+ *     not yet true
+ *     lock(thread); state = WAITING
+ *     lock(run queue); unlock(thread)
+ *     unlock(condition)                           lock(condition); true; thread_wake:
+ *     switch to the next                            lock(thread); WAITING -> READY
+ *     ... its successor unlocks the run queue       lock(run queue): after the switch is over
+ *                                                   push; unlock all
+ *     lock(condition); true
+ *
+ * Signals and time limits end a wait in the same way: whoever takes the thread from WAITING to
+ * READY under thread.lock decides wake_result, once. A bit of pending_work that is set before
+ * thread_notify is seen by the waiter's own test, made under thread.lock, or by thread_notify.
+ *
+ * Locking: any lock that may stand before thread.lock, then thread.lock, then run_queue.lock.
+ * Context: thread_wake and thread_notify anywhere; only a thread itself blocks.
+ */
+#include "run_queue.h"
+
+#include "life.h"
+#include "state.h"
+
+static bool work_ends_wait(const struct thread *thread, enum wait_kind kind)
+{
+    static const u64 ends[] = {
+        [WAIT_INTERRUPTIBLE] = WORK_SIGNAL | WORK_KILLED,
+        [WAIT_KILLABLE] = WORK_KILLED,
+        [WAIT_UNINTERRUPTIBLE] = 0,
+    };
+
+    /* Acquire pairs with the bit's setting, which comes before thread_notify's lock. */
+    return __atomic_load_n(&thread->pending_work, __ATOMIC_ACQUIRE) & ends[kind];
+}
+
+/* Leaves the CPU in a state that was just set. Lets thread->lock and `lock` go, then the queue. */
+static void leave_cpu(struct thread *thread, struct spinlock *lock, u64 now_ns)
+{
+    struct run_queue *queue = this_cpu(run_queue);
+
+    spin_lock(&queue->lock);
+    spin_unlock(&thread->lock);
+    if (lock)
+        spin_unlock(lock);
+    schedule_locked(queue, LEAVE_BLOCKED, now_ns);
+}
+
+static void assert_may_block(const struct thread *thread, const struct spinlock *lock)
+{
+    const struct cpu *cpu = cpu_current();
+
+    assert(cpu->spinlocks_held == (lock ? 1 : 0) && !cpu->in_interrupt);
+    assert(thread != this_cpu(run_queue)->idle);
+}
+
+/* Returns how the wait ended; `lock` is not held any more. */
+static int block(struct thread *thread, enum wait_kind kind, enum wait_reason reason,
+                 struct spinlock *lock)
+{
+    u64 now_ns;
+
+    spin_lock(&thread->lock);
+    if (work_ends_wait(thread, kind)) {
+        spin_unlock(&thread->lock);
+        if (lock)
+            spin_unlock(lock);
+        return -EINTR;
+    }
+    now_ns = clock_monotonic_ns();
+    thread->wait_kind = kind;
+    thread->wait_reason = reason;
+    thread_set_state(thread, THREAD_WAITING, now_ns);
+    leave_cpu(thread, lock, now_ns);
+    return thread->wake_result;
+}
+
+int thread_block(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock)
+{
+    struct thread *thread = thread_current();
+    int result;
+
+    assert_may_block(thread, lock);
+    result = block(thread, kind, reason, lock);
+    if (lock)
+        spin_lock(lock);
+    return result;
+}
+
+/* thread->lock is held. */
+static void make_ready(struct thread *thread, int result)
+{
+    u64 now_ns = clock_monotonic_ns();
+
+    thread->wake_result = result;
+    thread_set_state(thread, THREAD_READY, now_ns);
+    thread_make_runnable(thread, POLICY_PUSH_WOKEN, now_ns);
+}
+
+void thread_sleep_expired(struct timer *timer)
+{
+    struct thread *thread = container_of(timer, struct thread, sleep_timer);
+
+    spin_lock(&thread->lock);
+    if (thread->state == THREAD_WAITING)
+        make_ready(thread, -ETIMEDOUT);
+    spin_unlock(&thread->lock);
+}
+
+int thread_block_until(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
+                       u64 deadline_ns)
+{
+    struct thread *thread = thread_current();
+    int result;
+
+    if (deadline_ns == U64_MAX)
+        return thread_block(kind, reason, lock);
+    assert_may_block(thread, lock);
+    if (deadline_ns <= clock_monotonic_ns())
+        return work_ends_wait(thread, kind) ? -EINTR : -ETIMEDOUT;
+    /* The timer is this CPU's: with interrupts off it cannot come before the state is set. */
+    interrupts_disable();
+    timer_set(&thread->sleep_timer, deadline_ns);
+    result = block(thread, kind, reason, lock);
+    interrupts_enable();
+    if (result != -ETIMEDOUT)
+        timer_cancel_wait(&thread->sleep_timer);
+    if (lock)
+        spin_lock(lock);
+    return result;
+}
+
+int thread_sleep_until(u64 deadline_ns, enum wait_kind kind)
+{
+    int result = thread_block_until(kind, WAIT_FOR_TIMER, NULL, deadline_ns);
+
+    return result == -ETIMEDOUT ? 0 : result;
+}
+
+int thread_wake(struct thread *thread)
+{
+    int woken = 0;
+
+    spin_lock(&thread->lock);
+    if (thread->state == THREAD_WAITING) {
+        make_ready(thread, 0);
+        woken = 1;
+    }
+    spin_unlock(&thread->lock);
+    return woken;
+}
+
+void thread_notify(struct thread *thread)
+{
+    spin_lock(&thread->lock);
+    if (thread->state == THREAD_WAITING && work_ends_wait(thread, thread->wait_kind))
+        make_ready(thread, -EINTR);
+    else if ((thread->state == THREAD_STOPPED || thread->state == THREAD_TRACED) &&
+             work_ends_wait(thread, WAIT_KILLABLE))
+        make_ready(thread, 0);
+    else if (thread != thread_current() && READ_ONCE(thread->on_cpu) &&
+             thread->cpu != cpu_current()->id)
+        cpu_send_interrupt(thread->cpu, VECTOR_RESCHEDULE);
+    spin_unlock(&thread->lock);
+}
+
+void thread_stop(struct spinlock *lock)
+{
+    struct thread *thread = thread_current();
+
+    assert_may_block(thread, lock);
+    spin_lock(&thread->lock);
+    if (work_ends_wait(thread, WAIT_KILLABLE)) {
+        spin_unlock(&thread->lock);
+        return;
+    }
+    thread->wait_reason = WAIT_FOR_SIGNAL;
+    thread_set_state(thread, THREAD_STOPPED, clock_monotonic_ns());
+    leave_cpu(thread, lock, thread->state_since_ns);
+    spin_lock(lock);
+}
+
+void thread_continue(struct thread *thread)
+{
+    spin_lock(&thread->lock);
+    if (thread->state == THREAD_STOPPED)
+        make_ready(thread, 0);
+    spin_unlock(&thread->lock);
+}

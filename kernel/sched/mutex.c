@@ -1,0 +1,129 @@
+/*
+ * Mutexes: one holder, who may sleep.
+ *
+ * `owner` is the holding thread's address; its bit 0 says that others wait. Free and unwaited-for
+ * locks are taken and given back with one compare-and-exchange. With the bit set, the holder gives
+ * back under queue.lock and wakes one waiter, which tries again there: a thread on the CPU may get
+ * the lock before it (no convoy), and then it waits on.
+ *
+ * Invariant: whoever sleeps in the queue has seen the bit set while he held queue.lock; the bit is
+ *            cleared only under queue.lock, with an owner who then wakes.
+ * Context:   threads only. Not recursive.
+ */
+#include "sleep_check.h"
+
+#define WAITED_FOR BIT(0)
+
+void mutex_init(struct mutex *mutex, enum lock_class class)
+{
+    mutex->owner = 0;
+    mutex->class = class;
+    wait_queue_init(&mutex->queue);
+}
+
+static bool owner_replace(struct mutex *mutex, u64 from, u64 to)
+{
+    return __atomic_compare_exchange_n(&mutex->owner, &from, to, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
+static u64 self(void)
+{
+    return (u64)thread_current();
+}
+
+/* queue.lock is held. Takes a free mutex, or leaves word that somebody waits. */
+static bool take_or_mark(struct mutex *mutex)
+{
+    for (;;) {
+        u64 owner = READ_ONCE(mutex->owner);
+        u64 mark = list_is_empty(&mutex->queue.waiters) ? 0 : WAITED_FOR;
+
+        if ((owner & ~WAITED_FOR) == 0) {
+            if (owner_replace(mutex, owner, self() | mark))
+                return true;
+        } else if ((owner & WAITED_FOR) || owner_replace(mutex, owner, owner | WAITED_FOR)) {
+            return false;
+        }
+    }
+}
+
+static noinline int lock_slowly(struct mutex *mutex, enum wait_kind kind)
+{
+    int error = 0;
+
+    assert((READ_ONCE(mutex->owner) & ~WAITED_FOR) != self());
+    spin_lock(&mutex->queue.lock);
+    while (!take_or_mark(mutex)) {
+        error = wait_queue_wait(&mutex->queue, kind, WAIT_FOR_LOCK);
+        if (error)
+            break;
+    }
+    spin_unlock(&mutex->queue.lock);
+    return error;
+}
+
+void mutex_lock(struct mutex *mutex)
+{
+    sleep_check_acquire(mutex->class);
+    if (unlikely(!owner_replace(mutex, 0, self())))
+        (void)lock_slowly(mutex, WAIT_UNINTERRUPTIBLE);
+}
+
+int mutex_lock_killable(struct mutex *mutex)
+{
+    int error;
+
+    sleep_check_acquire(mutex->class);
+    if (likely(owner_replace(mutex, 0, self())))
+        return 0;
+    error = lock_slowly(mutex, WAIT_KILLABLE);
+    if (error)
+        sleep_check_release(mutex->class);
+    return error;
+}
+
+bool mutex_try_lock(struct mutex *mutex)
+{
+    if (!owner_replace(mutex, 0, self()))
+        return false;
+    if (SAN) /* in any order: it does not wait */
+        thread_current()->sleep_locks_held |= BIT(mutex->class);
+    return true;
+}
+
+static noinline void unlock_slowly(struct mutex *mutex)
+{
+    spin_lock(&mutex->queue.lock);
+    /* Release pairs with the acquire of whoever takes it. */
+    __atomic_store_n(&mutex->owner, 0, __ATOMIC_RELEASE);
+    wait_queue_wake_locked(&mutex->queue, 1, 0);
+    spin_unlock(&mutex->queue.lock);
+}
+
+void mutex_unlock(struct mutex *mutex)
+{
+    sleep_check_release(mutex->class);
+    assert(mutex_is_held(mutex));
+    if (unlikely(!owner_replace(mutex, self(), 0)))
+        unlock_slowly(mutex);
+}
+
+bool mutex_is_held(const struct mutex *mutex)
+{
+    return (READ_ONCE(mutex->owner) & ~WAITED_FOR) == self();
+}
+
+void mutex_lock_pair(struct mutex *a, struct mutex *b)
+{
+    mutex_lock(a < b ? a : b);
+    if (a != b)
+        mutex_lock(a < b ? b : a);
+}
+
+void mutex_unlock_pair(struct mutex *a, struct mutex *b)
+{
+    mutex_unlock(a);
+    if (a != b)
+        mutex_unlock(b);
+}

@@ -1,0 +1,73 @@
+/* One CPU's READY threads, and the switch from one to the next. Private to sched/. */
+#pragma once
+
+#include <pith/sched.h>
+
+struct run_queue {
+    struct spinlock lock;         /* LOCK_RUN_QUEUE */
+    struct policy_queue realtime; /* guarded_by(&lock) fifo and rr, before all others */
+    struct policy_queue base;     /* guarded_by(&lock) everybody else */
+    struct list threads;          /* guarded_by(&lock) all of both, in the order they came */
+    u32 ready;                    /* guarded_by(&lock) how many; read without it as a hint */
+    u32 cpu;                      /* [const] */
+    struct thread *running;       /* guarded_by(&lock) */
+    struct thread *idle;          /* [const] runs when nobody is READY; on no queue */
+    struct thread *left;          /* [cpu] who ran before, during a switch */
+    u64 charged_ns;               /* guarded_by(&lock) `running` has been charged up to then */
+    u64 slice_deadline_ns;        /* guarded_by(&lock) what slice_timer is set to; U64_MAX */
+    struct timer slice_timer;     /* [cpu] */
+    struct timer sample_timer;    /* [cpu] */
+    bool sampling;                /* [cpu] sample_timer is set */
+    u64 switches;                 /* guarded_by(&lock) */
+    u64 idle_since_ns, idle_ns;   /* guarded_by(&lock) */
+    u64 user_ticks, nice_ticks, system_ticks; /* [cpu] samples */
+};
+
+DECLARE_PER_CPU(struct run_queue, run_queue);
+
+/* What becomes of the running thread when another takes its place. */
+enum leave {
+    LEAVE_PREEMPTED, /* READY, a better one came or its slice is over */
+    LEAVE_YIELDED,   /* READY, behind the others */
+    LEAVE_BLOCKED,   /* its state says what: it waits, is stopped or dead */
+};
+
+static inline bool thread_is_realtime(const struct thread *thread)
+{
+    return thread->class == CLASS_FIFO || thread->class == CLASS_RR;
+}
+
+struct run_queue *run_queue_of(u32 cpu);
+/* Prepares the queue of a CPU that runs its idle thread, or will when it starts. */
+void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle);
+u32 thread_weight(const struct thread *thread);
+/* Locks the queue that a thread belongs to, which may change until then. */
+struct run_queue *run_queue_lock_of(struct thread *thread);
+void run_queue_push(struct run_queue *queue, struct thread *thread, enum policy_push why,
+                    u64 now_ns) must_hold(&queue->lock);
+void run_queue_remove(struct run_queue *queue, struct thread *thread, u64 now_ns)
+    must_hold(&queue->lock);
+/* The next to run, taken out; NULL: nobody is READY. */
+struct thread *run_queue_pick(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);
+void run_queue_charge(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);
+void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns)
+    must_hold(&queue->lock);
+void run_queue_arm_slice(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);
+/* Asks the CPU of the queue to switch at its next chance. */
+void run_queue_reschedule(struct run_queue *queue) must_hold(&queue->lock);
+/* Puts a thread that is READY, on no queue and on no CPU, on the best CPU's queue. */
+void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_ns);
+/* Takes a thread over from a busier CPU. Interrupts are off. */
+bool run_queue_steal(struct run_queue *queue);
+/* A bit for each CPU that runs its idle thread. */
+void cpu_mark_idle(u32 cpu);
+void cpu_mark_busy(u32 cpu);
+
+/* switch.c: runs whoever is next; `queue` is the caller's CPU's, and let go when it returns. */
+void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns) releases(&queue->lock);
+/* The first function of a new thread's context. */
+void thread_begin(void *thread);
+
+/* accounting.c */
+void sampling_init(struct run_queue *queue);
+void sampling_start(struct run_queue *queue);

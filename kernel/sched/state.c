@@ -1,0 +1,77 @@
+/*
+ * The states of a thread.
+ *
+ * What may follow what is a table, the state graph of the lecture. Each change of a state anywhere
+ * comes through thread_set_state, which checks the edge and charges the time spent in the old
+ * state, so that /proc, ps and the timeline cannot disagree.
+ *
+ * Locking: READY and RUNNING follow each other under the lock of the thread's run queue; every
+ *          other change is made under thread.lock. A RUNNING thread is taken out of that state only
+ *          by itself.
+ * Context: interrupts are off.
+ */
+#include "state.h"
+
+static const u8 next_states[THREAD_STATES] = {
+    [THREAD_NEW] = BIT(THREAD_READY),
+    [THREAD_READY] = BIT(THREAD_RUNNING),
+    [THREAD_RUNNING] = BIT(THREAD_READY) | BIT(THREAD_WAITING) | BIT(THREAD_STOPPED) |
+                       BIT(THREAD_TRACED) | BIT(THREAD_DEAD),
+    [THREAD_WAITING] = BIT(THREAD_READY),
+    [THREAD_STOPPED] = BIT(THREAD_READY),
+    [THREAD_TRACED] = BIT(THREAD_READY),
+};
+
+static const char letters[THREAD_STATES] = {
+    [THREAD_NEW] = 'R',     [THREAD_READY] = 'R',  [THREAD_RUNNING] = 'R', [THREAD_WAITING] = 'S',
+    [THREAD_STOPPED] = 'T', [THREAD_TRACED] = 't', [THREAD_DEAD] = 'X',
+};
+
+/* What Linux's wchan would name, in our words. */
+static const char *const reason_names[WAIT_REASONS] = {
+    [WAIT_FOR_NOTHING] = "0",   [WAIT_FOR_PIPE] = "pipe",         [WAIT_FOR_FUTEX] = "futex",
+    [WAIT_FOR_CHILD] = "child", [WAIT_FOR_FILE] = "file",         [WAIT_FOR_LOCK] = "lock",
+    [WAIT_FOR_TIMER] = "timer", [WAIT_FOR_TERMINAL] = "terminal", [WAIT_FOR_SIGNAL] = "signal",
+    [WAIT_FOR_POLL] = "poll",   [WAIT_FOR_SOCKET] = "socket",     [WAIT_FOR_VFORK] = "vfork",
+    [WAIT_FOR_WORK] = "work",   [WAIT_FOR_EXEC] = "exec",
+};
+
+static u64 uninterruptible; /* [atomic] */
+
+void thread_set_state(struct thread *thread, enum thread_state next, u64 now_ns)
+{
+    enum thread_state state = thread->state;
+    u64 spent_ns = now_ns - thread->state_since_ns;
+
+    assert(next_states[state] & BIT(next));
+    thread->time_in_ns[state] += spent_ns;
+    if (state == THREAD_WAITING)
+        thread->waited_ns[thread->wait_reason] += spent_ns;
+    if (state == THREAD_WAITING && thread->wait_kind == WAIT_UNINTERRUPTIBLE)
+        __atomic_fetch_sub(&uninterruptible, 1, __ATOMIC_RELAXED);
+    if (next == THREAD_WAITING && thread->wait_kind == WAIT_UNINTERRUPTIBLE)
+        __atomic_fetch_add(&uninterruptible, 1, __ATOMIC_RELAXED);
+    thread->state_since_ns = now_ns;
+    WRITE_ONCE(thread->state, next);
+}
+
+u64 threads_uninterruptible(void)
+{
+    return __atomic_load_n(&uninterruptible, __ATOMIC_RELAXED);
+}
+
+char thread_state_letter(const struct thread *thread)
+{
+    enum thread_state state = READ_ONCE(thread->state);
+
+    if (state != THREAD_WAITING)
+        return letters[state];
+    if (thread->kernel_name && thread->wait_reason == WAIT_FOR_WORK)
+        return 'I';
+    return thread->wait_kind == WAIT_UNINTERRUPTIBLE ? 'D' : 'S';
+}
+
+const char *wait_reason_name(enum wait_reason reason)
+{
+    return reason_names[reason];
+}

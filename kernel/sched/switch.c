@@ -1,0 +1,173 @@
+/*
+ * The switch from one thread to the next.
+ *
+ * The run queue's lock is handed over: the thread that leaves takes it, the one that comes lets it
+ * go (switch_finish). While it is held nobody can find the leaving thread in this queue, so nobody
+ * continues its context before it is complete; its stack is still in use until then, which on_cpu
+ * says to those who would put it on another CPU's queue.
+ *
+ *     leaving thread                        thread that comes (was switched out here before)
+ *     spin_lock(&queue->lock)
+ *     state, put back, pick next
+ *     context_switch  ------------------->  returns from its own context_switch
+ *                                           left->on_cpu = false (release)
+ *                                           spin_unlock(&queue->lock)
+ *                                           frees `left` if it is DEAD: its stack is free now
+ *
+ * Context: interrupts are off from the lock to the unlock. The number of held spinlocks is the
+ *          CPU's, always 1 in a switch; whether interrupts are on after it is the thread's.
+ */
+#include <pith/mem.h>
+
+#include "run_queue.h"
+
+#include "state.h"
+
+static void (*switch_space)(struct address_space *from, struct address_space *to);
+
+void sched_switch_register(void (*switch_to)(struct address_space *from, struct address_space *to))
+{
+    switch_space = switch_to;
+}
+
+/* What the thread that comes does for the one that left. Lets the queue's lock go. */
+static void switch_finish(void)
+{
+    struct run_queue *queue = this_cpu(run_queue);
+    struct thread *left = queue->left;
+    enum thread_state state = left->state;
+    bool homeless = state == THREAD_READY && !left->queued;
+
+    /* Pairs with the acquire in choose_cpu. Nobody but us may touch a homeless one. */
+    __atomic_store_n(&left->on_cpu, false, __ATOMIC_RELEASE);
+    spin_unlock(&queue->lock);
+    if (unlikely(homeless && left != queue->idle))
+        thread_make_runnable(left, POLICY_PUSH_MIGRATED, clock_monotonic_ns());
+    if (unlikely(state == THREAD_DEAD))
+        thread_put(left);
+}
+
+static void switch_to(struct run_queue *queue, struct thread *from, struct thread *to)
+{
+    struct cpu *cpu = cpu_current();
+    bool interrupts_were_on = cpu->interrupts_were_on;
+
+    queue->left = from;
+    queue->running = to;
+    queue->switches++;
+    to->on_cpu = true;
+    to->cpu = queue->cpu;
+    if (to->space != from->space)
+        switch_space(from->space, to->space);
+    user_context_switch(&from->user, &to->user, (char *)to->stack + KERNEL_STACK_BYTES);
+    cpu->thread = to;
+    context_switch(&from->context, &to->context);
+    /* Perhaps on another CPU, and long after. */
+    cpu_current()->interrupts_were_on = interrupts_were_on;
+    switch_finish();
+}
+
+static void note_idleness(struct run_queue *queue, const struct thread *from,
+                          const struct thread *to, u64 now_ns)
+{
+    if (to == queue->idle) {
+        cpu_mark_idle(queue->cpu);
+        queue->idle_since_ns = now_ns;
+    } else if (from == queue->idle) {
+        cpu_mark_busy(queue->cpu);
+        queue->idle_ns += now_ns - queue->idle_since_ns;
+        sampling_start(queue);
+    }
+}
+
+void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns)
+{
+    struct thread *from = queue->running, *to;
+
+    run_queue_charge(queue, now_ns);
+    run_queue_put_running(queue, leave, now_ns);
+    to = run_queue_pick(queue, now_ns);
+    if (!to)
+        to = queue->idle;
+    if (from->pending_work & WORK_RESCHEDULE)
+        __atomic_fetch_and(&from->pending_work, ~WORK_RESCHEDULE, __ATOMIC_RELAXED);
+    cpu_current()->reschedule_wanted = false;
+    rcu_quiescent();
+    if (to != queue->idle)
+        thread_set_state(to, THREAD_RUNNING, now_ns);
+    if (to == from) {
+        run_queue_arm_slice(queue, now_ns);
+        spin_unlock(&queue->lock);
+        return;
+    }
+    note_idleness(queue, from, to, now_ns);
+    queue->running = to;
+    run_queue_arm_slice(queue, now_ns);
+    switch_to(queue, from, to);
+}
+
+void thread_begin(void *argument)
+{
+    struct thread *thread = argument;
+
+    cpu_current()->interrupts_were_on = true;
+    switch_finish();
+    thread->entry(thread->entry_argument);
+    thread_exit();
+}
+
+void sched_preempt(void)
+{
+    struct run_queue *queue;
+
+    interrupts_disable();
+    queue = this_cpu(run_queue);
+    spin_lock(&queue->lock);
+    schedule_locked(queue, LEAVE_PREEMPTED, clock_monotonic_ns());
+    interrupts_enable();
+}
+
+void sched_yield(void)
+{
+    struct run_queue *queue;
+
+    interrupts_disable();
+    queue = this_cpu(run_queue);
+    spin_lock(&queue->lock);
+    schedule_locked(queue, LEAVE_YIELDED, clock_monotonic_ns());
+    interrupts_enable();
+}
+
+void sched_point(void)
+{
+    struct cpu *cpu = cpu_current();
+
+    if (likely(!cpu->reschedule_wanted))
+        return;
+    if (cpu->spinlocks_held || cpu->in_interrupt || cpu->thread == this_cpu(run_queue)->idle)
+        return;
+    sched_preempt();
+}
+
+/*
+ * The idle thread's life. Interrupts are off between the last look at the queue and the halt, so
+ * that a wake-up in between ends the halt at once.
+ */
+noreturn void sched_run(void)
+{
+    struct run_queue *queue = this_cpu(run_queue);
+
+    cpu_mark_idle(queue->cpu);
+    for (;;) {
+        interrupts_disable();
+        if (READ_ONCE(queue->ready) || run_queue_steal(queue)) {
+            spin_lock(&queue->lock);
+            schedule_locked(queue, LEAVE_PREEMPTED, clock_monotonic_ns());
+            continue;
+        }
+        if (queue->idle->pending_work)
+            __atomic_store_n(&queue->idle->pending_work, 0, __ATOMIC_RELAXED);
+        rcu_quiescent();
+        cpu_wait_for_interrupt();
+    }
+}
