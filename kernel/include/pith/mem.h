@@ -8,12 +8,13 @@
 #pragma once
 
 #include <pith/core.h>
+#include <pith/radix.h>
 
 /* ---- Frames ---- */
 
 enum frame_kind {
-    FRAME_RESERVED = 0, /* not memory, or the kernel's image */
-    FRAME_FREE,         /* in the buddy allocator or a CPU's stock */
+    FRAME_RESERVED = 0, /* not memory, the kernel's image, or free but no block's first frame */
+    FRAME_FREE,         /* the first of a block in the buddy allocator */
     FRAME_KERNEL,       /* stacks, large kmalloc, device rings */
     FRAME_SLAB,
     FRAME_TABLE,     /* a page table: `table` below */
@@ -40,9 +41,11 @@ struct frame {
     u8 order;                   /* of the block that begins here */
     u16 flags;                  /* [atomic] FRAME_FLAG_* */
     union {
-        struct list link; /* FREE; KERNEL, TABLE: for the owner's use */
+        struct list link; /* FREE; KERNEL: for the owner's use */
         struct {
-            u64 present; /* entries that are not 0; guarded by the address space that owns it */
+            u16 used;        /* entries that are not 0; guarded by the address space that owns it */
+            u16 first, last; /* all of them lie between these indices; [const] while shared */
+            u16 level;       /* 1: entries map pages; 4: a root */
             u64 reserved;
         } table;
         struct {
@@ -58,8 +61,8 @@ struct frame {
             void *slab;
         } slab;
     };
-    u32 mappers; /* [atomic] page table entries (of tables, shared or not) that name it */
-    u32 pins;    /* [atomic] never shared copy-on-write while not 0 */
+    u32 reserved;
+    u32 pins; /* [atomic] never shared copy-on-write while not 0; each has a reference too */
 };
 _Static_assert(sizeof(struct frame) == 32, "the frame array is 0.8 % of memory");
 
@@ -98,8 +101,12 @@ static inline void frame_get(struct frame *frame)
 /* Gives up one reference; the last frees it. */
 void frame_put(struct frame *frame);
 u64 frames_free_count(void);
-u64 frames_total_count(void);
+u64 frames_total_count(void); /* all that were ever free, the kernel's image not among them */
 u64 frames_count_of(enum frame_kind kind);
+/* Gives memory that was in use at boot (the initramfs, once unpacked) to the allocator. */
+void frames_release(phys_addr start, u64 bytes);
+/* The numbers of frames with a `struct frame` lie below it; some in between have none. */
+u64 frames_limit(void);
 
 /*
  * Called, from a context that may sleep, when free frames run low; frees what it can, up to about
@@ -111,6 +118,8 @@ struct reclaimer {
     u64 (*reclaim)(u64 wanted);
 };
 void reclaimer_register(struct reclaimer *reclaimer);
+/* Asks the reclaimers now: after an allocation with ALLOC_NOWAIT failed. Sleeps. Returns frames. */
+u64 memory_reclaim(u64 wanted);
 
 /* ---- Objects ---- */
 
@@ -123,6 +132,8 @@ void slab_free(struct slab_cache *cache, void *object);
 /* Any size up to 4 MiB. */
 void *kmalloc(size_t bytes, unsigned flags) must_check;
 void kfree(void *memory); /* NULL is fine */
+/* Nodes of radix trees: ALLOC_NOWAIT, for trees under a spinlock. */
+extern const struct radix_allocator radix_slab_allocator;
 /* Calls `visit` for each cache. */
 void slab_for_each(void (*visit)(const char *name, size_t object_bytes, u64 objects_used,
                                  u64 objects_total, u64 frames, void *argument),
@@ -136,5 +147,21 @@ void *kernel_stack_alloc(void) must_check;
 void kernel_stack_free(void *stack);
 /* Maps `bytes` of device registers at a physical address, uncached. NULL: no memory. */
 volatile void *device_map(phys_addr address, size_t bytes) must_check;
+/*
+ * Maps one page of kernel virtual memory or of the frame array in page_table_kernel(); `flags` are
+ * PTE_*. The root's entries for those areas exist from mem_init on and never change, so the tables
+ * below them are the same ones in every address space. -ENOMEM, -EEXIST.
+ */
+int kernel_map(u64 virtual, phys_addr physical, u64 flags) must_check;
+/* The same for an aligned 2 MiB. */
+int kernel_map_large(u64 virtual, phys_addr physical, u64 flags) must_check;
 
+/* Takes all of boot_info.usable as it then stands. */
 void mem_init(void);
+
+/* ---- What goes wrong on purpose, and what was forgotten (SAN=1) ---- */
+
+/* Lets the n-th allocation from now on fail, once (0: none); only the calling thread's count. */
+void allocation_fail_nth(u64 n);
+/* Logs each kind of frame and each slab cache that is still in use: at power off. */
+void mem_report_use(void);

@@ -1,0 +1,94 @@
+/*
+ * The buddy allocator: blocks of 2^order frames, each aligned to its size.
+ *
+ * A block of order k at frame number n has one buddy, at n ^ 2^k; two free buddies merge into the
+ * block of order k + 1 that holds both. So freeing costs at most one step an order, and free memory
+ * is never in smaller pieces than it must be.
+ *
+ *     number   0       1       2       3
+ *     order 0 [  free ][ used  ][ free  ][ free  ]  <- 2 and 3 are buddies: they become
+ *     order 1                   [     free      ]      this; 0 and 1 stay apart
+ *
+ * Only the first frame of a free block says FRAME_FREE, with the block's order; all others in it
+ * say FRAME_RESERVED. So "is my buddy free as a whole?" is a look at one frame, and to give the
+ * allocator gigabytes at boot touches one frame for every 4 MiB.
+ *
+ * Invariants: no two free buddies of one order, but for the largest; a frame is FRAME_FREE exactly
+ *             if a free list holds it; free_frames is the sum over the lists.
+ * Locking:    the caller's (frame.c: frames.lock). Context: any.
+ */
+#include "buddy.h"
+
+void buddy_init(struct buddy *buddy, struct frame *frames)
+{
+    buddy->frames = frames;
+    buddy->free_frames = 0;
+    for (unsigned order = 0; order < BUDDY_ORDERS; order++)
+        list_init(&buddy->free[order]);
+}
+
+static void block_push(struct buddy *buddy, struct frame *frame, unsigned order)
+{
+    frame->kind = FRAME_FREE;
+    frame->order = order;
+    list_push_front(&buddy->free[order], &frame->link);
+}
+
+static void block_remove(struct frame *frame)
+{
+    list_remove(&frame->link);
+    frame->kind = FRAME_RESERVED;
+}
+
+void buddy_add(struct buddy *buddy, u64 first, u64 count)
+{
+    u64 end = first + count;
+
+    while (first < end) {
+        unsigned order = first ? MIN(__builtin_ctzl(first), BUDDY_ORDERS - 1) : BUDDY_ORDERS - 1;
+
+        while (first + (1ul << order) > end)
+            order--;
+        buddy_free(buddy, &buddy->frames[first], order);
+        first += 1ul << order;
+    }
+}
+
+struct frame *buddy_alloc(struct buddy *buddy, unsigned order)
+{
+    struct frame *frame;
+    unsigned found = order;
+
+    while (found < BUDDY_ORDERS && list_is_empty(&buddy->free[found]))
+        found++;
+    if (found >= BUDDY_ORDERS)
+        return NULL;
+    frame = list_entry(buddy->free[found].next, struct frame, link);
+    block_remove(frame);
+    /* The lower half goes on; each upper half is a free block of its own. */
+    while (found > order) {
+        found--;
+        block_push(buddy, frame + (1ul << found), found);
+    }
+    frame->order = order;
+    buddy->free_frames -= 1ul << order;
+    return frame;
+}
+
+void buddy_free(struct buddy *buddy, struct frame *frame, unsigned order)
+{
+    u64 number = frame - buddy->frames;
+
+    buddy->free_frames += 1ul << order;
+    while (order + 1 < BUDDY_ORDERS) {
+        struct frame *other = &buddy->frames[number ^ (1ul << order)];
+
+        if (other->kind != FRAME_FREE || other->order != order)
+            break;
+        block_remove(other);
+        number &= ~(1ul << order);
+        order++;
+    }
+    buddy->frames[number].kind = FRAME_RESERVED;
+    block_push(buddy, &buddy->frames[number], order);
+}

@@ -1,0 +1,20 @@
+/* The buddy allocator as pure logic; frame.c owns the one of the machine. */
+#pragma once
+
+#include <pith/mem.h>
+
+#define BUDDY_ORDERS 11 /* blocks of 4 KiB to 4 MiB */
+
+/* Guarded as a whole by whoever owns it. */
+struct buddy {
+    struct frame *frames; /* [const] the frame of number 0 */
+    struct list free[BUDDY_ORDERS];
+    u64 free_frames;
+};
+
+void buddy_init(struct buddy *buddy, struct frame *frames);
+/* Gives the frames [first, first + count), whose neighbours up to the largest order exist. */
+void buddy_add(struct buddy *buddy, u64 first, u64 count);
+/* A block of 2^order frames, or NULL. Its frames are FRAME_RESERVED. */
+struct frame *buddy_alloc(struct buddy *buddy, unsigned order) must_check;
+void buddy_free(struct buddy *buddy, struct frame *frame, unsigned order);

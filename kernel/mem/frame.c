@@ -1,0 +1,262 @@
+/*
+ * Frames: one buddy allocator for the machine, a stock of single frames on each CPU.
+ *
+ *     frame_alloc(0) --> this CPU's stock --(32 at a time)--> buddy allocator
+ *     frame_put -------^                                          ^
+ *     frame_alloc(order > 0) -------------------------------------'
+ *
+ * Nearly all that is asked for is one frame, and what is freed is wanted again soon, warm in the
+ * cache: so a stock gives the frame that came last. It is touched by its own CPU only, with
+ * interrupts off, and goes to the allocator for half a stock at a time.
+ *
+ * The last frames are kept for those who cannot wait and those whose work frees memory: `reserve`
+ * below. Whoever may sleep asks the reclaimers when free frames come down to that, and only then
+ * fails.
+ *
+ * Invariants: a frame with references is in no list of ours; counts[kind] summed over all CPUs is
+ *             how many frames have that kind.
+ * Locking:    frames.lock for the buddy allocator; interrupts off for a stock.
+ * Context:    any with ALLOC_NOWAIT; else where one may sleep.
+ */
+#include <pith/mem.h>
+
+#include "boot_memory.h"
+#include "internal.h"
+
+#define STOCK_FRAMES      64
+#define STOCK_ORDER       5 /* half a stock, as one block */
+#define STOCK_BATCH       (1u << STOCK_ORDER)
+#define RECLAIM_TRIES     4
+#define RESERVE_SHARE     256 /* of all frames, one of so many is kept back */
+#define RESERVE_FRAMES_LO 32
+#define RESERVE_FRAMES_HI 2048
+
+struct frame_stock {
+    u32 count;
+    struct frame *frames[STOCK_FRAMES];
+    s64 counts[FRAME_KINDS];
+};
+
+static struct {
+    struct spinlock lock; /* LOCK_FRAMES */
+    struct buddy buddy guarded_by(&lock);
+    u64 total;
+    u64 limit;   /* [const] */
+    u64 reserve; /* [const] after boot: frames that only ALLOC_RESERVE takes all of */
+    bool ready;  /* [const] after boot */
+} frames = {.lock = SPINLOCK_INIT(LOCK_FRAMES)};
+
+static DEFINE_PER_CPU(struct frame_stock, frame_stock); /* [cpu] */
+
+/* How many frames an allocation must leave. */
+static u64 frames_to_leave(unsigned flags)
+{
+    if (flags & ALLOC_RESERVE)
+        return 0;
+    return flags & ALLOC_NOWAIT ? frames.reserve / 2 : frames.reserve;
+}
+
+/* A block from the buddy allocator, or NULL. */
+static struct frame *block_take(unsigned order, unsigned flags)
+{
+    struct frame *frame = NULL;
+
+    spin_lock(&frames.lock);
+    if (frames.buddy.free_frames >= frames_to_leave(flags) + (1ul << order))
+        frame = buddy_alloc(&frames.buddy, order);
+    spin_unlock(&frames.lock);
+    return frame;
+}
+
+/* Half a stock as one block, or what there is. Interrupts are off. */
+static void stock_fill(struct frame_stock *stock, unsigned flags)
+{
+    struct frame *block = block_take(STOCK_ORDER, flags);
+
+    if (block) {
+        /* The lowest address is given first. */
+        for (u32 i = STOCK_BATCH; i-- > 0;)
+            stock->frames[stock->count++] = block + i;
+        return;
+    }
+    block = block_take(0, flags);
+    if (block)
+        stock->frames[stock->count++] = block;
+}
+
+static void stock_drain(struct frame_stock *stock)
+{
+    spin_lock(&frames.lock);
+    /* The oldest go. */
+    for (u32 i = 0; i < STOCK_BATCH; i++)
+        buddy_free(&frames.buddy, stock->frames[i], 0);
+    spin_unlock(&frames.lock);
+    stock->count -= STOCK_BATCH;
+    for (u32 i = 0; i < stock->count; i++)
+        stock->frames[i] = stock->frames[i + STOCK_BATCH];
+}
+
+static void frame_start(struct frame *frame, struct frame_stock *stock, unsigned order,
+                        enum frame_kind kind)
+{
+    stock->counts[kind] += 1l << order;
+    refcount_set(&frame->references, 1);
+    frame->kind = kind;
+    frame->order = order;
+    frame->flags = 0;
+    frame->pins = 0;
+}
+
+static struct frame *frame_try_alloc(unsigned order, enum frame_kind kind, unsigned flags)
+{
+    u64 interrupts = interrupts_save_disable();
+    struct frame_stock *stock = this_cpu(frame_stock);
+    struct frame *frame = NULL;
+
+    if (order == 0) {
+        if (unlikely(!stock->count))
+            stock_fill(stock, flags);
+        if (likely(stock->count))
+            frame = stock->frames[--stock->count];
+    } else {
+        frame = block_take(order, flags);
+    }
+    if (likely(frame))
+        frame_start(frame, stock, order, kind);
+    interrupts_restore(interrupts);
+    return frame;
+}
+
+static noinline struct frame *frame_alloc_reclaiming(unsigned order, enum frame_kind kind,
+                                                     unsigned flags)
+{
+    struct frame *frame = NULL;
+
+    for (int i = 0; !frame && i < RECLAIM_TRIES; i++) {
+        if (!memory_reclaim(MAX(1ul << order, (u64)STOCK_BATCH)))
+            break;
+        frame = frame_try_alloc(order, kind, flags);
+    }
+    /* Those who cannot wait had half of the reserve; an ordinary request may have it at the end. */
+    return frame ? frame : frame_try_alloc(order, kind, flags | ALLOC_NOWAIT);
+}
+
+struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags)
+{
+    struct frame *frame;
+
+    if (SAN && allocation_must_fail())
+        return NULL;
+    frame = frame_try_alloc(order, kind, flags);
+    if (unlikely(!frame)) {
+        if (flags & (ALLOC_NOWAIT | ALLOC_RESERVE))
+            return NULL;
+        frame = frame_alloc_reclaiming(order, kind, flags);
+        if (!frame)
+            return NULL;
+    }
+    if (flags & ALLOC_CLEARED)
+        for (u64 i = 0; i < 1ul << order; i++)
+            page_clear(frame_data(frame + i));
+    return frame;
+}
+
+void frame_free(struct frame *frame)
+{
+    u64 interrupts = interrupts_save_disable();
+    struct frame_stock *stock = this_cpu(frame_stock);
+    unsigned order = frame->order;
+
+    assert(frame->kind != FRAME_FREE && frame->kind != FRAME_RESERVED);
+    stock->counts[frame->kind] -= 1l << order;
+    refcount_set(&frame->references, 0);
+    frame->kind = FRAME_RESERVED;
+    if (likely(order == 0)) {
+        if (unlikely(stock->count == STOCK_FRAMES))
+            stock_drain(stock);
+        stock->frames[stock->count++] = frame;
+    } else {
+        spin_lock(&frames.lock);
+        buddy_free(&frames.buddy, frame, order);
+        spin_unlock(&frames.lock);
+    }
+    interrupts_restore(interrupts);
+}
+
+void frame_put(struct frame *frame)
+{
+    if (refcount_dec_is_zero(&frame->references))
+        frame_free(frame);
+}
+
+u64 frames_free_count(void)
+{
+    u64 count = READ_ONCE(frames.buddy.free_frames);
+    u32 cpu;
+
+    cpu_for_each (cpu)
+        if (cpus[cpu])
+            count += READ_ONCE(of_cpu(frame_stock, cpus[cpu])->count);
+    return count;
+}
+
+u64 frames_total_count(void)
+{
+    return READ_ONCE(frames.total);
+}
+
+u64 frames_count_of(enum frame_kind kind)
+{
+    s64 count = 0;
+    u32 cpu;
+
+    cpu_for_each (cpu)
+        if (cpus[cpu])
+            count += READ_ONCE(of_cpu(frame_stock, cpus[cpu])->counts[kind]);
+    return count > 0 ? count : 0;
+}
+
+u64 frames_limit(void)
+{
+    return frames.limit;
+}
+
+bool frames_are_ready(void)
+{
+    return frames.ready;
+}
+
+static void reserve_update(void)
+{
+    u64 share = frames.total / RESERVE_SHARE;
+
+    frames.reserve = MIN(MAX(share, (u64)RESERVE_FRAMES_LO), (u64)RESERVE_FRAMES_HI);
+}
+
+void frames_release(phys_addr start, u64 bytes)
+{
+    u64 first = ALIGN_UP(start, PAGE_SIZE) >> PAGE_SHIFT;
+    u64 end = ALIGN_DOWN(start + bytes, PAGE_SIZE) >> PAGE_SHIFT;
+
+    if (first >= end)
+        return;
+    spin_lock(&frames.lock);
+    buddy_add(&frames.buddy, first, end - first);
+    frames.total += end - first;
+    spin_unlock(&frames.lock);
+}
+
+void mem_init(void)
+{
+    struct ranges ranges;
+
+    frames.limit = boot_memory_finish(&ranges);
+    buddy_init(&frames.buddy, (struct frame *)FRAME_ARRAY);
+    /* Lists give what came last: so the lowest memory is given first. */
+    for (u32 i = ranges.count; i-- > 0;)
+        frames_release(ranges.range[i].start, ranges.range[i].bytes);
+    reserve_update();
+    frames.ready = true;
+    slab_init();
+    kernel_stack_init();
+}
