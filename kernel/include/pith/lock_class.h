@@ -19,6 +19,7 @@
     X(TTY, SLEEP, "a terminal's line discipline")                                                 \
     X(PROCESS, SLEEP, "a process's limits and its threads' comings and goings, for long readers") \
     X(ADDRESS_SPACE, SLEEP, "regions; read by faults, so below all that copies user memory")      \
+    X(MAPPING, SLEEP, "the regions that map a file: vm/ tells of them under the address space's") \
     X(PAGE, SLEEP, "a page of the page cache while it is read or written back")                   \
     X(DEVICE, SLEEP, "a request to the host, awaited")                                            \
     /* Spinlocks, outermost first. */                                                             \
@@ -27,8 +28,8 @@
     X(FILE_TABLE, SPIN, "descriptors")                                                            \
     X(DENTRY, SPIN, "the name cache; parent before child")                                        \
     X(INODE_TABLE, SPIN, "a file system's inodes by number")                                      \
+    X(CACHE_CLOCK, SPIN, "which file's pages the reclaiming hand looks at next")                  \
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
-    X(MAPPING, SPIN, "the regions that map a file")                                               \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \

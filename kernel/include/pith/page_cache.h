@@ -1,0 +1,111 @@
+/*
+ * The page cache: a file's pages in memory, one struct page_cache an inode.
+ *
+ *     page_cache.pages: index -> frame (one reference) --.
+ *     region.object -> file -> inode -> page_cache       +--> frame.cache.owner, .index
+ *
+ * A page is UPTODATE when its frame holds what the file holds, and DIRTY when the frame is newer
+ * than what is behind it. LOCKED is the page lock: a sleeping lock, held while the page is read,
+ * written back or taken out. A page is in the tree exactly while frame.cache.owner names the cache.
+ * Memory is taken back by a hand that goes from cache to cache and page to page: a clean page that
+ * nobody refers to and nobody used since the hand came by goes.
+ *
+ * A cache without `write` is the file itself (tmpfs, an overlay's copied pages): its dirty pages
+ * stay until the file is cut or deleted; its clean ones can be made again with `read`.
+ */
+#pragma once
+
+#include <pith/mem.h>
+#include <pith/radix.h>
+#include <pith/sched.h>
+
+struct inode;
+struct file;
+struct region;
+struct map_request;
+struct io_buffer;
+struct pager;
+
+/* What a file system gives. All may sleep, and no lock of the cache is held. */
+struct page_cache_operations {
+    /*
+     * Reads `count` pages from `first` into `frames`, all locked and not up to date, and calls
+     * page_mark_uptodate for each that it could read (what lies beyond the end is cleared). The
+     * caller unlocks. An error counts only for pages that are not up to date then.
+     */
+    int (*read)(struct inode *inode, u64 first, u32 count, struct frame **frames);
+    /* Writes a dirty, locked page back; `bytes` of it lie in the file. NULL: see above. */
+    int (*write)(struct inode *inode, u64 index, struct frame *frame, u32 bytes);
+    /* A clean page is to become dirty: takes room for it. -ENOSPC, -EDQUOT. NULL: no limit. */
+    int (*page_dirtied)(struct inode *inode, u64 index);
+    /* So many dirty pages left the cache without being written. NULL: nobody counts. */
+    void (*pages_dropped)(struct inode *inode, u64 count);
+};
+
+struct page_cache {
+    struct spinlock lock;                           /* LOCK_PAGE_CACHE */
+    struct radix pages;                             /* guarded_by(&lock) */
+    u64 count;                                      /* guarded_by(&lock) */
+    u64 dirty_count;                                /* guarded_by(&lock) */
+    struct inode *inode;                            /* [const] */
+    const struct page_cache_operations *operations; /* [const] after the inode was made */
+    struct mutex mapping_lock;                      /* LOCK_MAPPING */
+    struct list regions;    /* guarded_by(&mapping_lock) by region.mapping_link */
+    struct list clock_link; /* guarded by the clock's lock; linked while there are pages */
+};
+
+void page_cache_init(struct page_cache *cache, struct inode *inode);
+/* The inode goes: no page is used any more. Sleeps. */
+void page_cache_fini(struct page_cache *cache);
+
+/* ---- Pages ---- */
+
+/* A page that is up to date, with a reference; reads it if need be. -EIO, -ENOMEM. */
+int page_cache_get_page(struct inode *inode, u64 index, struct frame **frame_out) must_check;
+/* As above, and up to `read_ahead` pages after it if it has to read. */
+int page_cache_get_pages(struct inode *inode, u64 index, u32 read_ahead, struct frame **frame_out)
+    must_check;
+/* The page, locked, with a reference; not up to date if it is new. For writers. -ENOMEM. */
+int page_cache_get_locked(struct inode *inode, u64 index, struct frame **frame_out) must_check;
+/* With a reference, or NULL: not there, or not up to date. Never sleeps. */
+struct frame *page_cache_find(struct page_cache *cache, u64 index) must_check;
+
+void page_lock(struct frame *frame);
+bool page_try_lock(struct frame *frame);
+void page_unlock(struct frame *frame);
+static inline void page_mark_uptodate(struct frame *frame)
+{
+    /* Pairs with the acquire in page_is_uptodate: the content comes before the mark. */
+    __atomic_fetch_or(&frame->flags, (u16)FRAME_FLAG_UPTODATE, __ATOMIC_RELEASE);
+}
+static inline bool page_is_uptodate(const struct frame *frame)
+{
+    return __atomic_load_n(&frame->flags, __ATOMIC_ACQUIRE) & FRAME_FLAG_UPTODATE;
+}
+/* Makes a page dirty that is locked and in the cache. What `page_dirtied` says. */
+int page_mark_dirty(struct page_cache *cache, struct frame *frame) must_check;
+
+/* ---- The whole file ---- */
+
+/*
+ * Forgets all pages from `new_size` on and clears the rest of the last one, in mappings too. The
+ * caller holds inode->lock and has set inode->size.
+ */
+void page_cache_truncate(struct inode *inode, u64 new_size);
+/* Forgets the pages of [first, first + count), dirty or not (a hole); mappings too. */
+void page_cache_punch(struct inode *inode, u64 first, u64 count);
+/* Forgets clean pages that nobody uses in a range (POSIX_FADV_DONTNEED; the host's file changed).
+ */
+void page_cache_invalidate(struct inode *inode, u64 first, u64 count);
+/* Writes dirty pages back. */
+int page_cache_sync(struct inode *inode) must_check;
+/* Pages in all caches, for /proc/meminfo. */
+u64 page_cache_total_pages(void);
+
+/* ---- Regular files over the page cache: entries of struct file_operations ---- */
+
+ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offset);
+ssize_t page_cache_file_write(struct file *file, struct io_buffer *io, u64 *offset);
+int page_cache_file_map(struct file *file, struct map_request *request);
+int page_cache_file_sync(struct file *file, int data_only);
+extern const struct pager page_cache_pager;
