@@ -27,19 +27,12 @@ static unsigned open_rights(u32 flags)
     }
 }
 
-int fs_do_open(struct fs_server *server, struct fs_request *request)
+/* Opens the node as open(2)'s flags say, without pinning it. */
+int fs_open_node(struct fs_server *server, struct fs_node *node, u32 flags)
 {
-    struct fs_node *node = request->node;
-    u32 flags = request->arguments.open.flags;
-    bool writable = fs_node_is_writable(&server->tree, node);
-    struct fuse_open_out answer = {.open_flags = writable ? 0 : FOPEN_KEEP_CACHE};
     unsigned rights = open_rights(flags);
     int fd, error;
 
-    if (((rights & FS_RIGHT_WRITE) || (flags & O_TRUNC)) && !writable)
-        return -EROFS;
-    if (server->open_is_needless)
-        return -ENOSYS;
     if (node->type == DT_DIR)
         return -EISDIR;
     if (node->pins >= PINS_MAX)
@@ -49,9 +42,24 @@ int fs_do_open(struct fs_server *server, struct fs_request *request)
     error = fs_node_open(&server->tree, node, rights, &fd);
     if (error)
         return error;
-    if ((flags & O_TRUNC) && ftruncate(fd, 0))
-        return -errno;
-    error = fs_request_answer(request, &answer, sizeof(answer));
+    return (flags & O_TRUNC) && ftruncate(fd, 0) ? -errno : 0;
+}
+
+int fs_do_open(struct fs_server *server, struct fs_request *request)
+{
+    struct fs_node *node = request->node;
+    u32 flags = request->arguments.open.flags;
+    bool writable = fs_node_is_writable(&server->tree, node);
+    struct fuse_open_out answer = {.open_flags = writable ? 0 : FOPEN_KEEP_CACHE};
+    int error;
+
+    if (((open_rights(flags) & FS_RIGHT_WRITE) || (flags & O_TRUNC)) && !writable)
+        return -EROFS;
+    if (server->open_is_needless)
+        return -ENOSYS;
+    error = fs_open_node(server, node, flags);
+    if (!error)
+        error = fs_request_answer(request, &answer, sizeof(answer));
     if (!error)
         fs_node_pin(&server->tree, node);
     return error;

@@ -136,3 +136,10 @@ void fs_node_unpin(struct fs_tree *tree, struct fs_node *node)
     fs_descriptor_use(tree, node);
     fs_node_release(tree, node);
 }
+
+void fs_node_make_orphan(struct fs_tree *tree, struct fs_node *node)
+{
+    node->is_orphan = true;
+    fs_descriptor_use(tree, node);
+    fs_node_release(tree, node);
+}

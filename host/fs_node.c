@@ -194,11 +194,13 @@ free_node:
     return error;
 }
 
-int fs_node_rename(struct fs_node *node, struct fs_node *parent, const char *name)
+int fs_node_rename(struct fs_tree *tree, struct fs_node *node, struct fs_node *parent,
+                   const char *name)
 {
+    struct fs_node *old_parent = node->parent;
     char *copy;
 
-    if (node->is_permanent || (node->parent == parent && strcmp(node->name, name) == 0))
+    if (node->is_permanent || (old_parent == parent && strcmp(node->name, name) == 0))
         return 0;
     for (const struct fs_node *above = parent; above; above = above->parent) {
         if (above == node)
@@ -209,23 +211,30 @@ int fs_node_rename(struct fs_node *node, struct fs_node *parent, const char *nam
         return -ENOMEM;
     free(node->name);
     node->name = copy;
-    parent->children++;
-    /* The old parent may now be needed by nobody; it goes with its own last reference. */
-    node->parent->children--;
     node->parent = parent;
+    parent->children++;
+    old_parent->children--;
+    fs_node_release(tree, old_parent);
     return 0;
+}
+
+struct fs_node *fs_node_find_file(const struct fs_tree *tree, const struct fs_node *parent,
+                                  const struct statx *status, u32 mount)
+{
+    struct fs_node *node = tree->buckets[bucket_index(tree, parent->share, mount, status->stx_ino)];
+
+    while (node &&
+           (node->inode != status->stx_ino || node->mount != mount || node->share != parent->share))
+        node = node->hash_next;
+    return node;
 }
 
 int fs_node_enter(struct fs_tree *tree, struct fs_node *parent, const char *name,
                   const struct statx *status, u32 mount, struct fs_node **node_out)
 {
-    struct fs_node *node = tree->buckets[bucket_index(tree, parent->share, mount, status->stx_ino)];
-    struct fs_node *old_parent;
+    struct fs_node *node = fs_node_find_file(tree, parent, status, mount);
     int error;
 
-    while (node &&
-           (node->inode != status->stx_ino || node->mount != mount || node->share != parent->share))
-        node = node->hash_next;
     if (node && !fs_node_is(node, status, mount)) {
         /* The inode number has a new file: the old node stays known, and stale, by its number. */
         node_unhash(tree, node);
@@ -233,13 +242,13 @@ int fs_node_enter(struct fs_tree *tree, struct fs_node *parent, const char *name
     }
     if (!node)
         return node_create(tree, parent, name, status, mount, node_out);
-    old_parent = node->parent;
-    error = fs_node_rename(node, parent, name);
+    error = fs_node_rename(tree, node, parent, name);
     if (error)
         return error;
-    if (old_parent != node->parent)
-        fs_node_release(tree, old_parent);
-    node->is_orphan = false;
+    if (node->is_orphan) {
+        node->is_orphan = false;
+        fs_descriptor_use(tree, node);
+    }
     *node_out = node;
     return 0;
 }

@@ -59,7 +59,38 @@ int fs_do_readdir(struct fs_server *server, struct fs_request *request);
 
 /* fs_data.c: what is in files. */
 int fs_do_open(struct fs_server *server, struct fs_request *request);
+must_check int fs_open_node(struct fs_server *server, struct fs_node *node, u32 flags);
 int fs_do_release(struct fs_server *server, struct fs_request *request);
 int fs_do_read(struct fs_server *server, struct fs_request *request);
 int fs_do_lseek(struct fs_server *server, struct fs_request *request);
+int fs_do_write(struct fs_server *server, struct fs_request *request);
+int fs_do_fsync(struct fs_server *server, struct fs_request *request);
+int fs_do_syncfs(struct fs_server *server, struct fs_request *request);
+int fs_do_fallocate(struct fs_server *server, struct fs_request *request);
 int fs_do_nothing(struct fs_server *server, struct fs_request *request);
+
+/* fs_attributes.c: changes them. */
+int fs_do_setattr(struct fs_server *server, struct fs_request *request);
+
+/* fs_xattr.c */
+int fs_do_getxattr(struct fs_server *server, struct fs_request *request);
+int fs_do_listxattr(struct fs_server *server, struct fs_request *request);
+int fs_do_setxattr(struct fs_server *server, struct fs_request *request);
+int fs_do_removexattr(struct fs_server *server, struct fs_request *request);
+
+/* fs_create.c: new names. */
+int fs_do_create(struct fs_server *server, struct fs_request *request);
+int fs_do_mknod(struct fs_server *server, struct fs_request *request);
+int fs_do_mkdir(struct fs_server *server, struct fs_request *request);
+int fs_do_symlink(struct fs_server *server, struct fs_request *request);
+int fs_do_link(struct fs_server *server, struct fs_request *request);
+
+/* fs_remove.c: names that go or move. */
+int fs_do_unlink(struct fs_server *server, struct fs_request *request);
+int fs_do_rmdir(struct fs_server *server, struct fs_request *request);
+int fs_do_rename(struct fs_server *server, struct fs_request *request);
+
+/* fs_credentials.c: new files belong to who asked, where we may see to that. */
+must_check int fs_credentials_take(const struct fs_server *server,
+                                   const struct fs_request *request);
+void fs_credentials_return(const struct fs_server *server);

@@ -36,7 +36,6 @@ struct fs_request {
         struct fuse_fsync_in fsync;
         struct fuse_fallocate_in fallocate;
         struct fuse_lseek_in lseek;
-        struct fuse_copy_file_range_in copy;
         struct fuse_forget_in forget;
         struct fuse_batch_forget_in batch_forget;
         struct fuse_init_in init;

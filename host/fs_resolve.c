@@ -277,6 +277,20 @@ int fs_node_child(struct fs_tree *tree, struct fs_node *parent, int parent_fd, c
     return fs_node_enter(tree, parent, name, status_out, mount, child_out);
 }
 
+struct fs_node *fs_node_known_child(struct fs_tree *tree, struct fs_node *parent, int parent_fd,
+                                    const char *name)
+{
+    struct fs_node *node;
+    struct statx status;
+    u32 mount;
+
+    if (statx(parent_fd, name, STATX_FLAGS, FS_STATX_MASK, &status) ||
+        fs_mount_find(tree, parent_fd, name, &status, &mount))
+        return NULL;
+    node = fs_node_find_file(tree, parent, &status, mount);
+    return node && fs_node_is(node, &status, mount) ? node : NULL;
+}
+
 /* The share whose number the name is, written as `snprintf` would. */
 static int share_lookup(struct fs_tree *tree, const char *name, struct fs_node **child_out,
                         struct statx *status_out)

@@ -119,8 +119,12 @@ must_check int fs_node_enter(struct fs_tree *tree, struct fs_node *parent, const
                              const struct statx *status, u32 mount, struct fs_node **node_out);
 /* Whether statx, on that mount, spoke of this node. */
 bool fs_node_is(const struct fs_node *node, const struct statx *status, u32 mount);
-/* The guest moved it: -ENOMEM, -ESTALE (below itself). */
-must_check int fs_node_rename(struct fs_node *node, struct fs_node *parent, const char *name);
+/* It has another name now: -ENOMEM; -ESTALE: that would be below itself. */
+must_check int fs_node_rename(struct fs_tree *tree, struct fs_node *node, struct fs_node *parent,
+                              const char *name);
+/* The known node, in the parent's share, with that inode number; it may be an older file's. */
+struct fs_node *fs_node_find_file(const struct fs_tree *tree, const struct fs_node *parent,
+                                  const struct statx *status, u32 mount);
 /* Gives up `count` of the guest's references; the node may be gone afterwards. */
 void fs_node_forget(struct fs_tree *tree, struct fs_node *node, u64 count);
 /* The same of all nodes and references: a new client knows nothing. */
@@ -141,6 +145,8 @@ void fs_descriptor_use(struct fs_tree *tree, struct fs_node *node);
 void fs_descriptor_close(struct fs_tree *tree, struct fs_node *node);
 void fs_descriptor_close_idle_writable(struct fs_tree *tree);
 void fs_node_pin(struct fs_tree *tree, struct fs_node *node);
+/* The node lost its name while the guest knows it: from now on only its descriptor leads to it. */
+void fs_node_make_orphan(struct fs_tree *tree, struct fs_node *node);
 void fs_node_unpin(struct fs_tree *tree, struct fs_node *node);
 
 /* fs_resolve.c: from a node to the file. All descriptors stay the tree's. -ESTALE: it is gone. */
@@ -149,6 +155,9 @@ must_check int fs_node_path_fd(struct fs_tree *tree, struct fs_node *node, int *
 must_check int fs_node_open(struct fs_tree *tree, struct fs_node *node, unsigned rights,
                             int *fd_out);
 must_check int fs_node_status(struct fs_tree *tree, struct fs_node *node, struct statx *status_out);
+/* The node that the guest knows behind a name in an open directory, or NULL. */
+struct fs_node *fs_node_known_child(struct fs_tree *tree, struct fs_node *parent, int parent_fd,
+                                    const char *name);
 /* Looks `name` up in an open directory, without taking a reference. */
 must_check int fs_node_child(struct fs_tree *tree, struct fs_node *parent, int parent_fd,
                              const char *name, struct fs_node **child_out,
