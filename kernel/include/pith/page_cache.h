@@ -49,8 +49,7 @@ struct page_cache {
     u64 dirty_count;                                /* guarded_by(&lock) */
     struct inode *inode;                            /* [const] */
     const struct page_cache_operations *operations; /* [const] after the inode was made */
-    struct mutex mapping_lock;                      /* LOCK_MAPPING */
-    struct list regions;    /* guarded_by(&mapping_lock) by region.mapping_link */
+    struct mapping mapping; /* the regions that show it: mapping_zap when it is cut */
     struct list clock_link; /* guarded by the clock's lock; linked while there are pages */
 };
 

@@ -13,7 +13,8 @@
 
 struct address_space;
 struct region;
-struct file;
+
+#define MAP_ADDRESS_MIN     0x10000ul /* mmap_min_addr: what lies below is never mapped */
 
 #define REGION_READ         BIT(0)
 #define REGION_WRITE        BIT(1)
@@ -49,7 +50,11 @@ struct pager {
      */
     void (*fill_around)(struct region *region, u64 first, unsigned count,
                         struct frame **frames_out);
-    /* A region that uses this object came into being (also by fork or split), or goes away. */
+    /*
+     * A region that uses this object came into being (also by fork or split), or goes away: get and
+     * put a reference on region->object, mapping_add and mapping_remove. space->lock is held for
+     * writing; neither may fail.
+     */
     void (*region_opened)(struct region *region);
     void (*region_closed)(struct region *region);
     /* Writes back dirty pages (msync MS_SYNC). May be NULL. */
@@ -58,23 +63,42 @@ struct pager {
 #define PAGER_READ  0u
 #define PAGER_WRITE 1u
 
+/*
+ * The regions that show one object (a file's page cache), in whatever address spaces: for taking
+ * pages out of all of them when the file is cut. The object embeds it.
+ */
+struct mapping {
+    struct spinlock lock; /* LOCK_MAPPING */
+    struct list regions;  /* guarded_by(&lock) by region.mapping_link */
+    u64 rounds;           /* guarded_by(&lock) zaps so far */
+};
+
 struct region {
-    struct tree_node node;       /* guarded by address_space.lock, as all but `mapping_link` */
+    struct tree_node node;       /* guarded by address_space.lock, as all but what says otherwise */
     struct address_space *space; /* [const] */
     u64 start, end;              /* page aligned */
     u32 flags;                   /* REGION_* */
     const struct pager *pager;   /* NULL: anonymous */
     void *object;                /* the pager's: a struct file with a reference, say */
     u64 offset_pages;            /* of `start` in the object */
-    u64 largest_gap;             /* below regions in this subtree: for finding free room */
-    struct list mapping_link;    /* for the pager's list of regions, under its own lock */
+    /* Of the subtree: its bounds, and the largest room between two regions in it. */
+    u64 subtree_start, subtree_end, largest_gap;
+    struct mapping *mapping;  /* [const] once it is opened; NULL: in none */
+    struct list mapping_link; /* guarded_by(&mapping->lock), as is the next */
+    u64 mapping_round;        /* the zap that has seen it */
 };
 
+/*
+ * Page tables change with `lock` held for writing, or with `lock` held for reading and
+ * `table_lock`. Who only reads entries holds one of the two as well.
+ */
 struct address_space {
-    struct refcount references;
+    struct refcount references; /* threads and others that use it; the last releases all in it */
+    struct refcount holders;    /* [references' one] and who must find the struct itself */
     struct rwlock lock;         /* LOCK_ADDRESS_SPACE: regions; read by faults */
     struct tree regions;        /* guarded_by(&lock) */
-    struct spinlock table_lock; /* LOCK_PAGE_TABLE: the tables that only we have */
+    struct region *recent;      /* [atomic] the last that was found; valid with `lock` */
+    struct spinlock table_lock; /* LOCK_PAGE_TABLE */
     phys_addr root;             /* [const] the page table */
     u64 cpus;                   /* [atomic] CPUs that may have our translations cached */
     u64 heap_start, heap_end;   /* guarded_by(&lock) brk */
@@ -84,16 +108,20 @@ struct address_space {
     /* Where exec put things, for /proc/PID/stat and cmdline. [const] after exec */
     u64 code_start, code_end, data_start, data_end;
     u64 arguments_start, arguments_end, environment_start, environment_end;
-    u64 total_pages; /* guarded_by(&lock) sum of the regions */
+    u64 total_pages; /* guarded_by(&lock) sum of the regions, as the next three */
     u64 locked_pages;
-    u64 data_pages;                                         /* private writable, for RLIMIT_DATA */
-    s64 resident_anonymous, resident_file, resident_shared; /* [atomic] pages */
-    u64 peak_total_pages, peak_resident_pages;
-    u64 auxv[64];                   /* [const] after exec, for /proc/PID/auxv */
-    u64 minor_faults, major_faults; /* [atomic] */
+    u64 data_pages; /* private writable, for RLIMIT_DATA */
+    u64 peak_total_pages;
+    u32 region_count;
+    /* Guarded like the page tables. */
+    s64 resident_anonymous, resident_file, resident_shared; /* pages */
+    u64 peak_resident_pages;
+    u64 minor_faults, major_faults;
+    u64 auxv[64];     /* [const] after exec, for /proc/PID/auxv */
     void *executable; /* struct file * with a reference, released by `executable_put` */
     void (*executable_put)(void *executable);
 };
+#define REGIONS_MAX 65530 /* in one address space: vm.max_map_count */
 
 /* ---- Life ---- */
 
@@ -105,11 +133,16 @@ static inline void address_space_get(struct address_space *space)
 {
     refcount_inc(&space->references);
 }
-/* The last reference releases all. Sleeps. */
+/*
+ * The last reference releases all. The caller's CPU may still have it loaded (exit): it runs on the
+ * kernel's page table then. Sleeps.
+ */
 void address_space_put(struct address_space *space);
 /* Makes it the one of this CPU; NULL: a kernel thread, which keeps what is loaded. Interrupts off.
  */
 void address_space_switch(struct address_space *from, struct address_space *to);
+/* Pages that are in memory now, of all three kinds. */
+u64 address_space_resident_pages(const struct address_space *space);
 /* proc/ tells whose address space the current thread has (NULL: a kernel thread). */
 void address_space_current_register(struct address_space *(*current)(void));
 
@@ -150,12 +183,36 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_d
 int address_space_resident(struct address_space *space, u64 address, u64 pages, u8 *resident_out)
     must_check;
 
-/* ---- Access ---- */
+/* ---- Where exec puts things: random, page aligned ---- */
+
+/* The end of the stack region, a random distance below the end of user memory. */
+u64 layout_stack_top(void);
+/* Where the search for room begins, below a stack that may grow to `stack_limit_bytes`. */
+u64 layout_mmap_top(u64 stack_top, u64 stack_limit_bytes);
+/* Where a position-independent program goes (ET_DYN without an interpreter's address). */
+u64 layout_program_base(void);
+/* Where the heap starts for a program that ends at `program_end`. */
+u64 layout_heap_start(u64 program_end);
+/*
+ * Maps the vDSO and its data page anywhere and says where the image is (AT_SYSINFO_EHDR). -ENOMEM;
+ * -ENOSYS: there is none.
+ */
+int address_space_map_vdso(struct address_space *space, u64 *address_out) must_check;
+
+/* ---- Regions, for those who read them ---- */
 
 /* The region that holds `address`, or NULL. space->lock is held. */
 struct region *region_find(struct address_space *space, u64 address);
 /* The first region that ends above `address`, or NULL: for walking. space->lock is held. */
 struct region *region_find_from(struct address_space *space, u64 address);
+/* What lies in memory of a region: for /proc/PID/smaps. space->lock is held for reading. */
+struct region_resident {
+    u64 anonymous, file, shared, dirty; /* pages */
+};
+void region_count_resident(struct region *region, struct region_resident *resident_out);
+
+/* ---- Access ---- */
+
 /*
  * Copies from and to another process's memory (exec's stack, /proc/PID/mem, ptrace later).
  * Returns how many bytes before the first that cannot be accessed. Sleeps.
@@ -169,13 +226,30 @@ size_t address_space_write(struct address_space *space, u64 address, const void 
  */
 int address_space_frame_get(struct address_space *space, u64 address, unsigned access,
                             struct frame **frame_out) must_check;
-/* Forgets the pages of a file's range in all its mappings (truncate). `regions`: of mapping_link.
+/* Faults in [address, address + bytes). -EFAULT: some of it is not mapped so. Sleeps. */
+int address_space_populate(struct address_space *space, u64 address, u64 bytes, unsigned access)
+    must_check;
+
+/* ---- For pagers ---- */
+
+void mapping_init(struct mapping *mapping);
+/* From region_opened and region_closed. */
+void mapping_add(struct mapping *mapping, struct region *region);
+void mapping_remove(struct region *region);
+/*
+ * Takes the pages [first, first + count) of the object out of all regions that show it (count may
+ * be U64_MAX: all from `first`). Who faults them in from now on asks the pager. Private copies go
+ * too if MAPPING_PRIVATE_TOO is set (truncate), and stay otherwise (the file changed elsewhere).
+ * The caller may hold what stands above LOCK_ADDRESS_SPACE. Sleeps.
  */
-void regions_zap(struct region *region, u64 first_index, u64 count);
+#define MAPPING_PRIVATE_TOO BIT(0)
+void mapping_zap(struct mapping *mapping, u64 first, u64 count, unsigned flags);
+/* Makes the next write to these pages through shared mappings ask the pager (PAGER_WRITE) again. */
+void mapping_write_protect(struct mapping *mapping, u64 first, u64 count);
 
 /* What a user page fault that cannot be mended becomes. proc/ registers it. */
 struct fault_signal {
-    int signal; /* SIGSEGV, SIGBUS */
+    int signal; /* SIGSEGV, SIGBUS; SIGKILL: no memory */
     int code;   /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR */
     u64 address;
 };
@@ -184,7 +258,9 @@ void fault_signal_register(void (*raise)(struct trap_frame *frame,
 /* RLIMIT_STACK and RLIMIT_AS of the current process, for growing stacks. proc/ registers it. */
 void stack_limit_register(u64 (*stack_limit_bytes)(void));
 
-/* Pages that belong to no file: the vDSO's. */
+/* Memory that is shared but no file's: MAP_SHARED | MAP_ANONYMOUS. */
+extern const struct pager shared_memory_pager;
+/* The vDSO's image and its data page. */
 extern const struct pager vdso_pager;
 
 void vm_init(void);
