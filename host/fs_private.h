@@ -27,6 +27,15 @@ struct fs_server {
     u8 scratch[FS_TRANSFER_MAX]; /* an answer being put together */
 };
 
+/* fs_server.c: all but the connection; the fuzzer uses the same. */
+must_check int fs_server_init(struct fs_server *server, const struct fs_server_options *options);
+void fs_server_fini(struct fs_server *server);
+/* Answers all that is in the queues. */
+void fs_server_serve_queues(struct fs_server *server);
+
+/* fs_confine.c: gives up what the server does not need, for good. */
+void fs_confine(const struct fs_server *server);
+
 /* fs_operations.c: answers one request. Returns the bytes written to its writable buffers. */
 u32 fs_server_answer(struct fs_server *server);
 void fs_server_log(const struct fs_server *server, const char *format, ...) printf_like(2, 3);

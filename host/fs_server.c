@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,6 +34,7 @@
 #define QUIET_MILLISECONDS   100 /* after so long without a request nothing stays open to write */
 #define BUSY_REQUESTS        64  /* of one queue, before the other queue and the socket are seen */
 #define EVENTS               8
+#define NO_DESCRIPTOR        (-1)
 
 enum event_source {
     EVENT_QUEUE = 0, /* plus the queue's number */
@@ -83,7 +85,7 @@ static bool queue_serve(struct fs_server *server, struct fs_queue *queue)
     return true;
 }
 
-static void queues_serve(struct fs_server *server)
+void fs_server_serve_queues(struct fs_server *server)
 {
     bool more;
 
@@ -127,29 +129,45 @@ static int server_step(struct fs_server *server)
         if (error)
             return error;
     }
-    queues_serve(server);
+    fs_server_serve_queues(server);
     return 0;
+}
+
+/* Waits until somebody connects, or the parent is gone. */
+static int connection_wait(const struct fs_server_options *options)
+{
+    struct pollfd waits[] = {
+        {.fd = options->socket_fd, .events = POLLIN},
+        {.fd = options->parent_fd, .events = POLLIN},
+    };
+
+    while (poll(waits, ARRAY_SIZE(waits), -1) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return waits[1].revents ? -ECONNRESET : 0;
 }
 
 /* Our socket if it is connected, else the one connection that it accepts. */
 static int socket_connect(const struct fs_server_options *options, int *fd_out)
 {
-    struct sockaddr_storage address;
     socklen_t size = sizeof(int);
-    int listening = 0;
+    int error, fd, listening = 0;
 
     if (getsockopt(options->socket_fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size))
         return -errno;
-    *fd_out = options->socket_fd;
-    if (!listening)
+    if (!listening) {
+        *fd_out = options->socket_fd;
         return 0;
-    size = sizeof(address);
-    do {
-        *fd_out = accept4(options->socket_fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC);
-    } while (*fd_out < 0 && errno == EINTR);
-    if (*fd_out < 0)
+    }
+    error = connection_wait(options);
+    if (error)
+        return error;
+    fd = accept4(options->socket_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
         return -errno;
     close(options->socket_fd);
+    *fd_out = fd;
     return 0;
 }
 
@@ -191,61 +209,80 @@ static int tree_prepare(struct fs_server *server, const struct fs_server_options
     return 0;
 }
 
-/* What this process needs of the system before it hears the guest. */
-static int process_prepare(struct fs_server *server)
+int fs_server_init(struct fs_server *server, const struct fs_server_options *options)
+{
+    u64 milliseconds =
+        options->valid_milliseconds ? options->valid_milliseconds : FS_VALID_MILLISECONDS;
+    int error;
+
+    memset(server, 0, sizeof(*server));
+    server->parent_fd = options->parent_fd;
+    server->log_fd = options->log_fd;
+    server->valid_ns = milliseconds * MILLISECOND_NS;
+    server->is_superuser = geteuid() == 0;
+    fs_device_init(&server->device, NO_DESCRIPTOR);
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (server->epoll_fd < 0)
+        return -errno;
+    error = fs_tree_init(&server->tree, descriptors_claim());
+    if (!error)
+        error = tree_prepare(server, options);
+    if (error)
+        fs_server_fini(server);
+    return error;
+}
+
+void fs_server_fini(struct fs_server *server)
+{
+    fs_device_fini(&server->device);
+    fs_tree_fini(&server->tree);
+    close(server->epoll_fd);
+}
+
+/* What this process gives up before it hears the guest. */
+static int process_prepare(const struct fs_server *server)
 {
     umask(0); /* a request brings its own */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a write past the limit is EFBIG for the guest */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL))
         return -errno;
-    server->is_superuser = geteuid() == 0;
     /* Files are made with the rights of the guest's user, not with ours. Not allowed: not needed.
      */
     if (server->is_superuser && setgroups(0, NULL) && errno != EPERM)
         return -errno;
-    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    return server->epoll_fd < 0 ? -errno : 0;
+    return 0;
 }
 
 static int server_serve(struct fs_server *server, const struct fs_server_options *options)
 {
-    int fd = -1, error = socket_connect(options, &fd);
+    int error = socket_connect(options, &server->device.socket_fd);
 
-    if (error)
-        return error;
-    fs_device_init(&server->device, fd);
-    error = event_add(server, fd, EVENT_SOCKET);
+    if (!error)
+        error = event_add(server, server->device.socket_fd, EVENT_SOCKET);
     if (!error)
         error = event_add(server, server->parent_fd, EVENT_PARENT);
+    if (!error)
+        fs_confine(server);
     while (!error)
         error = server_step(server);
-    fs_device_fini(&server->device);
     return error == -ECONNRESET ? 0 : error;
 }
 
 int fs_server_run(const struct fs_server_options *options)
 {
-    struct fs_server *server = calloc(1, sizeof(*server));
-    u64 milliseconds =
-        options->valid_milliseconds ? options->valid_milliseconds : FS_VALID_MILLISECONDS;
+    struct fs_server *server = malloc(sizeof(*server));
     int error;
 
     if (!server)
         return -ENOMEM;
-    server->parent_fd = options->parent_fd;
-    server->log_fd = options->log_fd;
-    server->valid_ns = milliseconds * MILLISECOND_NS;
-    error = process_prepare(server);
+    error = fs_server_init(server, options);
     if (error)
         goto free_server;
-    error = fs_tree_init(&server->tree, descriptors_claim());
-    if (!error)
-        error = tree_prepare(server, options);
+    error = process_prepare(server);
     if (!error)
         error = server_serve(server, options);
-    fs_tree_fini(&server->tree);
-    close(server->epoll_fd);
+    fs_server_fini(server);
 free_server:
     free(server);
     return error;

@@ -124,7 +124,7 @@ void fs_device_fini(struct fs_device *device)
         descriptor_replace(&device->queues[i].call_fd, NO_DESCRIPTOR);
     }
     fs_memory_clear(&device->memory);
-    close(device->socket_fd);
+    descriptor_replace(&device->socket_fd, NO_DESCRIPTOR);
 }
 
 static void message_answer(struct message *message, u64 number)
