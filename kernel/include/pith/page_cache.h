@@ -17,7 +17,7 @@
 
 #include <pith/mem.h>
 #include <pith/radix.h>
-#include <pith/sched.h>
+#include <pith/vm.h>
 
 struct inode;
 struct file;
