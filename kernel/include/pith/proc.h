@@ -1,17 +1,295 @@
 /*
- * Processes: identity, family, groups and sessions, signals, and what the folders above (terminals,
- * sockets, system calls) ask of them.
+ * Processes and the threads in them: identity, family, signals, limits, life.
+ *
+ *     number (pid, tid, group id, session id: one space)
+ *        |-> thread_identity -> process -> parent, children, group -> session
+ *        '-> process, group, session that bear it
+ *
+ * A process is born by process_clone, becomes another program by exec, ends when its last thread
+ * has ended, and is then a zombie until its parent waits for it. Its identity parts (threads,
+ * family, groups) are guarded by one spinlock, its signals by a spinlock of its own.
+ *
+ * Locking: process_table_lock, then process.signals_lock, then thread.lock. Nobody sleeps under
+ *          them. A pointer to a process that is kept needs a reference; under process_table_lock
+ *          whatever can be reached from the table, or from a living process, stays.
  */
 #pragma once
 
+#include <pith/abi/process.h>
 #include <pith/abi/signal.h>
+#include <pith/credentials.h>
+#include <pith/fs.h>
 #include <pith/sched.h>
+#include <pith/vm.h>
 
+struct number;
 struct tty;
 
-/* ---- Signals that the kernel sends (si_code SI_KERNEL). Any context but under LOCK_SIGNALS. ----
- */
+#define THREAD_NAME_BYTES 16 /* with the NUL: PR_SET_NAME */
+#define PID_MAX           32768
 
+static inline u64 signal_bit(int signal)
+{
+    return BIT(signal - 1);
+}
+
+/* ---- Signals' state ---- */
+
+struct signal_action {
+    u64 handler; /* SIG_DFL, SIG_IGN, or an address */
+    u64 restorer;
+    u64 mask;
+    u32 flags; /* SA_* */
+};
+
+struct pending_signals {
+    u64 set;
+    struct list queue; /* of struct queued_signal; a bit without an entry has no more to say */
+};
+
+struct alternate_stack {
+    u64 address, bytes;
+    u32 flags; /* SS_DISABLE, SS_AUTODISARM */
+};
+
+/* ---- A thread as its process and others see it ---- */
+
+struct thread_identity {
+    int tid;                      /* guarded by process_table_lock; exec may change it */
+    struct number *number;        /* the same */
+    struct thread *thread;        /* [const] */
+    struct process *process;      /* [const] holds a reference */
+    struct list link;             /* in process.threads */
+    char name[THREAD_NAME_BYTES]; /* [owner] to write; a reader may see it half changed */
+    bool exiting;                 /* guarded by process.signals_lock: it takes no more signals */
+    int exit_status;              /* of this thread, as wait(2) would say it */
+
+    u64 blocked;        /* guarded by process.signals_lock to write; [owner] reads it */
+    u64 saved_mask;     /* [owner] what sigsuspend, ppoll, ... put aside */
+    bool mask_is_saved; /* [owner] saved_mask is restored on the way to user mode */
+    bool stopped;       /* guarded by process.signals_lock: it takes part in a group stop */
+    struct pending_signals pending;   /* guarded by process.signals_lock */
+    struct alternate_stack alternate; /* [owner] */
+    u64 waits_for;                    /* guarded by process.signals_lock: sigtimedwait's set */
+    u64 fault_error_code, fault_trap_number, fault_address; /* [owner] for signal frames */
+
+    struct user_ptr clear_child_tid; /* [owner] */
+    struct user_ptr set_child_tid;   /* [owner] */
+    struct user_ptr robust_list;     /* [owner] */
+    u64 timer_slack_ns;              /* [owner] */
+    struct rcu_head rcu;
+};
+
+/* ---- Groups and sessions ---- */
+
+struct session {
+    struct refcount references; /* its groups', and whoever keeps a pointer */
+    int id;                     /* [const] */
+    struct number *number;
+    struct process *leader; /* guarded by process_table_lock; NULL once it ended */
+    struct tty *terminal;   /* guarded by process_table_lock; with a reference */
+};
+
+struct process_group {
+    struct refcount references; /* its members', and a terminal's foreground */
+    int id;                     /* [const] */
+    struct number *number;
+    struct session *session; /* [const] */
+    struct list members;     /* guarded by process_table_lock */
+};
+
+/* ---- The process control block ---- */
+
+enum process_state {
+    PROCESS_ALIVE,
+    PROCESS_ZOMBIE, /* all threads ended; its status waits for the parent */
+    PROCESS_REAPED,
+};
+
+struct cpu_usage {
+    u64 user_ns, system_ns;
+    u64 minor_faults, major_faults;
+    u64 voluntary_switches, involuntary_switches;
+    u64 peak_resident_pages; /* a maximum, not a sum */
+};
+
+struct interval_timer {
+    u64 interval_ns, deadline_ns; /* guarded by process.signals_lock; 0: not set */
+};
+
+struct process {
+    struct refcount references;
+    int pid;               /* [const] */
+    struct number *number; /* guarded by process_table_lock, until it is reaped */
+    u64 started_ns;        /* [const] of clock_monotonic_ns */
+
+    /* guarded by process_table_lock */
+    enum process_state state;
+    struct process *parent; /* never NULL but for 1, 2 */
+    struct list children, sibling;
+    struct list threads; /* of thread_identity */
+    u32 thread_count;    /* that have not ended */
+    struct process_group *group;
+    struct list group_link;
+    struct list child_waiters;       /* of struct waiter: who waits for a child of ours */
+    int exit_signal;                 /* to the parent; 0: none */
+    bool did_exec;                   /* its parent may not change its group any more */
+    bool is_subreaper;               /* PR_SET_CHILD_SUBREAPER */
+    bool has_subreaper;              /* one of its ancestors is */
+    struct cpu_usage children_usage; /* of those that were waited for */
+
+    struct spinlock signals_lock;          /* LOCK_SIGNALS */
+    struct signal_action actions[SIGNALS]; /* guarded_by(&signals_lock), as all below */
+    struct pending_signals pending;        /* for any of the threads */
+    bool group_exit;                       /* all threads are to end, with... */
+    int exit_status;                       /* ... this wait status */
+    struct thread *exec_thread;            /* exec waits until only this one is left */
+    bool stop_wanted;                      /* a group stop is on */
+    u32 stop_count;                        /* threads that have yet to stop */
+    int stop_signal;
+    bool stop_reported, continue_reportable, stop_reportable; /* what wait(2) has yet to tell */
+    struct cpu_usage ended_usage;                             /* of threads that ended */
+    struct interval_timer real_timer;                         /* ITIMER_REAL */
+    struct timer real_timer_core;
+    struct interval_timer virtual_timer, profile_timer; /* checked at samples */
+    struct list posix_timers;
+    struct timer cpu_limit_timer;
+
+    struct abi_rlimit limits[RLIMITS]; /* guarded_by(&signals_lock) */
+    u32 pending_count;                 /* [atomic] queued signals, for RLIMIT_SIGPENDING */
+    bool dumpable;                     /* [atomic] */
+    int parent_death_signal;           /* [atomic] */
+    u64 personality;                   /* [atomic] */
+
+    struct mutex exec_lock;        /* LOCK_EXEC */
+    struct wait_queue vfork_queue; /* the parent of a vfork waits here ... */
+    bool vfork_done;               /* ... guarded by its lock ... until exec or exit */
+    struct wait_queue end_queue;   /* pidfds poll here: woken when it becomes a zombie */
+    bool is_kernel;                /* [const] process 2 */
+};
+
+extern struct spinlock process_table_lock;
+extern struct process *process_init; /* [const] once it runs: pid 1 */
+
+static inline struct process *process_current(void)
+{
+    return thread_current()->process;
+}
+static inline struct thread_identity *identity_current(void)
+{
+    return thread_current()->identity;
+}
+
+/* ---- Finding ---- */
+
+static inline void process_get(struct process *process)
+{
+    refcount_inc(&process->references);
+}
+/* Gives up a reference. The last frees, so the caller holds no process lock. */
+void process_put(struct process *process);
+/* By pid, with a reference, zombies too; NULL: none. */
+struct process *process_find(int pid) must_check;
+/* By tid, with a reference on its struct thread (whose identity and process it keeps); NULL. */
+struct thread *thread_find(int tid) must_check;
+/* process_table_lock is held; no reference. */
+struct process *process_find_locked(int pid) must_hold(&process_table_lock);
+struct thread_identity *identity_find_locked(int tid) must_hold(&process_table_lock);
+struct process_group *group_find_locked(int id) must_hold(&process_table_lock);
+/*
+ * The living process or zombie with the lowest pid above `pid`, with a reference; NULL: none.
+ *     for (p = process_next(0); p; p = process_next_put(p))
+ */
+struct process *process_next(int pid) must_check;
+struct process *process_next_put(struct process *process) must_check;
+/* The thread of a process with the lowest tid above `tid`, with a reference; NULL: none. */
+struct thread *process_thread_next(struct process *process, int tid) must_check;
+#define thread_for_each(identity, process) list_for_each (identity, &(process)->threads, link)
+int process_pid(const struct process *process); /* 0 for NULL */
+int process_parent_pid(struct process *process);
+int process_group_id(struct process *process);
+int process_session_id(struct process *process);
+struct session *process_session(struct process *process) must_hold(&process_table_lock);
+u64 processes_created(void);
+u64 processes_count(void);
+/* The address space of a process, with a reference; NULL: it has none (any more). Sleeps not. */
+struct address_space *process_space(struct process *process) must_check;
+/* The process's rights, files, directories: of its first living thread, with a reference. */
+struct credentials *process_credentials(struct process *process) must_check;
+struct file_table *process_files(struct process *process) must_check;
+struct directories *process_directories(struct process *process) must_check;
+/* Copies the name of its main thread. */
+void process_name(struct process *process, char name_out[THREAD_NAME_BYTES]);
+/* All its time: threads that live and that ended. */
+void process_usage(struct process *process, struct cpu_usage *usage_out);
+/* R, S, D, T, Z... of the process as ps shows it. */
+char process_state_letter(struct process *process);
+
+/* ---- Life ---- */
+
+struct clone_request {
+    u64 flags; /* CLONE_*, without the exit signal */
+    int exit_signal;
+    u64 stack_pointer; /* 0: as the caller's */
+    u64 tls;
+    struct user_ptr parent_tid, child_tid, pidfd;
+};
+/* fork, vfork, clone: the caller's copy, as `frame` is when it enters user mode. Its tid or an
+ * error. */
+long process_clone(const struct clone_request *request, const struct trap_frame *frame);
+/* What exec runs: strings of user or (for init) kernel memory. */
+struct exec_request {
+    struct file *file; /* already open, for execveat with AT_EMPTY_PATH; else NULL */
+    const char *name;  /* the path as given: AT_EXECFN */
+    struct user_ptr arguments, environment;
+    const char *const *kernel_arguments, *const *kernel_environment; /* instead */
+    int directory_fd;
+    int flags;
+};
+/* Returns 0 with `frame` ready for the new program, or an error with nothing changed. */
+int process_exec(const struct exec_request *request, struct trap_frame *frame) must_check;
+/* Ends the calling thread; `status` is a wait status (exit code << 8). */
+noreturn void process_exit_thread(int status);
+/* Ends all threads of the process. */
+noreturn void process_exit_group(int status);
+
+struct wait_request {
+    int which; /* P_ALL, P_PID, P_PGID */
+    int id;
+    int options; /* W* */
+};
+struct wait_result {
+    int pid; /* 0: WNOHANG and nothing yet */
+    u32 uid;
+    int status; /* as wait4 gives it */
+    int code;   /* CLD_* */
+    struct cpu_usage usage;
+};
+/* -ECHILD, -EINTR. */
+int process_wait(const struct wait_request *request, struct wait_result *result_out) must_check;
+
+/* ---- Sending signals ---- */
+
+/* What is sent with a signal: the first 48 bytes of siginfo_t, which is all that Linux fills. */
+struct signal_info {
+    s32 signal, error, code, padding;
+    u8 payload[32];
+};
+void signal_info_init(struct signal_info *info, int signal, int code);
+/* si_pid and si_uid of the caller. */
+void signal_info_init_sender(struct signal_info *info, int signal, int code);
+/* To any thread of the process. -EAGAIN: RLIMIT_SIGPENDING (only with SI_QUEUE and timers). */
+int signal_send_process(struct process *process, const struct signal_info *info);
+int signal_send_thread(struct thread *thread, const struct signal_info *info);
+/* To all members that the caller may signal. 0 if there is one; -ESRCH, -EPERM. */
+int signal_send_members_locked(struct process_group *group, const struct signal_info *info)
+    must_hold(&process_table_lock);
+/* To the calling thread, for a fault: it cannot be ignored or stay blocked. */
+void signal_force(const struct signal_info *info);
+/* Whether the caller may send `signal` to it: kill(2). 0, -EPERM. */
+int signal_permission_locked(struct process *process, int signal) must_hold(&process_table_lock)
+    must_check;
+/* By the kernel (si_code SI_KERNEL): to the calling thread (SIGPIPE, SIGXFSZ). */
 void signal_send_current(int signal);
 /* To each process of the group. -ESRCH: there is none. */
 int signal_send_group(s32 group, int signal);
@@ -19,8 +297,28 @@ void signal_send_session_leader(s32 session, int signal);
 /* Whether the calling thread blocks the signal or its process ignores it. */
 bool signal_is_ignored_or_blocked(int signal);
 
-/* ---- Groups and sessions; ids are pids ---- */
+/* ---- The calling thread's signals ---- */
 
+/* Blocks `mask` until the next way to user mode puts the old one back (ppoll, sigsuspend). */
+void signal_mask_replace_temporarily(u64 mask);
+/* Puts it back at once: nothing was interrupted. */
+void signal_mask_restore(void);
+void signal_mask_set(u64 mask);
+bool signal_is_pending(void); /* one that is not blocked */
+/* For signalfd and sigtimedwait: takes one of `set` that is pending. Its number, or 0. */
+int signal_take(u64 set, struct signal_info *info_out);
+void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_out);
+
+/* ---- Groups and sessions ---- */
+
+int process_set_group(int pid, int group_id) must_check; /* setpgid(2) */
+long process_create_session(void);                       /* setsid(2) */
+/* True if no member has a parent in the same session but another group. */
+bool group_is_orphaned_locked(struct process_group *group) must_hold(&process_table_lock);
+struct process_group *group_find(int id) must_check; /* with a reference */
+void group_put(struct process_group *group);
+void session_get(struct session *session);
+void session_put(struct session *session);
 s32 process_group_current(void);
 /* No member has a parent in another group of the session: nobody there could continue it. */
 bool process_group_is_orphaned(s32 group);
@@ -32,7 +330,7 @@ s32 session_current_leader(void);
 /* ---- Controlling terminals: a session holds a reference to its terminal ---- */
 
 struct session_terminal_operations {
-    void (*get)(struct tty *tty);
+    void (*get)(struct tty *tty); /* process_table_lock is held */
     void (*put)(struct tty *tty);
     /* The session's leader ends: hangs up the foreground group. No lock is held. */
     void (*leader_exited)(struct tty *tty);
@@ -48,3 +346,44 @@ struct tty *session_terminal_get(void);
 void session_set_terminal(struct tty *tty);
 /* Takes a session's terminal away (puts its reference). */
 void session_clear_terminal(s32 session);
+
+/* ---- Limits ---- */
+
+static inline u64 limit_soft(unsigned resource)
+{
+    return READ_ONCE(process_current()->limits[resource].soft);
+}
+/* -EPERM, -EINVAL. */
+int process_limits_change(struct process *process, unsigned resource,
+                          const struct abi_rlimit *new_limit, struct abi_rlimit *old_out)
+    must_check;
+
+/* ---- Credentials ---- */
+
+/* A copy of the caller's, to be changed and installed. NULL: no memory. */
+struct credentials *credentials_prepare(void) must_check;
+/* Takes over the reference; the old ones are given up. */
+void credentials_install(struct credentials *credentials);
+/* What exec makes of them: the file's set-id bits, ambient capabilities. AT_SECURE in *secure_out.
+ */
+int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
+                         u32 *secure_out) must_check;
+
+/* ---- Futexes ---- */
+
+struct futex_request {
+    struct user_ptr at, second;
+    int operation; /* without flags */
+    bool is_private;
+    u32 value, count, bitset, third;
+    u64 deadline_ns; /* U64_MAX: none */
+};
+long futex_call(const struct futex_request *request);
+/* Wakes one waiter of a word that the kernel wrote (clear_child_tid). */
+void futex_wake_one(struct user_ptr at);
+
+/* ---- Boot ---- */
+
+void proc_init(void);
+/* Starts process 1 with /init of the root directory. */
+void proc_start_init(void);
