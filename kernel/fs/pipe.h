@@ -1,0 +1,67 @@
+/* Between pipes (pipe.c), FIFOs (fifo.c) and splice. */
+#pragma once
+
+#include <pith/fs.h>
+
+#define PIPE_SLOTS_DEFAULT 16u
+#define PIPE_SLOTS_MAX     256u /* 1 MiB: /proc/sys/fs/pipe-max-size */
+#define PIPE_ATOMIC_BYTES  4096u
+#define PIPE_SPARES        2u
+
+/* A page of a pipe's ring. guarded by pipe.lock */
+struct pipe_slot {
+    struct frame *frame; /* one reference is the slot's */
+    u32 offset, bytes;
+    u32 flags;
+};
+#define PIPE_SLOT_SHARED \
+    BIT(0) /* the frame is a file's or a user's: read only, never merged into */
+#define PIPE_SLOT_PACKET BIT(1) /* O_DIRECT: a read takes no more than this */
+
+struct pipe {
+    struct mutex lock;         /* LOCK_PIPE; guards all but the two queues */
+    struct wait_queue readers; /* its lock also guards `readable` */
+    struct wait_queue writers; /* its lock also guards `writable` */
+    bool readable;             /* something to read, or the end */
+    bool writable;             /* room, or nobody reads */
+    bool watched;              /* poll or epoll looks: wake at each change, not only at edges */
+    u32 reader_count, writer_count; /* open files of each kind */
+    /*
+     * How many there ever were: for FIFOs' opens that wait, and for poll, where the offset of a
+     * reader (a stream has no other use for it) says how many there were when it was opened early.
+     */
+    u32 reader_opens, writer_opens;
+    u32 files; /* open files in all; the last frees the pipe */
+    struct pipe_slot *slots;
+    u32 slot_count; /* a power of two */
+    u32 head, tail; /* run on; head - tail slots are in use */
+    struct frame *spares[PIPE_SPARES];
+};
+
+static inline u32 pipe_used_slots(const struct pipe *pipe)
+{
+    return pipe->head - pipe->tail;
+}
+static inline struct pipe_slot *pipe_slot_at(struct pipe *pipe, u32 position)
+{
+    return &pipe->slots[position & (pipe->slot_count - 1)];
+}
+
+int pipe_create(struct pipe **pipe_out) must_check;
+void pipe_destroy(struct pipe *pipe);
+/* Brings `readable` and `writable` up to date after a change, and wakes. pipe->lock is held. */
+void pipe_changed_locked(struct pipe *pipe);
+/* Waits, without the lock meanwhile, until it can be read (written). -ERESTARTSYS. */
+int pipe_wait_readable(struct pipe *pipe) must_check;
+int pipe_wait_writable(struct pipe *pipe) must_check;
+/* Drops the oldest slot. */
+void pipe_slot_release(struct pipe *pipe);
+/* The pipe behind an open file, or NULL. */
+struct pipe *pipe_of_file(const struct file *file);
+
+extern const struct file_operations pipe_operations;
+extern const struct file_operations fifo_operations; /* before an open: becomes pipe_operations */
+
+/* To the calling thread, by the hook that proc/ gave. */
+void fs_signal_current(int signal);
+void pipe_init(void);
