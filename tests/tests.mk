@@ -35,3 +35,29 @@ $(B)/tests/unit/linked/%.o: %.c
 .PHONY: test-unit
 test-unit: $(UNIT_PROGRAMS) ## runs the unit tests on the host
 	@tests/run_unit $(UNIT_PROGRAMS)
+
+# ---- Guest tests: tests/guest/test_AREA.c, static by musl; some also dynamic by glibc ----
+
+GUEST_TESTS := $(sort $(wildcard tests/guest/test_*.c))
+GUEST_DYNAMIC := threads signal fork memory
+GUEST_PROGRAMS := $(GUEST_TESTS:tests/guest/%.c=$(B)/tests/guest/%) \
+	$(patsubst %,$(B)/tests/guest/dynamic/test_%,$(GUEST_DYNAMIC))
+GUEST_PROGRAMS := $(filter $(patsubst tests/guest/%.c,\%/%,$(GUEST_TESTS)),$(GUEST_PROGRAMS))
+# The kernel's user headers come after musl's own.
+GUEST_CFLAGS := -std=gnu17 -g -O1 -Wall -Wextra -Werror -Wno-sign-compare -Wno-unused-parameter \
+	-fno-strict-aliasing -MMD -MP
+GUEST_MUSL := musl-gcc -static -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+
+$(B)/tests/guest/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
+$(B)/tests/guest/dynamic/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	gcc $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
+
+.PHONY: guest-programs test-guest test-guest-linux
+guest-programs: $(GUEST_PROGRAMS) $(B)/tests/guest/run_all
+test-guest-linux: guest-programs ## runs the guest tests on this machine's Linux only
+	@tests/run_guest --linux-only $(GUEST_PROGRAMS)
+test-guest: all guest-programs ## runs the guest tests on Linux, then in Pith
+	@tests/run_guest --pith $(B)/pith --not-yet tests/guest/not-yet.txt $(GUEST_FLAGS) $(GUEST_PROGRAMS)
