@@ -15,6 +15,8 @@ struct step {
 
 static const struct step steps[] = {
     {"arch, early", arch_init_early},
+    {"core", core_init},
+    {"arch, late", arch_init_late},
 };
 
 noreturn void kernel_main(void)

@@ -59,8 +59,8 @@ static void switch_to(struct run_queue *queue, struct thread *from, struct threa
     to->cpu = queue->cpu;
     if (to->space != from->space)
         switch_space(from->space, to->space);
-    user_context_switch(&from->user, &to->user, (char *)to->stack + KERNEL_STACK_BYTES);
     cpu->thread = to;
+    user_context_switch(&from->user, &to->user, (char *)to->stack + KERNEL_STACK_BYTES);
     context_switch(&from->context, &to->context);
     /* Perhaps on another CPU, and long after. */
     cpu_current()->interrupts_were_on = interrupts_were_on;

@@ -1,10 +1,20 @@
 /*
  * The order in which the machine is brought up.
+ *
+ * Until descriptors_init has run, any fault is a triple fault: what stands before it touches only
+ * the image, the loader's data below 1 GiB, and memory that it took itself.
  */
 #include <pith/core.h>
 
+#include "acpi.h"
+#include "apic.h"
 #include "boot.h"
+#include "clock.h"
 #include "features.h"
+#include "percpu.h"
+#include "signal_frame.h"
+#include "trap.h"
+#include "user_access.h"
 
 void arch_init_early(void)
 {
@@ -12,5 +22,21 @@ void arch_init_early(void)
     parameters_parse(boot_info.command_line);
     features_init();
     features_enable();
+    if (cpu_has(FEATURE_SMAP))
+        patch_sites_apply();
     page_tables_init();
+    machine_facts_init();
+    cpus_find();
+    descriptors_init(cpu_stacks_of(0)->trap_stacks);
+    kernel_stack_set(cpu_stacks_of(0)->first_stack_end);
+    fpu_init();
+    signal_frame_init();
+    apic_init();
+    apic_init_cpu();
+    clock_init();
+    io_apics_init();
+}
+
+void arch_init_late(void)
+{
 }

@@ -6,6 +6,7 @@
 # the direct map, and at KERNEL_IMAGE. page_table.c replaces them; other CPUs start on them again.
 
 #include "constants.h"
+
 #include <offsets.h>
 
 #define PHYSICAL(symbol) ((symbol) - IMAGE_BASE)

@@ -3,6 +3,8 @@
 
 #include <pith/arch.h>
 
+#include "constants.h"
+
 /* From boot.S: the PVH start info's physical address, the TSC at the first instructions. */
 extern u32 pvh_start_info;
 extern u64 boot_tsc;
@@ -12,9 +14,6 @@ extern pte boot_table_root[];
 /* From kernel.ld: the image's parts. */
 extern char image_start[], image_end[], text_start[], text_end[], rodata_start[], rodata_end[];
 extern char percpu_start[], percpu_end[];
-
-/* Where other CPUs begin, in real mode; kept out of boot_info.usable. */
-#define TRAMPOLINE_ADDRESS 0x8000ul
 
 /* pvh.c: fills boot_info; calls page_tables_init once memory can be taken. */
 void boot_info_init(void);
@@ -26,5 +25,8 @@ extern u32 memory_map_count;
 void page_tables_init(void);
 /* Extends the direct map over firmware tables that lie in reserved memory; returns where. */
 void *direct_map_include(phys_addr address, u64 bytes);
-/* Maps a few pages of device registers, uncached, at a place of arch/'s own. Boot only. */
+/* Maps a few pages of device registers, uncached, at a place of arch/'s own. One CPU only runs. */
 volatile void *device_registers_map(phys_addr address, u64 bytes);
+
+/* smp.c: numbers the CPUs and gives each its area. */
+void cpus_find(void);

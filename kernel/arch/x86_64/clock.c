@@ -1,18 +1,125 @@
 /*
- * The monotonic clock: the TSC, scaled to nanoseconds.
+ * The monotonic clock and this CPU's timer interrupt: the TSC, scaled to nanoseconds.
  *
- * ns = base_ns + (tsc - base_tsc) * scale / 2^32; the three change together, under a sequence
- * number, when the frequency becomes better known. All CPUs' TSCs are taken to run together, as
- * they do in every machine that we run in.
+ *     ns = tsc * clock_scale / 2^32
+ *
+ * All CPUs' TSCs are taken to run together, as they do in every machine that we run in. Their rate
+ * is what the hypervisor or the CPU says; where neither does (QEMU without KVM), it is measured
+ * against the APIC's timer, in a quarter of a millisecond. The timer interrupt is the TSC deadline
+ * where the CPU has it, else the APIC's own timer, which may ring early for what lies beyond its
+ * range; whoever handles VECTOR_TIMER looks at the clock and sets it anew.
+ *
+ * Context: any, once clock_init has run; before that the clock stands at 0.
  */
+#include "clock.h"
+
 #include <pith/core.h>
 
-u64 tsc_hz;
+#include "apic.h"
+#include "features.h"
 
-static u64 base_tsc, base_ns; /* [const] after calibration */
-static u64 scale;             /* ns a TSC tick, times 2^32; 0: not calibrated */
+#define CALIBRATION_TICKS 250000u /* of the APIC's timer: 250 us */
+#define CALIBRATION_TRIES 5
+#define HYPERVISOR_BIT    BIT(31) /* CPUID 1, ecx */
+#define HYPERVISOR_LEAF   0x40000000
+#define HYPERVISOR_TSC    0x40000010 /* eax: kHz (VMware's and KVM's) */
+#define CRYSTAL_LEAF      0x15
+#define SCALE_SHIFT       32
+
+u64 tsc_hz;
+u64 clock_scale; /* 0: not known yet */
 
 u64 clock_monotonic_ns(void)
 {
-    return base_ns + (u64)(((unsigned __int128)(tsc_read() - base_tsc) * scale) >> 32);
+    return (u64)((unsigned __int128)tsc_read() * clock_scale >> SCALE_SHIFT);
+}
+
+/* a * b / c; a result beyond 64 bits is U64_MAX. */
+static u64 multiply_divide(u64 a, u64 b, u64 c)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    u64 quotient, rest;
+
+    if ((u64)(product >> 64) >= c)
+        return U64_MAX;
+    __asm__("divq %4"
+            : "=a"(quotient), "=d"(rest)
+            : "a"((u64)product), "d"((u64)(product >> 64)), "r"(c));
+    return quotient;
+}
+
+static u64 tsc_at_ns(u64 ns)
+{
+    return multiply_divide(ns, 1ul << SCALE_SHIFT, clock_scale);
+}
+
+/* A moment of both clocks. The narrower the two TSC readings, the less was in between. */
+struct moment {
+    u64 tsc;
+    u32 timer;
+};
+
+static struct moment moment_take(void)
+{
+    struct moment best = {};
+    u64 narrowest = U64_MAX;
+
+    for (int i = 0; i < CALIBRATION_TRIES; i++) {
+        u64 before = tsc_read();
+        u32 timer = apic_timer_left();
+        u64 after = tsc_read();
+
+        if (after - before >= narrowest)
+            continue;
+        narrowest = after - before;
+        best = (struct moment){before + narrowest / 2, timer};
+    }
+    return best;
+}
+
+static u64 tsc_hz_measured(void)
+{
+    struct moment start, end;
+
+    apic_timer_start(~0u);
+    start = moment_take();
+    while (start.timer - apic_timer_left() < CALIBRATION_TICKS)
+        cpu_relax();
+    end = moment_take();
+    apic_timer_start(0);
+    return multiply_divide(end.tsc - start.tsc, APIC_TIMER_HZ, start.timer - end.timer);
+}
+
+static u64 tsc_hz_told(void)
+{
+    struct cpuid_result crystal = cpuid(CRYSTAL_LEAF, 0);
+
+    if (cpuid(1, 0).ecx & HYPERVISOR_BIT && cpuid(HYPERVISOR_LEAF, 0).eax >= HYPERVISOR_TSC)
+        return cpuid(HYPERVISOR_TSC, 0).eax * 1000ul;
+    if (crystal.eax && crystal.ebx && crystal.ecx)
+        return (u64)crystal.ecx * crystal.ebx / crystal.eax;
+    return 0;
+}
+
+void clock_init(void)
+{
+    tsc_hz = tsc_hz_told();
+    if (!tsc_hz)
+        tsc_hz = tsc_hz_measured();
+    clock_scale = (NS_PER_SECOND << SCALE_SHIFT) / tsc_hz;
+}
+
+void timer_interrupt_set(u64 deadline_ns)
+{
+    u64 now;
+
+    if (cpu_has(FEATURE_TSC_DEADLINE)) {
+        apic_timer_deadline(deadline_ns == U64_MAX ? 0 : MAX(tsc_at_ns(deadline_ns), 1ul));
+        return;
+    }
+    now = clock_monotonic_ns();
+    if (deadline_ns == U64_MAX)
+        apic_timer_start(0);
+    else
+        apic_timer_start(deadline_ns > now ? MIN(deadline_ns - now, (u64)U32_MAX) : 1);
 }

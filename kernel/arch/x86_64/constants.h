@@ -7,14 +7,18 @@
 #define BOOT_STACK_BYTES 16384
 
 /* Selectors. The order of the last three is what sysret wants (SDM 2B "SYSRET"). */
-#define KERNEL_CS 0x08
-#define KERNEL_DS 0x10
-#define USER_DS   0x1b
-#define USER_CS   0x23
-#define TSS_SEL   0x28
+#define TRAMPOLINE_CS_32   0x18   /* of the trampoline's own table */
+#define TRAMPOLINE_ADDRESS 0x8000 /* where other CPUs begin; kept out of boot_info.usable */
+
+#define KERNEL_CS          0x08
+#define KERNEL_DS          0x10
+#define USER_DS            0x1b
+#define USER_CS            0x23
+#define TSS_SEL            0x28
 
 /* Descriptors: present, accessed; code for 64-bit mode, data flat and writable. */
 #define DESCRIPTOR_KERNEL_CODE 0x00af9b000000ffff
+#define DESCRIPTOR_CODE_32     0x00cf9b000000ffff
 #define DESCRIPTOR_DATA        0x00cf93000000ffff
 #define DESCRIPTOR_USER_CODE   0x00affb000000ffff
 #define DESCRIPTOR_USER_DATA   0x00cff3000000ffff

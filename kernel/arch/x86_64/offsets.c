@@ -16,9 +16,17 @@ void offsets(void)
     OFFSET(CPU_THREAD, struct cpu, thread);
     OFFSET(CPU_STACK_GUARD, struct cpu, stack_guard);
 
+    VALUE(THREAD_PENDING_WORK, 0); /* thread_pending_work() */
+    OFFSET(CONTEXT_STACK_POINTER, struct context, stack_pointer);
+
     OFFSET(FRAME_R15, struct trap_frame, r15);
     OFFSET(FRAME_RBP, struct trap_frame, rbp);
     OFFSET(FRAME_RBX, struct trap_frame, rbx);
+    OFFSET(FRAME_R12, struct trap_frame, r12);
+    OFFSET(FRAME_R13, struct trap_frame, r13);
+    OFFSET(FRAME_R14, struct trap_frame, r14);
+    OFFSET(FRAME_RCX, struct trap_frame, rcx);
+    OFFSET(FRAME_R11, struct trap_frame, r11);
     OFFSET(FRAME_R10, struct trap_frame, r10);
     OFFSET(FRAME_R9, struct trap_frame, r9);
     OFFSET(FRAME_R8, struct trap_frame, r8);

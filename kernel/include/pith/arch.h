@@ -88,8 +88,10 @@ enum vector {
 };
 
 /*
- * Runs with interrupts off, on the stack of the current thread (NMI, double fault and machine check
- * have their own). Interrupts are acknowledged after it returns.
+ * Runs with interrupts off, on the stack of the current thread (from kernel mode, NMI and machine
+ * check have their own). Interrupts are acknowledged after it returns. An exception's handler sees
+ * those of user mode only (of the kernel's: page faults, NMI and machine checks); it may turn
+ * interrupts on if the interrupted code had them on, after it read fault_address().
  */
 typedef void vector_handler(struct trap_frame *frame, u8 vector);
 
@@ -126,6 +128,10 @@ u64 fault_address(void);
  * and returns true. The caller tried to mend the fault before.
  */
 bool fault_fixup(struct trap_frame *frame);
+/* A fault that is the kernel's own bug: panics with the exception's name, address and registers. */
+noreturn void trap_panic(struct trap_frame *frame, u64 vector);
+/* True inside the _nofault accesses, whose faults never reach a registered handler. */
+bool user_faults_fail(void);
 
 /* ---- Interrupts of this CPU ---- */
 
@@ -184,7 +190,8 @@ struct user_context {
     u64 fs_base;
     u64 gs_base;
     void *fpu_state;    /* XSAVE area; NULL: a kernel thread */
-    u32 fpu_loaded_cpu; /* the CPU that last held these registers, or CPU_NONE */
+    u32 fpu_loaded_cpu; /* the CPU whose registers were last equal to fpu_state, or CPU_NONE */
+    bool fpu_live;      /* the registers are newer than fpu_state: it runs, or ran last */
 };
 
 /* Saves the callee-saved registers of `from` and continues `to`. Interrupts are off. */
@@ -214,6 +221,16 @@ int user_context_reset(struct user_context *context) must_check;
 void user_context_free(struct user_context *context);
 void user_context_set_fs(struct user_context *current_context, u64 base);
 void user_context_set_gs(struct user_context *current_context, u64 base);
+u64 user_context_fs(const struct user_context *current_context);
+u64 user_context_gs(const struct user_context *current_context);
+/*
+ * Says that the current thread's trap frame was changed beyond rax outside of the work on the way
+ * to user mode (sigreturn, exec; signal_frame_* and trap_frame_init_user say it themselves).
+ */
+void trap_frame_changed(void);
+/* Where the memory of FPU states comes from: cleared, aligned to 64 bytes; NULL: none. */
+void fpu_memory_register(void *(*alloc)(void), void (*free)(void *state));
+size_t fpu_state_bytes(void); /* how large one is; after arch_init_early */
 
 /* ---- Signal frames: the user's stack as Linux lays it out (psABI; sigreturn(2)) ---- */
 
@@ -225,7 +242,8 @@ struct signal_delivery {
     u64 mask;                /* to be restored by sigreturn */
     bool on_alternate_stack; /* switch to the alternate stack below */
     u64 alternate_stack, alternate_stack_size;
-    u32 alternate_stack_flags; /* for uc_stack */
+    u32 alternate_stack_flags;                  /* for uc_stack */
+    u64 trap_number, error_code, fault_address; /* of the fault that raised it; else 0 */
 };
 /*
  * Pushes a frame on the user's stack and makes `frame` enter the handler. -EFAULT: the stack cannot

@@ -83,11 +83,10 @@ void clock_realtime_set(u64 ns);
 
 /* A timer calls its function once, at interrupt exit (deferred work's context), on its own CPU. */
 struct timer {
-    struct tree_node node; /* guarded_by the CPU's timer lock */
+    struct tree_node node; /* guarded by the CPU's timer lock; linked: it is set */
     u64 deadline_ns;
-    void (*function)(struct timer *timer);
-    struct cpu *cpu; /* where it is set; NULL: nowhere */
-    bool running;
+    void (*function)(struct timer *timer); /* may free the timer, or set it again */
+    struct cpu *cpu;                       /* where it was last set; NULL: never */
 };
 void timer_init(struct timer *timer, void (*function)(struct timer *timer));
 /* Sets, or sets anew, on this CPU. `deadline_ns` is of clock_monotonic_ns. */
@@ -124,8 +123,20 @@ struct rcu_head {
     u64 period;
 };
 /* Readers only must not block; the kernel is not preempted elsewhere. Checked with SAN=1. */
-void rcu_read_lock(void);
-void rcu_read_unlock(void);
+void rcu_read_lock_checked(void);   /* SAN=1 */
+void rcu_read_unlock_checked(void); /* SAN=1 */
+static inline void rcu_read_lock(void)
+{
+    if (SAN)
+        rcu_read_lock_checked();
+    __asm__ volatile("" : : : "memory"); /* reads stay inside */
+}
+static inline void rcu_read_unlock(void)
+{
+    __asm__ volatile("" : : : "memory");
+    if (SAN)
+        rcu_read_unlock_checked();
+}
 void rcu_free(struct rcu_head *head, void (*free)(struct rcu_head *head));
 /* sched/ says: this CPU switched, idles or ran in user mode. */
 void rcu_quiescent(void);

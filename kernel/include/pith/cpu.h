@@ -27,9 +27,10 @@ struct cpu {
     u32 apic_id;
     u32 spinlocks_held;      /* interrupts stay off while it is not 0 */
     bool interrupts_were_on; /* before the first of them */
-    bool in_interrupt;       /* a device or timer handler runs, or deferred work after one */
-    bool interrupted_user;   /* the interrupt that is handled came in user mode */
+    bool interrupted_user;   /* the outermost interrupt that is handled came in user mode */
     bool reschedule_wanted;  /* sched/: switch at the next point where we may */
+    u32 in_interrupt;        /* device or timer handlers that run, and deferred work after them */
+    u32 user_faults_fail;    /* arch/: a _nofault access is under way */
     u64 work_pending;        /* core/: deferred work waits for the interrupt's end */
 };
 
@@ -52,6 +53,19 @@ static inline struct thread *thread_current(void)
                      : "=r"(thread)
                      : "i"(__builtin_offsetof(struct cpu, thread)));
     return thread;
+}
+
+/*
+ * The first field of struct thread: a u64 of bits that say what the thread does on its way to user
+ * mode. sched.h names them; these are arch/'s own.
+ */
+#define WORK_FPU     BIT(4) /* the FPU registers are to be restored */
+#define WORK_FRAME   BIT(6) /* the trap frame was changed: check it, and restore all of it */
+#define WORK_OF_ARCH (WORK_FPU | WORK_FRAME)
+
+static inline u64 *thread_pending_work(struct thread *thread)
+{
+    return (u64 *)thread;
 }
 
 extern u32 cpu_count;              /* [const] after arch_init_late: CPUs that the machine has */

@@ -73,8 +73,9 @@ enum thread_class {
 #define WORK_RESCHEDULE BIT(1) /* another thread should run */
 #define WORK_STOP       BIT(2) /* group stop */
 #define WORK_CALLBACK   BIT(3) /* thread.on_user_return is to be called */
-#define WORK_FPU        BIT(4) /* arch/: the FPU registers are to be restored */
-#define WORK_KILLED     BIT(5) /* SIGKILL is pending: killable waits end */
+                               /* BIT(4) and BIT(6) are arch/'s: cpu.h */
+#define WORK_KILLED BIT(5)     /* SIGKILL is pending: killable waits end */
+/* BIT(4) and BIT(6) are arch/'s: WORK_OF_ARCH in cpu.h. */
 
 /*
  * A call that ended with -ERESTART_RESTARTBLOCK: if no handler runs, restart_syscall(2) goes on

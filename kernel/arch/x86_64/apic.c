@@ -1,0 +1,156 @@
+/*
+ * The local APIC: this CPU's interrupts, its timer, and messages to the other CPUs.
+ *
+ * Its registers are MSRs (x2APIC, where the CPU has it) or a page of memory; the table of register
+ * numbers is the same. Line 1 is the NMI of the machine (QEMU's `nmi` command).
+ *
+ * Locking: each CPU has its own; a message by memory is two writes, done with interrupts off.
+ */
+#include "apic.h"
+
+#include <pith/core.h>
+
+#include "boot.h"
+#include "constants.h"
+#include "features.h"
+#include "registers.h"
+
+/* SDM 3A "Local APIC Register Address Map" */
+enum apic_register {
+    APIC_ID = 0x20,
+    APIC_PRIORITY = 0x80,
+    APIC_ACKNOWLEDGE = 0xb0,
+    APIC_SPURIOUS = 0xf0,
+    APIC_COMMAND = 0x300,
+    APIC_COMMAND_TARGET = 0x310,
+    APIC_TIMER = 0x320,
+    APIC_LINE_0 = 0x350,
+    APIC_LINE_1 = 0x360,
+    APIC_ERROR = 0x370,
+    APIC_TIMER_START = 0x380,
+    APIC_TIMER_LEFT = 0x390,
+    APIC_TIMER_DIVIDE = 0x3e0,
+};
+
+#define SPURIOUS_ENABLED  BIT(8)
+#define MASKED            BIT(16)
+#define MODE_NMI          (4u << 8)
+#define MODE_INIT         (5u << 8)
+#define MODE_STARTUP      (6u << 8)
+#define COMMAND_PENDING   BIT(12)
+#define COMMAND_ASSERT    BIT(14)
+#define TIMER_DEADLINE    (2u << 17)
+#define TIMER_DIVIDE_BY_1 0xb
+#define BASE_X2APIC       BIT(10)
+#define BASE_ENABLED      BIT(11)
+#define MESSAGE_ADDRESS   0xfee00000ul
+
+static volatile u32 *registers; /* [const] NULL: x2APIC */
+
+static u32 apic_read(enum apic_register reg)
+{
+    if (cpu_has(FEATURE_X2APIC))
+        return (u32)msr_read(MSR_X2APIC + reg / 16);
+    return registers[reg / sizeof(u32)];
+}
+
+static void apic_write(enum apic_register reg, u32 value)
+{
+    if (cpu_has(FEATURE_X2APIC))
+        msr_write(MSR_X2APIC + reg / 16, value);
+    else
+        registers[reg / sizeof(u32)] = value;
+}
+
+void apic_init(void)
+{
+    if (!cpu_has(FEATURE_X2APIC))
+        registers = device_registers_map(msr_read(MSR_APIC_BASE) & PTE_ADDRESS, PAGE_SIZE);
+}
+
+void apic_init_cpu(void)
+{
+    u64 base = msr_read(MSR_APIC_BASE) | BASE_ENABLED;
+
+    msr_write(MSR_APIC_BASE, cpu_has(FEATURE_X2APIC) ? base | BASE_X2APIC : base);
+    apic_write(APIC_SPURIOUS, SPURIOUS_ENABLED | VECTOR_SPURIOUS);
+    apic_write(APIC_PRIORITY, 0);
+    apic_write(APIC_LINE_0, MASKED);
+    apic_write(APIC_LINE_1, MODE_NMI);
+    apic_write(APIC_ERROR, MASKED);
+    apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
+    apic_write(APIC_TIMER, VECTOR_TIMER | (cpu_has(FEATURE_TSC_DEADLINE) ? TIMER_DEADLINE : 0));
+    cpu_current()->apic_id = apic_id();
+}
+
+u32 apic_id(void)
+{
+    u32 id = apic_read(APIC_ID);
+
+    return cpu_has(FEATURE_X2APIC) ? id : id >> 24;
+}
+
+void apic_acknowledge(void)
+{
+    apic_write(APIC_ACKNOWLEDGE, 0);
+}
+
+static void apic_send(u32 target, u32 command)
+{
+    u64 flags;
+
+    if (cpu_has(FEATURE_X2APIC)) {
+        /* What we wrote for the other CPU must be seen before the message; this write is not
+         * ordered behind it by itself (SDM 3A "MSR Access in x2APIC Mode"). */
+        __asm__ volatile("mfence; lfence" : : : "memory");
+        msr_write(MSR_X2APIC + APIC_COMMAND / 16, (u64)target << 32 | command);
+        return;
+    }
+    flags = interrupts_save_disable();
+    while (apic_read(APIC_COMMAND) & COMMAND_PENDING)
+        cpu_relax();
+    apic_write(APIC_COMMAND_TARGET, target << 24);
+    apic_write(APIC_COMMAND, command);
+    interrupts_restore(flags);
+}
+
+void apic_send_init(u32 target)
+{
+    apic_send(target, MODE_INIT | COMMAND_ASSERT);
+}
+
+void apic_send_startup(u32 target, u8 start_page)
+{
+    apic_send(target, MODE_STARTUP | COMMAND_ASSERT | start_page);
+}
+
+void cpu_send_interrupt(u32 cpu, u8 vector)
+{
+    apic_send(cpus[cpu]->apic_id, COMMAND_ASSERT | vector);
+}
+
+void cpu_send_nmi(u32 cpu)
+{
+    apic_send(cpus[cpu]->apic_id, COMMAND_ASSERT | MODE_NMI);
+}
+
+void apic_timer_start(u32 ticks)
+{
+    apic_write(APIC_TIMER_START, ticks);
+}
+
+u32 apic_timer_left(void)
+{
+    return apic_read(APIC_TIMER_LEFT);
+}
+
+void apic_timer_deadline(u64 tsc)
+{
+    msr_write(MSR_TSC_DEADLINE, tsc);
+}
+
+void irq_message(u32 cpu, u8 vector, u64 *address_out, u32 *data_out)
+{
+    *address_out = MESSAGE_ADDRESS | (u64)(cpus[cpu]->apic_id & 0xff) << 12;
+    *data_out = vector;
+}

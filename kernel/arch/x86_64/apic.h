@@ -1,0 +1,20 @@
+/* Local APICs and their timer; apic.c. */
+#pragma once
+
+#include <pith/types.h>
+
+void apic_init(void);     /* boot CPU: finds it */
+void apic_init_cpu(void); /* each CPU */
+u32 apic_id(void);
+void apic_acknowledge(void);
+/* Another CPU's INIT and start-up: it begins at page `start_page` in real mode. */
+void apic_send_init(u32 apic_id);
+void apic_send_startup(u32 apic_id, u8 start_page);
+
+/* The timer's counter runs down at this rate on every machine that we know (QEMU, KVM). */
+#define APIC_TIMER_HZ 1000000000ul
+void apic_timer_start(u32 ticks); /* 0: stops it */
+u32 apic_timer_left(void);
+void apic_timer_deadline(u64 tsc);
+
+void io_apics_init(void);

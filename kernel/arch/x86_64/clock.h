@@ -1,0 +1,9 @@
+/* The TSC as a clock; clock.c. */
+#pragma once
+
+#include <pith/types.h>
+
+extern u64 clock_scale; /* [const] after clock_init: ns a tick, times 2^32 */
+
+/* Boot CPU, with its APIC on. */
+void clock_init(void);

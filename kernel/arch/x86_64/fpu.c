@@ -1,0 +1,192 @@
+/*
+ * The FPU registers (x87, SSE, AVX, AVX-512) of user threads. The kernel itself never uses them.
+ *
+ * A thread that leaves its CPU has its registers saved; they come back only on the way to user
+ * mode (WORK_FPU), so a thread that just runs through the kernel costs nothing, and nothing comes
+ * back at all if they are still there: fpu_owner says whose registers a CPU holds, and the context
+ * says which CPU that was.
+ *
+ *     fpu_live                                 the registers are the truth, fpu_state is old
+ *     !fpu_live, owner and loaded_cpu agree    both are equal
+ *     else                                     fpu_state is the truth, WORK_FPU is pending
+ *
+ * fpu_state has XSAVE's standard format (SDM 1 "Standard Form"), which is also what signal frames
+ * hold, so those are a plain copy. Without XSAVE it is FXSAVE's 512 bytes.
+ *
+ * Locking: none: a context's owner, or whoever switches from or to it, with interrupts off.
+ */
+#include "fpu.h"
+
+#include <pith/core.h>
+
+#include "constants.h"
+#include "features.h"
+#include "registers.h"
+#include "trap.h"
+
+#define XSAVE_COMPONENTS  0xe7ul /* x87, SSE, AVX, AVX-512's three */
+#define XSAVE_LEAF        0xd
+#define FXSAVE_BYTES      512
+#define XSAVE_HEADER_AT   FXSAVE_BYTES
+#define XSAVE_HEADER_SIZE 64
+#define FPU_CONTROL       0x37f /* all exceptions masked, extended precision (psABI 3.2.1) */
+#define MXCSR_DEFAULT     0x1f80
+#define MXCSR_MASK        0xffbf /* where the processor does not say: no denormals-are-zeros */
+
+struct fpu_layout fpu_layout = {.bytes = FXSAVE_BYTES, .mxcsr_mask = MXCSR_MASK};
+
+static DEFINE_PER_CPU(struct user_context *, fpu_owner); /* [cpu] */
+static struct fpu_registers boot_registers;              /* for fpu_init: the MXCSR's mask */
+static void *(*state_alloc)(void);
+static void (*state_free)(void *state);
+
+void fpu_memory_register(void *(*alloc)(void), void (*free)(void *state))
+{
+    state_alloc = alloc;
+    state_free = free;
+}
+
+size_t fpu_state_bytes(void)
+{
+    return fpu_layout.bytes;
+}
+
+void fpu_init_cpu(void)
+{
+    cr0_write((cr0_read() & ~(u64)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+    if (cpu_has(FEATURE_XSAVE))
+        __asm__ volatile("xsetbv"
+                         :
+                         : "c"(0), "a"((u32)fpu_layout.components),
+                           "d"((u32)(fpu_layout.components >> 32)));
+}
+
+void fpu_init(void)
+{
+    if (cpu_has(FEATURE_XSAVE)) {
+        struct cpuid_result components = cpuid(XSAVE_LEAF, 0);
+
+        fpu_layout.components = ((u64)components.edx << 32 | components.eax) & XSAVE_COMPONENTS;
+        fpu_init_cpu();
+        fpu_layout.bytes = cpuid(XSAVE_LEAF, 0).ebx; /* for the components that are on */
+    } else {
+        fpu_init_cpu();
+    }
+    __asm__ volatile("fxsave64 %0" : "=m"(boot_registers));
+    if (boot_registers.mxcsr_mask)
+        fpu_layout.mxcsr_mask = boot_registers.mxcsr_mask;
+}
+
+static void registers_save(void *state)
+{
+    u32 low = (u32)fpu_layout.components, high = (u32)(fpu_layout.components >> 32);
+
+    if (cpu_has(FEATURE_XSAVEOPT))
+        __asm__ volatile("xsaveopt64 (%0)" : : "r"(state), "a"(low), "d"(high) : "memory");
+    else if (cpu_has(FEATURE_XSAVE))
+        __asm__ volatile("xsave64 (%0)" : : "r"(state), "a"(low), "d"(high) : "memory");
+    else
+        __asm__ volatile("fxsave64 (%0)" : : "r"(state) : "memory");
+}
+
+static void registers_load(const void *state)
+{
+    u32 low = (u32)fpu_layout.components, high = (u32)(fpu_layout.components >> 32);
+
+    if (cpu_has(FEATURE_XSAVE))
+        __asm__ volatile("xrstor64 (%0)" : : "r"(state), "a"(low), "d"(high) : "memory");
+    else
+        __asm__ volatile("fxrstor64 (%0)" : : "r"(state) : "memory");
+}
+
+/* Whether this CPU's registers are, or equal, those of `context`. */
+static bool registers_are_of(const struct user_context *context)
+{
+    return *this_cpu(fpu_owner) == context && context->fpu_loaded_cpu == cpu_current()->id;
+}
+
+void fpu_save(struct user_context *context)
+{
+    u64 flags = interrupts_save_disable();
+
+    if (context->fpu_live) {
+        registers_save(context->fpu_state);
+        context->fpu_live = false;
+        __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FPU, __ATOMIC_RELAXED);
+    }
+    interrupts_restore(flags);
+}
+
+void fpu_replaced(struct user_context *context)
+{
+    u64 flags = interrupts_save_disable();
+
+    context->fpu_live = false;
+    context->fpu_loaded_cpu = CPU_NONE;
+    __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FPU, __ATOMIC_RELAXED);
+    interrupts_restore(flags);
+}
+
+void fpu_leave(struct user_context *context)
+{
+    if (!context->fpu_live)
+        return;
+    registers_save(context->fpu_state);
+    context->fpu_live = false;
+}
+
+void fpu_restore(void)
+{
+    struct user_context *context = *this_cpu(user_context_current);
+
+    if (!registers_are_of(context))
+        registers_load(context->fpu_state);
+    *this_cpu(fpu_owner) = context;
+    context->fpu_loaded_cpu = cpu_current()->id;
+    context->fpu_live = true;
+}
+
+static void state_reset(void *state)
+{
+    struct fpu_registers *registers = state;
+
+    memset(state, 0, fpu_layout.bytes);
+    registers->control = FPU_CONTROL;
+    registers->mxcsr = MXCSR_DEFAULT;
+}
+
+int fpu_reset(struct user_context *context)
+{
+    if (!context->fpu_state) {
+        context->fpu_state = state_alloc();
+        if (!context->fpu_state)
+            return -ENOMEM;
+    }
+    state_reset(context->fpu_state);
+    fpu_replaced(context);
+    return 0;
+}
+
+int fpu_copy(struct user_context *to, struct user_context *from)
+{
+    to->fpu_state = state_alloc();
+    if (!to->fpu_state)
+        return -ENOMEM;
+    to->fpu_live = false;
+    to->fpu_loaded_cpu = CPU_NONE;
+    if (!from->fpu_state) {
+        state_reset(to->fpu_state);
+        return 0;
+    }
+    fpu_save(from);
+    memcpy(to->fpu_state, from->fpu_state, fpu_layout.bytes);
+    return 0;
+}
+
+void fpu_free(struct user_context *context)
+{
+    if (context->fpu_state)
+        state_free(context->fpu_state);
+    context->fpu_state = NULL;
+    context->fpu_live = false;
+}

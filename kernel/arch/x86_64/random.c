@@ -1,0 +1,20 @@
+/* The processor's own random numbers. */
+#include <pith/arch.h>
+
+#include "features.h"
+
+#define TRIES 10 /* SDM 1 "RDRAND": it may run dry for a moment */
+
+bool random_hardware(u64 *value_out)
+{
+    if (!cpu_has(FEATURE_RDRAND))
+        return false;
+    for (int i = 0; i < TRIES; i++) {
+        bool filled;
+
+        __asm__ volatile("rdrand %0" : "=r"(*value_out), "=@ccc"(filled));
+        if (filled)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,271 @@
+/*
+ * Signal frames: how a handler is entered, and how sigreturn comes back.
+ *
+ * The layout is Linux's (its uapi asm/sigcontext.h and asm/ucontext.h; sigreturn(2)), because
+ * programs read and change it: unwinders, garbage collectors, emulators.
+ *
+ *     stack before ->  +--------------------+
+ *                      | 128 bytes red zone |  (psABI 3.2.2; none on the alternate stack)
+ *                      | FPU state          |  64-byte aligned: XSAVE's standard format, then a
+ *                      |                    |  magic number; uc.fpstate points here
+ *                      | siginfo            |
+ *                      | ucontext           |
+ *     stack pointer -> | restorer           |  the handler's return address
+ *                      +--------------------+
+ *
+ * What comes back from the user is hostile: the flags, segments and instruction pointer are checked
+ * on the way to user mode (WORK_FRAME), the FPU state here, so that loading it cannot fault.
+ *
+ * Context: the thread itself, in a system call or on its way to user mode. Sleeps (user memory).
+ */
+#include "signal_frame.h"
+
+#include <pith/core.h>
+
+#include "constants.h"
+#include "fpu.h"
+
+#define RED_ZONE_BYTES        128
+#define SIGINFO_BYTES         128
+
+#define UC_FP_XSTATE          1u
+#define UC_SIGCONTEXT_SS      2u
+#define UC_STRICT_RESTORE_SS  4u
+
+#define FP_XSTATE_MAGIC1      0x46505853u
+#define FP_XSTATE_MAGIC2      0x46505845u
+#define FP_XSTATE_MAGIC2_SIZE sizeof(u32)
+
+struct signal_stack {
+    u64 address;
+    u32 flags, padding;
+    u64 bytes;
+};
+
+struct signal_context {
+    u64 r8, r9, r10, r11, r12, r13, r14, r15;
+    u64 rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+    u16 cs, gs, fs, ss;
+    u64 error_code, trap_number, old_mask, cr2;
+    u64 fpu_state;
+    u64 reserved[8];
+};
+
+struct user_signal_frame {
+    u64 restorer;
+    struct {
+        u64 flags;
+        u64 link;
+        struct signal_stack stack;
+        struct signal_context registers;
+        u64 mask;
+    } context;
+    u8 siginfo[SIGINFO_BYTES];
+};
+_Static_assert(__builtin_offsetof(struct user_signal_frame, context.registers) == 48, "ucontext");
+_Static_assert(sizeof(struct user_signal_frame) == 8 + 304 + SIGINFO_BYTES, "rt_sigframe");
+
+/* What lies in fpu_registers.software: Linux's struct _fpx_sw_bytes. */
+struct fpu_software {
+    u32 magic1;
+    u32 extended_size; /* with the second magic number */
+    u64 components;
+    u32 size;
+    u32 padding[7];
+};
+
+u64 signal_stack_min;
+
+void signal_frame_init(void)
+{
+    signal_stack_min = sizeof(struct user_signal_frame) + RED_ZONE_BYTES + 64 + 16 +
+                       fpu_layout.bytes + FP_XSTATE_MAGIC2_SIZE;
+}
+
+static void registers_to_context(struct signal_context *context, const struct trap_frame *frame)
+{
+    context->r8 = frame->r8;
+    context->r9 = frame->r9;
+    context->r10 = frame->r10;
+    context->r11 = frame->r11;
+    context->r12 = frame->r12;
+    context->r13 = frame->r13;
+    context->r14 = frame->r14;
+    context->r15 = frame->r15;
+    context->rdi = frame->rdi;
+    context->rsi = frame->rsi;
+    context->rbp = frame->rbp;
+    context->rbx = frame->rbx;
+    context->rdx = frame->rdx;
+    context->rax = frame->rax;
+    context->rcx = frame->rcx;
+    context->rsp = frame->rsp;
+    context->rip = frame->rip;
+    context->rflags = frame->rflags;
+    context->cs = frame->cs;
+    context->ss = frame->ss;
+}
+
+static void registers_from_context(struct trap_frame *frame, const struct signal_context *context)
+{
+    frame->r8 = context->r8;
+    frame->r9 = context->r9;
+    frame->r10 = context->r10;
+    frame->r11 = context->r11;
+    frame->r12 = context->r12;
+    frame->r13 = context->r13;
+    frame->r14 = context->r14;
+    frame->r15 = context->r15;
+    frame->rdi = context->rdi;
+    frame->rsi = context->rsi;
+    frame->rbp = context->rbp;
+    frame->rbx = context->rbx;
+    frame->rdx = context->rdx;
+    frame->rax = context->rax;
+    frame->rcx = context->rcx;
+    frame->rsp = context->rsp;
+    frame->rip = context->rip;
+    frame->rflags = context->rflags;
+    frame->original_rax = -1;
+}
+
+/* Writes the FPU state to the user's stack, with the words by which programs know its format. */
+static int fpu_push(struct user_context *context, struct user_ptr to)
+{
+    struct fpu_registers *registers = context->fpu_state;
+    struct fpu_software software = {};
+    u32 magic2 = FP_XSTATE_MAGIC2;
+
+    fpu_save(context);
+    if (fpu_layout.components) {
+        software.magic1 = FP_XSTATE_MAGIC1;
+        software.extended_size = fpu_layout.bytes + FP_XSTATE_MAGIC2_SIZE;
+        software.components = fpu_layout.components;
+        software.size = fpu_layout.bytes;
+        if (copy_out(user_ptr_add(to, fpu_layout.bytes), &magic2, sizeof(magic2)))
+            return -EFAULT;
+    }
+    memcpy(registers->software, &software, sizeof(software));
+    return copy_out(to, registers, fpu_layout.bytes);
+}
+
+/* Where the frame and the FPU state go: below the stack pointer, or on the alternate stack. */
+static struct user_ptr frame_place(const struct trap_frame *frame,
+                                   const struct signal_delivery *delivery, struct user_ptr *fpu_out)
+{
+    u64 at = frame->rsp - RED_ZONE_BYTES;
+
+    if (delivery->on_alternate_stack)
+        at = delivery->alternate_stack + delivery->alternate_stack_size;
+    at -= fpu_layout.bytes + (fpu_layout.components ? FP_XSTATE_MAGIC2_SIZE : 0);
+    at = ALIGN_DOWN(at, 64ul);
+    *fpu_out = user_ptr_at(at);
+    /* At a function's first instruction the stack is 8 off 16 (psABI 3.2.2). */
+    return user_ptr_at(ALIGN_DOWN(at - sizeof(struct user_signal_frame), 16ul) - 8);
+}
+
+int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *delivery)
+{
+    struct user_context *context = *this_cpu(user_context_current);
+    struct user_signal_frame out = {};
+    struct user_ptr fpu_at;
+    struct user_ptr at = frame_place(frame, delivery, &fpu_at);
+
+    out.restorer = delivery->restorer;
+    out.context.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    if (fpu_layout.components)
+        out.context.flags |= UC_FP_XSTATE;
+    out.context.stack.address = delivery->alternate_stack;
+    out.context.stack.bytes = delivery->alternate_stack_size;
+    out.context.stack.flags = delivery->alternate_stack_flags;
+    registers_to_context(&out.context.registers, frame);
+    out.context.registers.trap_number = delivery->trap_number;
+    out.context.registers.error_code = delivery->error_code;
+    out.context.registers.cr2 = delivery->fault_address;
+    out.context.registers.old_mask = delivery->mask;
+    out.context.registers.fpu_state = fpu_at.address;
+    out.context.mask = delivery->mask;
+    memcpy(out.siginfo, delivery->siginfo, SIGINFO_BYTES);
+    if (fpu_push(context, fpu_at) || copy_out(at, &out, sizeof(out)))
+        return -EFAULT;
+
+    frame->rdi = delivery->signal;
+    frame->rsi = at.address + __builtin_offsetof(struct user_signal_frame, siginfo);
+    frame->rdx = at.address + __builtin_offsetof(struct user_signal_frame, context);
+    frame->rax = 0;
+    frame->rip = delivery->handler;
+    frame->rsp = at.address;
+    frame->rflags &= ~(u64)(RFLAGS_DF | RFLAGS_RF | RFLAGS_TF);
+    trap_frame_changed();
+    return 0;
+}
+
+/* How much of the user's FPU state is there: all of ours, or only what FXSAVE knows. */
+static u32 fpu_size_in_frame(struct user_ptr from)
+{
+    struct fpu_software software;
+    u32 magic2;
+
+    if (!fpu_layout.components ||
+        copy_in(&software, user_ptr_add(from, __builtin_offsetof(struct fpu_registers, software)),
+                sizeof(software)) ||
+        software.magic1 != FP_XSTATE_MAGIC1 || software.size != fpu_layout.bytes ||
+        copy_in(&magic2, user_ptr_add(from, software.size), sizeof(magic2)) ||
+        magic2 != FP_XSTATE_MAGIC2)
+        return sizeof(struct fpu_registers);
+    return fpu_layout.bytes;
+}
+
+/* Makes a state that a program wrote one that can be loaded: reserved bits would fault. */
+static void fpu_state_sanitize(struct fpu_registers *registers, u32 bytes)
+{
+    struct xsave_header *header = (struct xsave_header *)(registers + 1);
+    u64 legacy = BIT(0) | BIT(1); /* x87 and SSE */
+
+    registers->mxcsr &= fpu_layout.mxcsr_mask;
+    if (!fpu_layout.components)
+        return;
+    if (bytes == sizeof(*registers))
+        *header = (struct xsave_header){.present = legacy};
+    else
+        *header = (struct xsave_header){.present = header->present & fpu_layout.components};
+}
+
+static int fpu_pop(struct user_context *context, struct user_ptr from)
+{
+    u32 bytes;
+    int error;
+
+    if (user_ptr_is_null(from))
+        return fpu_reset(context);
+    bytes = fpu_size_in_frame(from);
+    fpu_replaced(context); /* first: a switch while we copy must not overwrite the state */
+    error = copy_in(context->fpu_state, from, bytes);
+    fpu_state_sanitize(context->fpu_state, error ? sizeof(struct fpu_registers) : bytes);
+    return error;
+}
+
+int signal_frame_pop(struct trap_frame *frame, struct signal_return *return_out)
+{
+    struct user_context *context = *this_cpu(user_context_current);
+    struct user_signal_frame in;
+    /* The handler's return took the restorer off the stack. */
+    struct user_ptr at = user_ptr_at(frame->rsp - sizeof(in.restorer));
+    int error;
+
+    error = copy_in(&in, at, sizeof(in) - SIGINFO_BYTES);
+    if (error)
+        return error;
+    error = fpu_pop(context, user_ptr_at(in.context.registers.fpu_state));
+    if (error)
+        return error;
+    registers_from_context(frame, &in.context.registers);
+    trap_frame_changed();
+    *return_out = (struct signal_return){
+        .mask = in.context.mask,
+        .alternate_stack = in.context.stack.address,
+        .alternate_stack_size = in.context.stack.bytes,
+        .alternate_stack_flags = in.context.stack.flags,
+    };
+    return 0;
+}

@@ -1,0 +1,143 @@
+/*
+ * Timers: a tree a CPU, ordered by deadline, and one interrupt for the earliest.
+ *
+ * There is no tick: the CPU's timer interrupt is set for the first deadline and for nothing else.
+ * Cancelling leaves it set, since most timers that are cancelled are set again before it rings; an
+ * interrupt that finds nothing due sets the next. A timer is out of the tree before its function
+ * runs, and the function may free it or set it again: it is not touched afterwards. `running` of
+ * its CPU tells timer_cancel_wait whether it still runs.
+ *
+ * Two CPUs must not set one timer at the same time; its owner's lock sees to that.
+ *
+ * Locking: timers.lock (LOCK_TIMER) of the CPU that it is set on.
+ * Context: functions run as deferred work: interrupts on, no sleeping.
+ */
+#include <pith/core.h>
+
+#include "parts.h"
+
+struct timers {
+    struct spinlock lock;
+    struct tree tree;      /* guarded_by(&lock) */
+    u64 armed_ns;          /* guarded_by(&lock) when the interrupt rings */
+    struct timer *running; /* guarded_by(&lock) */
+    struct deferred work;  /* [cpu] */
+};
+
+static DEFINE_PER_CPU(struct timers, timers);
+
+static struct timer *timer_of(struct tree_node *node)
+{
+    return tree_entry_or_null(node, struct timer, node);
+}
+
+static bool timer_is_before(const struct tree_node *a, const struct tree_node *b)
+{
+    return tree_entry(a, struct timer, node)->deadline_ns <
+           tree_entry(b, struct timer, node)->deadline_ns;
+}
+
+/* Sets the interrupt for what comes first. */
+static void timers_arm_locked(struct timers *on, u64 deadline_ns)
+{
+    on->armed_ns = deadline_ns;
+    timer_interrupt_set(deadline_ns);
+}
+
+void timer_init(struct timer *timer, void (*function)(struct timer *timer))
+{
+    *timer = (struct timer){.function = function};
+}
+
+bool timer_cancel(struct timer *timer)
+{
+    struct cpu *cpu = timer->cpu;
+    bool was_set;
+
+    if (!cpu)
+        return false;
+    struct timers *on = of_cpu(timers, cpu);
+
+    spin_lock(&on->lock);
+    was_set = tree_is_linked(&timer->node);
+    if (was_set)
+        tree_remove(&on->tree, &timer->node);
+    spin_unlock(&on->lock);
+    return was_set;
+}
+
+bool timer_cancel_wait(struct timer *timer)
+{
+    bool was_set = timer_cancel(timer);
+
+    if (was_set || !timer->cpu)
+        return was_set;
+    while (__atomic_load_n(&of_cpu(timers, timer->cpu)->running, __ATOMIC_ACQUIRE) == timer)
+        cpu_relax();
+    return false;
+}
+
+void timer_set(struct timer *timer, u64 deadline_ns)
+{
+    struct timers *on;
+
+    timer_cancel(timer);
+    u64 flags = interrupts_save_disable();
+
+    on = this_cpu(timers);
+    spin_lock(&on->lock);
+    timer->cpu = cpu_current();
+    timer->deadline_ns = deadline_ns;
+    tree_insert(&on->tree, &timer->node, timer_is_before);
+    if (deadline_ns < on->armed_ns)
+        timers_arm_locked(on, deadline_ns);
+    spin_unlock(&on->lock);
+    interrupts_restore(flags);
+}
+
+/* Runs all that are due, the earliest first, then sets the interrupt for the next. */
+static void timers_run(struct deferred *work)
+{
+    struct timers *on = container_of(work, struct timers, work);
+    struct timer *timer;
+
+    spin_lock(&on->lock);
+    while ((timer = timer_of(tree_first(&on->tree))) &&
+           timer->deadline_ns <= clock_monotonic_ns()) {
+        tree_remove(&on->tree, &timer->node);
+        on->running = timer;
+        spin_unlock(&on->lock);
+        timer->function(timer);
+        spin_lock(&on->lock);
+        /* Pairs with the acquire in timer_cancel_wait. */
+        __atomic_store_n(&on->running, NULL, __ATOMIC_RELEASE);
+    }
+    if (timer && timer->deadline_ns < on->armed_ns)
+        timers_arm_locked(on, timer->deadline_ns);
+    spin_unlock(&on->lock);
+}
+
+static void timer_interrupt(struct trap_frame *frame, u8 vector)
+{
+    struct timers *on = this_cpu(timers);
+    struct timer *first;
+
+    spin_lock(&on->lock);
+    on->armed_ns = U64_MAX;
+    first = timer_of(tree_first(&on->tree));
+    if (first && first->deadline_ns > clock_monotonic_ns())
+        timers_arm_locked(on, first->deadline_ns);
+    else if (first)
+        deferred_schedule(&on->work);
+    spin_unlock(&on->lock);
+}
+
+void timers_init_cpu(void)
+{
+    struct timers *on = this_cpu(timers);
+
+    spin_init(&on->lock, LOCK_TIMER);
+    on->armed_ns = U64_MAX;
+    on->work = (struct deferred)DEFERRED_INIT(timers_run);
+    vector_register(VECTOR_TIMER, timer_interrupt);
+}
