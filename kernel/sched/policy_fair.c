@@ -14,9 +14,10 @@
  * served or it blocks: a wake-up preempts nobody who is still within his request. From this follows
  * the bound that the paper proves: no thread is ever owed, or ahead, more than one quantum.
  *
- * A thread that leaves takes its lag along and comes back with it, so sleeping neither pays a debt
- * nor saves up credit. Who joins or leaves with a lag moves V for the others; place() asks for more
- * than the lag to keep, so that the lag is right after V has moved.
+ * A thread that leaves takes its lag along and comes back with it: sleeping saves up no credit, and
+ * is no way to be rid of a debt, which shrinks only as fast as V would have gone by had it stayed.
+ * Who joins or leaves with a lag moves V for the others; place() asks for more than the lag to
+ * keep, so that the lag is right after V has moved.
  *
  * The tree is ordered by deadline; each node knows the least virtual time below and with it, so the
  * earliest eligible one is found on one way down.
@@ -105,26 +106,29 @@ static u64 request_of(const struct policy_queue *queue, const struct policy_thre
 }
 
 /* Gives a thread that joins a virtual time with which its lag will be what it was. */
-static void place(const struct policy_queue *queue, struct policy_thread *thread)
+static void place(const struct policy_queue *queue, struct policy_thread *thread, u64 now_ns)
 {
     s64 others = (s64)queue->total_weight + (queue->running ? queue->running->weight : 0);
-    s64 lag = thread->lag_ns;
+    s64 lag = 0;
 
-    if (others == 0)
-        lag = 0;
-    else
+    if (others > 0) {
+        s64 gone_by = (s64)((now_ns - thread->left_ns) * POLICY_WEIGHT_DEFAULT) / others;
+
+        lag = thread->lag_ns < 0 ? MIN(thread->lag_ns + gone_by, 0) : thread->lag_ns;
         lag += lag * thread->weight / others;
+    }
     thread->virtual_ns = queue->virtual_now_ns - (u64)lag;
     thread->deadline_ns = thread->virtual_ns + request_of(queue, thread);
 }
 
 /* Keeps the lag of one that leaves: within one request, which rounding must not widen. */
-static void keep_lag(const struct policy_queue *queue, struct policy_thread *thread)
+static void keep_lag(const struct policy_queue *queue, struct policy_thread *thread, u64 now_ns)
 {
     s64 lag = (s64)(queue->virtual_now_ns - thread->virtual_ns);
     s64 limit = (s64)request_of(queue, thread);
 
     thread->lag_ns = MAX(-limit, MIN(lag, limit));
+    thread->left_ns = now_ns;
 }
 
 static void fair_init(struct policy_queue *queue)
@@ -149,7 +153,7 @@ static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
         if (why == POLICY_PUSH_YIELDED) /* others' requests first, however often it yields */
             thread->deadline_ns = thread->virtual_ns + 2 * request_of(queue, thread);
     } else {
-        place(queue, thread);
+        place(queue, thread, now_ns);
     }
     queue_insert(queue, thread);
     queue_settle(queue);
@@ -157,7 +161,7 @@ static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
 
 static void fair_remove(struct policy_queue *queue, struct policy_thread *thread, u64 now_ns)
 {
-    keep_lag(queue, thread);
+    keep_lag(queue, thread, now_ns);
     queue_take_out(queue, thread);
     queue_settle(queue);
 }
@@ -198,7 +202,7 @@ static void fair_charge(struct policy_queue *queue, struct policy_thread *runnin
 
 static void fair_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
 {
-    keep_lag(queue, running);
+    keep_lag(queue, running, now_ns);
     queue->running = NULL;
     queue_settle(queue);
 }

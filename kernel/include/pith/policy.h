@@ -62,6 +62,7 @@ struct policy_thread {
     u64 slice_left_ns;     /* what is left of its quantum; 0: its turn is over, or not begun */
     u64 virtual_ns;        /* fair, stride: time used, divided by its weight */
     u64 deadline_ns;       /* fair: the virtual deadline of its request */
+    u64 left_ns;           /* fair: when it left a queue, with lag_ns */
     s64 lag_ns;            /* fair, stride: virtual time that it is owed, while it is elsewhere */
 };
 
