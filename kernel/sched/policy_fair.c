@@ -12,12 +12,14 @@
  *
  * pick takes the earliest deadline among the eligible, and the chosen one runs until its request is
  * served or it blocks: a wake-up preempts nobody who is still within his request. From this follows
- * the bound that the paper proves: no thread is ever owed, or ahead, more than one quantum.
+ * the bound that the paper proves: while nobody joins or leaves but with a lag of 0, no thread is
+ * ever owed, or ahead, more than one quantum.
  *
- * A thread that leaves takes its lag along and comes back with it: sleeping saves up no credit, and
- * is no way to be rid of a debt, which shrinks only as fast as V would have gone by had it stayed.
- * Who joins or leaves with a lag moves V for the others; place() asks for more than the lag to
- * keep, so that the lag is right after V has moved.
+ * A thread that leaves takes its lag along, one quantum at most, and comes back with it: sleeping
+ * saves up no credit, and is no way to be rid of a debt, which shrinks only as V would have gone by
+ * had it stayed. Joining and leaving with a lag moves V for the others, whose lags then go beyond a
+ * quantum by their share of it; place() asks for more than the lag to keep, so that the lag is
+ * right after V has moved.
  *
  * The tree is ordered by deadline; each node knows the least virtual time below and with it, so the
  * earliest eligible one is found on one way down.
@@ -105,6 +107,12 @@ static u64 request_of(const struct policy_queue *queue, const struct policy_thre
     return to_virtual(queue->parameters.quantum_ns, thread->weight);
 }
 
+static void request_begin(const struct policy_queue *queue, struct policy_thread *thread)
+{
+    thread->slice_left_ns = queue->parameters.quantum_ns;
+    thread->deadline_ns = thread->virtual_ns + request_of(queue, thread);
+}
+
 /* Gives a thread that joins a virtual time with which its lag will be what it was. */
 static void place(const struct policy_queue *queue, struct policy_thread *thread, u64 now_ns)
 {
@@ -112,13 +120,14 @@ static void place(const struct policy_queue *queue, struct policy_thread *thread
     s64 lag = 0;
 
     if (others > 0) {
-        s64 gone_by = (s64)((now_ns - thread->left_ns) * POLICY_WEIGHT_DEFAULT) / others;
+        u64 away_ns = now_ns - thread->left_ns;
+        s64 gone_by = (s64)(away_ns * POLICY_WEIGHT_DEFAULT) / (others + thread->weight);
 
         lag = thread->lag_ns < 0 ? MIN(thread->lag_ns + gone_by, 0) : thread->lag_ns;
         lag += lag * thread->weight / others;
     }
     thread->virtual_ns = queue->virtual_now_ns - (u64)lag;
-    thread->deadline_ns = thread->virtual_ns + request_of(queue, thread);
+    request_begin(queue, thread);
 }
 
 /* Keeps the lag of one that leaves: within one request, which rounding must not widen. */
@@ -148,10 +157,10 @@ static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
 {
     if (thread == queue->running) {
         queue->running = NULL;
-        if (!is_before(thread->virtual_ns, thread->deadline_ns))
-            thread->deadline_ns = thread->virtual_ns + request_of(queue, thread);
+        if (thread->slice_left_ns == 0 || why == POLICY_PUSH_YIELDED)
+            request_begin(queue, thread);
         if (why == POLICY_PUSH_YIELDED) /* others' requests first, however often it yields */
-            thread->deadline_ns = thread->virtual_ns + 2 * request_of(queue, thread);
+            thread->deadline_ns += request_of(queue, thread);
     } else {
         place(queue, thread, now_ns);
     }
@@ -194,8 +203,9 @@ static struct policy_thread *fair_pick(struct policy_queue *queue, u64 now_ns)
 static void fair_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                         u64 now_ns)
 {
-    if (!is_before(running->virtual_ns, running->deadline_ns)) /* nobody took the CPU meanwhile */
-        running->deadline_ns = running->virtual_ns + request_of(queue, running);
+    if (running->slice_left_ns == 0) /* nobody took the CPU when the last request was served */
+        request_begin(queue, running);
+    running->slice_left_ns -= MIN(ran_ns, running->slice_left_ns);
     running->virtual_ns += to_virtual(ran_ns, running->weight);
     queue_settle(queue);
 }
@@ -210,17 +220,13 @@ static void fair_block(struct policy_queue *queue, struct policy_thread *running
 static bool fair_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                                 u64 now_ns)
 {
-    return queue->count > 0 && !is_before(running->virtual_ns, running->deadline_ns);
+    return queue->count > 0 && running->slice_left_ns == 0;
 }
 
 static u64 fair_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                          u64 now_ns)
 {
-    s64 left = (s64)(running->deadline_ns - running->virtual_ns);
-
-    if (left <= 0)
-        return 1;
-    return DIV_ROUND_UP((u64)left * running->weight, POLICY_WEIGHT_DEFAULT);
+    return policy_slice_left(running, queue->parameters.quantum_ns);
 }
 
 const struct policy policy_fair = {

@@ -9,8 +9,8 @@
  * takes the distance to it along, and comes back as far ahead of it: sleeping saves up no credit,
  * and a short sleep is no way to be rid of a debt.
  *
- * Invariant: neither the running thread nor one in the queue has a pass before the queue's. Passes may wrap: they are
- *            compared by their difference.
+ * Invariant: neither the running thread nor one in the queue has a pass before the queue's. Passes
+ * may wrap: they are compared by their difference.
  */
 #include <pith/policy.h>
 
