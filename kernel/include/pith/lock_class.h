@@ -29,6 +29,7 @@
     X(DENTRY, SPIN, "the name cache; parent before child")                                        \
     X(INODE_TABLE, SPIN, "a file system's inodes by number")                                      \
     X(CACHE_CLOCK, SPIN, "which file's pages the reclaiming hand looks at next")                  \
+    X(PAGE_CLOCK, SPIN, "which files have pages in memory, for reclaim")                          \
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \

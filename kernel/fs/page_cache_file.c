@@ -1,0 +1,278 @@
+/*
+ * Regular files over the page cache: read, write, map.
+ *
+ * A read copies from pages that are up to date, without their locks: what is written at the same
+ * time may show half. A write holds inode->lock, and each page's lock while bytes go into it. The
+ * user's memory may be a mapping of that very page, whose fault would wait for the lock that we
+ * hold; so the copy there never faults, and where it stops short the lock is let go, the user's
+ * page touched, and the copy tried again.
+ *
+ * A reader that goes on where it stopped before gets a window that doubles, up to READ_AHEAD_MAX.
+ */
+#include <pith/fs.h>
+
+#include "page_cache_internal.h"
+
+#define READ_AHEAD_FIRST 4u
+#define READ_AROUND      16u
+
+/* ---- Reading ---- */
+
+/* How far to read ahead for a read of `index`, if it has to read at all. */
+static u32 read_ahead_pages(struct file *file, u64 index, u64 wanted_pages)
+{
+    u32 window = READ_AHEAD_FIRST;
+
+    if (file->read_ahead_next == index && file->read_ahead_pages)
+        window = MIN(file->read_ahead_pages * 2, READ_AHEAD_MAX);
+    file->read_ahead_pages = window;
+    return MIN(MAX((u64)window, wanted_pages), (u64)READ_AHEAD_MAX);
+}
+
+/* A page for a read that wants `bytes` more. */
+static int page_for_read(struct file *file, u64 index, u64 bytes, struct frame **frame_out)
+{
+    struct frame *frame = page_cache_find(&file->inode->pages, index);
+    int error;
+
+    if (frame) {
+        *frame_out = frame;
+        return 0;
+    }
+    error = page_cache_get_pages(file->inode, index,
+                                 read_ahead_pages(file, index, bytes / PAGE_SIZE), frame_out);
+    if (!error)
+        file->read_ahead_next = index + file->read_ahead_pages + 1;
+    return error;
+}
+
+ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    ssize_t done = 0;
+    int error = 0;
+
+    while (io->bytes_left) {
+        u64 position = *offset, size = READ_ONCE(file->inode->size);
+        u32 within = position & (PAGE_SIZE - 1);
+        size_t wanted, copied;
+        struct frame *frame;
+
+        if (position >= size)
+            break;
+        wanted = MIN(MIN(size - position, io->bytes_left), PAGE_SIZE - within);
+        error = page_for_read(file, position / PAGE_SIZE, io->bytes_left, &frame);
+        if (error)
+            break;
+        copied = io_copy_to(io, (u8 *)frame_data(frame) + within, wanted);
+        frame_put(frame);
+        *offset += copied;
+        done += copied;
+        if (copied < wanted) {
+            error = -EFAULT;
+            break;
+        }
+    }
+    return done ? done : error;
+}
+
+/* ---- Writing ---- */
+
+/*
+ * Makes a locked page fit to be written from `within` on, `bytes` of it: what the write does not
+ * cover is read, or cleared where the file has nothing. Pages that are covered whole stay as they
+ * are, not up to date.
+ */
+static int page_prepare(struct inode *inode, struct frame *frame, u32 within, u32 bytes)
+{
+    u64 start = frame->cache.index * PAGE_SIZE;
+
+    if (page_is_uptodate(frame) || (within == 0 && bytes == PAGE_SIZE))
+        return 0;
+    if (start >= inode->size) {
+        page_clear(frame_data(frame));
+        page_mark_uptodate(frame);
+        return 0;
+    }
+    return inode->pages.operations->read(inode, frame->cache.index, 1, &frame);
+}
+
+/* Copies into a locked page. Returns the bytes, which may be 0: the user's page must be touched. */
+static ssize_t page_fill(struct inode *inode, struct frame *frame, struct io_buffer *io, u32 within,
+                         u32 bytes)
+{
+    struct io_buffer before = *io;
+    int error = page_prepare(inode, frame, within, bytes);
+    size_t copied;
+
+    if (!error)
+        error = page_mark_dirty(&inode->pages, frame);
+    if (error)
+        return error;
+    copied = io_copy_from_nofault(io, (u8 *)frame_data(frame) + within, bytes);
+    if (!page_is_uptodate(frame)) {
+        /* Half of a page that was to be covered whole: the other half would be rubbish. */
+        if (copied < bytes) {
+            *io = before;
+            return 0;
+        }
+        page_mark_uptodate(frame);
+    }
+    return copied;
+}
+
+/* Writes up to the end of a page. Returns the bytes or an error. inode->lock is held. */
+static ssize_t write_page(struct inode *inode, struct io_buffer *io, u64 position)
+{
+    u32 within = position & (PAGE_SIZE - 1);
+    u32 bytes = MIN(io->bytes_left, PAGE_SIZE - within);
+    struct frame *frame;
+    ssize_t copied;
+    int error;
+
+    for (;;) {
+        error = page_cache_get_locked(inode, position / PAGE_SIZE, &frame);
+        if (error)
+            return error;
+        copied = page_fill(inode, frame, io, within, bytes);
+        if (copied > 0 && position + copied > inode->size)
+            WRITE_ONCE(inode->size, position + copied);
+        page_unlock(frame);
+        frame_put(frame);
+        if (copied)
+            return copied;
+        error = io_fault_in(io, PAGER_READ);
+        if (error)
+            return error;
+    }
+}
+
+ssize_t page_cache_file_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    struct inode *inode = file->inode;
+    ssize_t done = 0, part = 0;
+    u64 position;
+    int error = mutex_lock_killable(&inode->lock);
+
+    if (error)
+        return error;
+    position = (file->flags & O_APPEND) || (io->flags & IO_BUFFER_APPEND) ? inode->size : *offset;
+    while (io->bytes_left) {
+        if (position >= inode->file_system->size_max) {
+            part = -EFBIG;
+            break;
+        }
+        part = write_page(inode, io, position);
+        if (part < 0)
+            break;
+        position += part;
+        done += part;
+        sched_point();
+    }
+    if (done) {
+        *offset = position;
+        inode_touch(inode);
+    }
+    mutex_unlock(&inode->lock);
+    return done ? done : part;
+}
+
+int page_cache_file_sync(struct file *file, int data_only)
+{
+    return page_cache_sync(file->inode);
+}
+
+/* ---- Mapping ---- */
+
+static struct file *file_of(const struct region *region)
+{
+    return region->object;
+}
+
+/* A shared mapping is about to be written: the page becomes dirty. */
+static int page_for_mapped_write(struct inode *inode, u64 index, struct frame *frame)
+{
+    int error = -EFAULT;
+
+    page_lock(frame);
+    if (frame->cache.owner == &inode->pages)
+        error = page_mark_dirty(&inode->pages, frame);
+    page_unlock(frame);
+    return error;
+}
+
+static int pager_fill(struct region *region, u64 index, unsigned access, struct frame **frame_out)
+{
+    struct inode *inode = file_of(region)->inode;
+    struct frame *frame;
+    int error;
+
+    if (index >= DIV_ROUND_UP(READ_ONCE(inode->size), PAGE_SIZE))
+        return -EFAULT;
+    error = page_cache_get_pages(inode, index, READ_AROUND, &frame);
+    if (error)
+        return error;
+    if (access == PAGER_WRITE) {
+        error = page_for_mapped_write(inode, index, frame);
+        if (error) {
+            frame_put(frame);
+            return error;
+        }
+    }
+    *frame_out = frame;
+    return 0;
+}
+
+static void pager_fill_around(struct region *region, u64 first, unsigned count,
+                              struct frame **frames_out)
+{
+    struct inode *inode = file_of(region)->inode;
+    u64 end = DIV_ROUND_UP(READ_ONCE(inode->size), PAGE_SIZE);
+
+    spin_lock(&inode->pages.lock);
+    for (unsigned i = 0; i < count; i++) {
+        struct frame *frame = NULL;
+
+        if (first + i < end)
+            frame = radix_lookup(&inode->pages.pages, first + i);
+        if (frame && page_is_uptodate(frame) && !(frame->flags & FRAME_FLAG_LOCKED))
+            frame_get(frame);
+        else
+            frame = NULL;
+        frames_out[i] = frame;
+    }
+    spin_unlock(&inode->pages.lock);
+}
+
+static void pager_region_opened(struct region *region)
+{
+    struct file *file = file_of(region);
+
+    file_get(file);
+    mapping_add(&file->inode->pages.mapping, region);
+}
+
+static void pager_region_closed(struct region *region)
+{
+    mapping_remove(region);
+    file_put(file_of(region));
+}
+
+static int pager_sync(struct region *region, u64 first, u64 count)
+{
+    return page_cache_sync(file_of(region)->inode);
+}
+
+const struct pager page_cache_pager = {
+    .fill = pager_fill,
+    .fill_around = pager_fill_around,
+    .region_opened = pager_region_opened,
+    .region_closed = pager_region_closed,
+    .sync = pager_sync,
+};
+
+int page_cache_file_map(struct file *file, struct map_request *request)
+{
+    request->pager = &page_cache_pager;
+    request->object = file;
+    return 0;
+}

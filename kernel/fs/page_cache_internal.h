@@ -1,0 +1,16 @@
+/* Between the files of the page cache. */
+#pragma once
+
+#include <pith/fs.h>
+
+#define READ_AHEAD_MAX 64u /* pages: 256 KiB, besides the one that was asked for */
+
+/* Takes a page out of the tree; cache->lock is held. The tree's reference is the caller's now. */
+void page_remove_locked(struct page_cache *cache, struct frame *frame) must_hold(&cache->lock);
+
+/* page_reclaim.c: the caches that have pages. */
+void page_clock_add(struct page_cache *cache);
+void page_clock_remove(struct page_cache *cache);
+void page_clock_init(void);
+
+void page_caches_init(void);
