@@ -7,22 +7,24 @@
 #include <pith/init.h>
 
 #include <pith/core.h>
+#include <pith/mem.h>
+#include <pith/sched.h>
 
-struct step {
-    const char *name;
-    void (*init)(void);
-};
+typedef void init_step(void);
 
-static const struct step steps[] = {
-    {"arch, early", arch_init_early},
-    {"core", core_init},
-    {"arch, late", arch_init_late},
+static init_step *const steps[] = {
+    arch_init_early, /* memory map, page tables, traps, this CPU, the clock */
+    core_init,       /* timers, deferred work, random numbers */
+    mem_init,        /* frames, slabs */
+    arch_init_late,  /* copy routines */
+    sched_init,      /* this code becomes CPU 0's idle thread */
+    sched_init_late, /* worker threads */
+    arch_start_cpus, /* the other CPUs */
 };
 
 noreturn void kernel_main(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
-        steps[i].init();
-    log_info("pith: %u CPUs", cpu_count);
-    panic("nothing to run");
+        steps[i]();
+    sched_run();
 }

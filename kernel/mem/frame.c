@@ -259,4 +259,5 @@ void mem_init(void)
     frames.ready = true;
     slab_init();
     kernel_stack_init();
+    fpu_memory_init();
 }

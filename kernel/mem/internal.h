@@ -12,3 +12,4 @@ bool allocation_must_fail(void);
 void slab_init(void);
 void kmalloc_init(void);
 void kernel_stack_init(void);
+void fpu_memory_init(void);

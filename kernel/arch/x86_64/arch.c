@@ -11,6 +11,7 @@
 #include "boot.h"
 #include "clock.h"
 #include "features.h"
+#include "page_routines.h"
 #include "percpu.h"
 #include "signal_frame.h"
 #include "trap.h"
@@ -39,4 +40,5 @@ void arch_init_early(void)
 
 void arch_init_late(void)
 {
+    page_routines_choose();
 }
