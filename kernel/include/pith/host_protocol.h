@@ -86,8 +86,13 @@ struct host_frame {
 
 struct host_exit {
     uint32_t status; /* what `pith` exits with */
-    uint32_t reserved;
+    uint32_t flags;  /* HOST_EXIT_* */
 };
+/*
+ * The machine still has something to log after EXIT_ACK (a report about leaks) and then stops by
+ * itself. Without it `pith` ends the machine at once.
+ */
+#define HOST_EXIT_REPORTS 1u
 
 /* Moments of the boot, for --boot-time. */
 enum host_moment {
@@ -140,8 +145,9 @@ enum host_run_type {
     HOST_RUN_TERMINAL = 14, /* the caller's struct termios, as the kernel's ABI has it (36 bytes) */
     HOST_RUN_SHARE = 15,    /* struct host_share, then the guest's path as a string */
     HOST_RUN_OVERLAY_BYTES =
-        16,             /* u64: the limit of what the overlay may hold; 0: half of memory */
-    HOST_RUN_NICE = 17, /* s32, 0 */
+        16,                /* u64: the limit of what the overlay may hold; 0: half of memory */
+    HOST_RUN_NICE = 17,    /* s32, 0 */
+    HOST_RUN_IGNORED = 18, /* u64: signals that the program ignores at its start, bit N-1 */
 };
 
 /* What a descriptor of the program is. */

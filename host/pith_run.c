@@ -1,0 +1,490 @@
+/*
+ * One run: starts the machine, moves frames until the program's exit status comes, and leaves
+ * nothing behind.
+ *
+ *     STARTING --HELLO--> BOOTING --stamp PROGRAM--> RUNNING --EXIT, PANIC, a failure--> ENDING
+ *
+ * In ENDING the machine is killed (after EXIT all that the guest wrote has arrived) and what still
+ * waits for a slow reader is written; then the run is over. One poll(2) loop does it all. Signals
+ * come through a descriptor; once the program runs they are passed on to it, before and after it
+ * they end the run as they would end any program.
+ */
+#include "pith.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NS_PER_MS        1000000ull
+#define BOOT_LIMIT_NS    (60000 * NS_PER_MS) /* until HELLO; an emulated machine takes 0.1 s */
+#define REPORT_LIMIT_NS  (30000 * NS_PER_MS) /* for what the kernel logs after EXIT */
+#define DEBUG_READ_BYTES 4096
+#define DEBUG_PANIC_MARK 0x04 /* ends a panic's text on the debug port */
+
+enum phase {
+    STARTING,
+    BOOTING,
+    RUNNING,
+    ENDING
+};
+
+struct run {
+    const struct run_options *options;
+    struct rlimit limits[CALLER_LIMITS];
+    struct stream streams[STREAMS];
+    struct terminal *terminal; /* NULL: none */
+    struct symbols *symbols;
+    struct link link;
+    struct channels *channels;
+    struct buffer log, debug_log; /* a line that is not whole yet */
+    struct boot_time times;
+    uint64_t deadline_ns;       /* of --timeout; 0: none */
+    uint64_t phase_deadline_ns; /* of STARTING, and of the reports in ENDING; 0: none */
+    enum phase phase;
+    int status; /* in ENDING */
+    int signal_fd, debug_fd, complaint_fd;
+    bool link_is_up, machine_ended;
+    int machine_status;
+    pid_t machine, files; /* files 0: no server */
+};
+
+/* ---- Start ---- */
+
+static void make_pair(int *ours, int *theirs)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        fail("a socket could not be made: %s", strerror(errno));
+    *ours = ends[0];
+    *theirs = ends[1];
+}
+
+static void take_signals(struct run *run)
+{
+    static const int taken[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1,
+                                SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGCHLD};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        if (!child_caller_ignores(taken[i]) || taken[i] == SIGCHLD)
+            sigaddset(&set, taken[i]);
+    }
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would hide how children end */
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (run->signal_fd < 0)
+        fail("signals cannot be read: %s", strerror(errno));
+}
+
+/* Fills in what QEMU inherits. The other ends stay with us. */
+static void make_fds(struct run *run, const struct library *library, struct machine_fds *fds,
+                     int *server_fd_out)
+{
+    const char *name = "/proc/self/fd";
+    int link_fd;
+
+    *fds = (struct machine_fds){.kernel = library->kernel_fd, .files = -1};
+    fds->initramfs = initramfs_create(library, &run->options->initramfs_files);
+    fds->complaint = memfd_create("pith-complaint", MFD_CLOEXEC);
+    if (fds->complaint < 0 || access(name, X_OK))
+        fail("the machine cannot be prepared: %s; is /proc mounted?", strerror(errno));
+    run->complaint_fd = fds->complaint;
+    make_pair(&link_fd, &fds->link);
+    link_open(&run->link, link_fd);
+    run->link_is_up = true;
+    make_pair(&run->debug_fd, &fds->debug);
+    *server_fd_out = -1;
+    if (run->options->root)
+        make_pair(server_fd_out, &fds->files);
+}
+
+static void print_arguments(const struct strings *arguments)
+{
+    for (size_t i = 0; i < arguments->count; i++) {
+        const char *word = arguments->list[i];
+
+        printf("%s%s%s%s", i ? " " : "", word[strcspn(word, " '\"$\\;&|<>()*?")] ? "'" : "", word,
+               word[strcspn(word, " '\"$\\;&|<>()*?")] ? "'" : "");
+    }
+    printf("\n");
+}
+
+/* Starts QEMU and the file server. False: --dry-run. */
+static bool start_machine(struct run *run)
+{
+    const char *qemu = qemu_find();
+    struct strings arguments = {0};
+    struct library library;
+    struct machine_fds fds;
+    enum accelerator accelerator;
+    int server_fd;
+
+    library_find(&library);
+    accelerator = accelerator_choose(run->options, qemu, &library);
+    make_fds(run, &library, &fds, &server_fd);
+    qemu_build_arguments(&arguments, qemu, run->options, accelerator, &fds);
+    if (run->options->dry_run) {
+        print_arguments(&arguments);
+        return false;
+    }
+    run->times.qemu_ns = clock_now_ns();
+    run->machine = qemu_start(&arguments, &fds);
+    if (server_fd >= 0) {
+        run->files = files_start(run->options, server_fd);
+        close(server_fd);
+        close(fds.files);
+    }
+    close(fds.initramfs);
+    close(fds.link);
+    close(fds.debug);
+    run->symbols = symbols_open(library.kernel_fd);
+    return true;
+}
+
+/* ---- End ---- */
+
+static void kill_machine(struct run *run)
+{
+    if (!run->machine_ended)
+        kill(run->machine, SIGKILL);
+}
+
+/* Ends the machine and its server, and us: at once, whatever is under way. */
+static _Noreturn void end_now(struct run *run, int status)
+{
+    kill_machine(run);
+    if (!run->machine_ended)
+        waitpid(run->machine, NULL, 0);
+    if (run->files) {
+        kill(run->files, SIGKILL);
+        waitpid(run->files, NULL, 0);
+    }
+    exit(status);
+}
+
+/* The run is over but for what waits to be written. The first reason counts. */
+static void end_run(struct run *run, int status)
+{
+    if (run->phase == ENDING)
+        return;
+    run->phase = ENDING;
+    run->status = status;
+    run->phase_deadline_ns = 0;
+    kill_machine(run);
+}
+
+static void take_exit(struct run *run, const struct host_exit *exit)
+{
+    if (!(exit->flags & HOST_EXIT_REPORTS)) {
+        end_run(run, exit->status & 0xff);
+        return;
+    }
+    run->phase = ENDING;
+    run->status = exit->status & 0xff;
+    run->phase_deadline_ns = clock_now_ns() + REPORT_LIMIT_NS;
+    link_send(&run->link, HOST_FRAME_EXIT_ACK, HOST_CHANNEL_CONTROL, NULL, 0);
+}
+
+static void machine_went(struct run *run, int wait_status)
+{
+    run->machine_ended = true;
+    run->machine_status = wait_status;
+}
+
+static void reap_children(struct run *run)
+{
+    int status;
+    pid_t child;
+
+    while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (child == run->machine)
+            machine_went(run, status);
+        if (child == run->files)
+            run->files = 0;
+    }
+}
+
+/* ---- The kernel's log ---- */
+
+/* Prints the lines that are whole, with names for addresses. */
+static void print_log(struct run *run, struct buffer *log, const uint8_t *bytes, size_t size)
+{
+    const char *line_end = run->terminal && terminal_is_raw(run->terminal) ? "\r\n" : "\n";
+    uint8_t *newline;
+
+    buffer_append(log, bytes, size);
+    while (log->size && (newline = memchr(log->data, '\n', log->size))) {
+        size_t line = newline - log->data;
+
+        symbols_print_line(run->symbols, STDERR_FILENO, (char *)log->data, line, line_end);
+        buffer_consume(log, line + 1);
+    }
+}
+
+/* What the kernel writes to QEMU's debug port: its log with --debug, and an early panic. */
+static void read_debug_port(struct run *run)
+{
+    uint8_t bytes[DEBUG_READ_BYTES];
+    ssize_t count = recv(run->debug_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    uint8_t *mark = count > 0 ? memchr(bytes, DEBUG_PANIC_MARK, count) : NULL;
+
+    if (count == 0) {
+        close(run->debug_fd);
+        run->debug_fd = -1;
+    }
+    if (count <= 0)
+        return;
+    print_log(run, &run->debug_log, bytes, mark ? mark - bytes : count);
+    if (mark)
+        end_run(run, PITH_PANICKED);
+}
+
+/* ---- Frames ---- */
+
+static int take_hello(struct run *run, const uint8_t *payload)
+{
+    struct buffer description = {0};
+    uint32_t version;
+
+    memcpy(&version, payload, sizeof(version));
+    if (run->phase != STARTING)
+        return -EPROTO;
+    if (version != HOST_PROTOCOL_VERSION) {
+        say("the kernel speaks version %u of the protocol, this command version %u; run make, or "
+            "install pith again",
+            version, HOST_PROTOCOL_VERSION);
+        end_run(run, PITH_FAILED);
+        return 0;
+    }
+    run->phase = BOOTING;
+    run->phase_deadline_ns = 0;
+    description_build(&description, run->options, run->limits, run->streams, run->terminal);
+    channels_send_control(run->channels, description.data, description.size);
+    buffer_free(&description);
+    return 0;
+}
+
+static void take_stamp(struct run *run, const uint8_t *payload)
+{
+    struct host_stamp stamp;
+
+    memcpy(&stamp, payload, sizeof(stamp));
+    boot_time_note(&run->times, &stamp);
+    if (stamp.moment == HOST_MOMENT_PROGRAM && run->phase == BOOTING)
+        run->phase = RUNNING;
+}
+
+static int handle_frame(void *context, const struct host_frame *frame, const uint8_t *payload)
+{
+    struct run *run = context;
+    struct host_exit exit;
+
+    if (frame->channel == HOST_CHANNEL_LOG && frame->type == HOST_FRAME_DATA) {
+        uint32_t used = frame->size;
+
+        print_log(run, &run->log, payload, frame->size);
+        link_send(&run->link, HOST_FRAME_CREDIT, HOST_CHANNEL_LOG, &used, sizeof(used));
+        return 0;
+    }
+    if (run->phase == ENDING)
+        return 0;
+    switch (frame->type) {
+    case HOST_FRAME_HELLO:
+        return take_hello(run, payload);
+    case HOST_FRAME_STAMP:
+        take_stamp(run, payload);
+        return 0;
+    case HOST_FRAME_PANIC:
+        end_run(run, PITH_PANICKED);
+        return 0;
+    case HOST_FRAME_EXIT:
+        memcpy(&exit, payload, sizeof(exit));
+        take_exit(run, &exit);
+        return 0;
+    default:
+        return channels_handle(run->channels, frame, payload);
+    }
+}
+
+static void receive_frames(struct run *run)
+{
+    int result = link_receive(&run->link, handle_frame, run);
+
+    if (result == 0)
+        run->link_is_up = false;
+    if (result >= 0)
+        return;
+    say("the guest broke the protocol with this command (%s); its kernel is damaged",
+        strerror(-result));
+    run->link_is_up = false;
+    end_run(run, PITH_FAILED);
+}
+
+/* ---- Signals ---- */
+
+static void send_window(struct run *run)
+{
+    uint16_t window[2];
+
+    if (!run->terminal || run->phase < BOOTING)
+        return;
+    terminal_get_window(run->terminal, &window[0], &window[1]);
+    link_send(&run->link, HOST_FRAME_WINDOW, HOST_CHANNEL_TERMINAL, window, sizeof(window));
+}
+
+/* SIGTSTP: the machine stops with us, and the terminal is the shell's meanwhile. */
+static void stop_and_continue(struct run *run)
+{
+    if (run->terminal)
+        terminal_restore(run->terminal);
+    kill(run->machine, SIGSTOP);
+    raise(SIGSTOP);
+    kill(run->machine, SIGCONT);
+}
+
+static void take_signal(struct run *run, uint32_t number)
+{
+    switch (number) {
+    case SIGCHLD:
+        reap_children(run);
+        break;
+    case SIGTSTP:
+        stop_and_continue(run);
+        break;
+    case SIGCONT:
+        if (run->terminal)
+            terminal_continue(run->terminal);
+        send_window(run);
+        break;
+    case SIGWINCH:
+        send_window(run);
+        break;
+    default:
+        if (run->phase == RUNNING) {
+            link_send(&run->link, HOST_FRAME_SIGNAL, HOST_CHANNEL_CONTROL, &number, sizeof(number));
+            break;
+        }
+        end_now(run, PITH_SIGNAL_OFFSET + number);
+    }
+}
+
+static void read_signals(struct run *run)
+{
+    struct signalfd_siginfo info;
+
+    while (read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
+        take_signal(run, info.ssi_signo);
+}
+
+/* ---- The loop ---- */
+
+/* Milliseconds until the next deadline, for poll(2). */
+static int next_timeout(const struct run *run)
+{
+    uint64_t now = clock_now_ns(), deadline = run->deadline_ns;
+
+    if (run->phase_deadline_ns && (!deadline || run->phase_deadline_ns < deadline))
+        deadline = run->phase_deadline_ns;
+    if (!deadline)
+        return -1;
+    return deadline <= now ? 0 : (int)((deadline - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void check_deadlines(struct run *run)
+{
+    uint64_t now = clock_now_ns();
+
+    if (run->deadline_ns && now >= run->deadline_ns) {
+        if (!run->options->quiet)
+            say("the time limit of %g s is over", run->options->timeout_ms / 1000.0);
+        end_now(run, PITH_TIMED_OUT);
+    }
+    if (!run->phase_deadline_ns || now < run->phase_deadline_ns)
+        return;
+    run->phase_deadline_ns = 0;
+    if (run->phase == STARTING) {
+        say("the kernel did not start; --debug shows how far it came");
+        end_run(run, PITH_FAILED);
+    }
+    kill_machine(run);
+}
+
+/* The machine is gone and said all that it had to say. */
+static void check_machine(struct run *run)
+{
+    if (!run->machine_ended || run->link_is_up || run->phase == ENDING)
+        return;
+    qemu_say_why(run->complaint_fd, run->machine_status);
+    end_run(run, PITH_FAILED);
+}
+
+static bool is_over(const struct run *run)
+{
+    return run->phase == ENDING && run->machine_ended && channels_are_drained(run->channels);
+}
+
+/* Waits for something to happen and handles all that did. */
+static void step(struct run *run)
+{
+    struct pollfd polled[3 + CHANNELS_POLL_MOST] = {
+        {.fd = run->signal_fd, .events = POLLIN},
+        {.fd = run->link_is_up ? run->link.fd : -1,
+         .events = POLLIN | (run->link.out.size ? POLLOUT : 0)},
+        {.fd = run->debug_fd, .events = POLLIN},
+    };
+    size_t count = 3 + channels_poll(run->channels, polled + 3);
+
+    if (poll(polled, count, next_timeout(run)) < 0)
+        return; /* EINTR: a signal that is not ours to read; the next round polls again */
+    if (polled[0].revents)
+        read_signals(run);
+    if (polled[2].revents)
+        read_debug_port(run);
+    if (polled[1].revents & (POLLIN | POLLHUP | POLLERR))
+        receive_frames(run);
+    channels_progress(run->channels);
+    if (run->link_is_up)
+        link_flush(&run->link);
+    check_deadlines(run);
+    check_machine(run);
+}
+
+int run_machine(struct run_options *options)
+{
+    static struct run the_run;
+    struct run *run = &the_run;
+    uint32_t version = HOST_PROTOCOL_VERSION;
+    int terminal_fd;
+
+    run->options = options;
+    run->times.command_ns = clock_now_ns();
+    if (options->timeout_ms)
+        run->deadline_ns = run->times.command_ns + options->timeout_ms * NS_PER_MS;
+    caller_take_limits(run->limits);
+    streams_open(run->streams, &terminal_fd);
+    run->terminal = terminal_open(terminal_fd);
+    take_signals(run);
+    if (!start_machine(run))
+        return 0;
+    run->phase_deadline_ns = options->gdb_port ? 0 : clock_now_ns() + BOOT_LIMIT_NS;
+    run->channels = channels_create(&run->link, run->streams, run->terminal);
+    link_send(&run->link, HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version));
+    link_flush(&run->link);
+    while (!is_over(run))
+        step(run);
+    run->times.exit_ns = clock_now_ns();
+    if (options->boot_time)
+        boot_time_print(&run->times);
+    end_now(run, run->status);
+}

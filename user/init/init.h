@@ -1,0 +1,81 @@
+/*
+ * init, the guest's first process: prepares the machine as the description of the run says, starts
+ * the program, reaps what is orphaned, and tells the host how the program ended.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <pith/host_protocol.h>
+
+#define STREAMS        3
+#define STATUS_FAILED  125 /* init could not do its part */
+#define TERMIOS_BYTES  36
+#define SHARES_DIR     "/host" /* where the host's directories are mounted, in the first root */
+#define GUEST_PROGRAMS "/pith"
+
+/* The description of the run. Strings point into the bytes that were read. */
+struct description {
+    const char *program;
+    char **arguments;
+    char **environment;
+    const char *directory; /* NULL: none was given */
+    uint32_t uid, gid;
+    uint32_t *groups;
+    size_t group_count;
+    uint32_t umask;
+    int32_t nice;
+    uint64_t ignored_signals;
+    struct run_limit *limits;
+    size_t limit_count;
+    uint64_t date_ns;
+    const uint8_t *seed;
+    size_t seed_size;
+    const char *hostname; /* NULL: none was given */
+    uint32_t streams[STREAMS];
+    bool has_terminal;
+    uint8_t terminal[TERMIOS_BYTES];
+    uint16_t rows, columns;
+    struct run_share *shares;
+    size_t share_count; /* 0: no files of the host */
+    uint64_t overlay_bytes;
+};
+
+struct run_limit {
+    uint32_t resource, reserved;
+    uint64_t soft, hard;
+};
+
+struct run_share {
+    struct host_share share;
+    const char *path;
+};
+
+/* Says a sentence on the program's standard error and ends the run with STATUS_FAILED. */
+_Noreturn void fail(const char *what, const char *object, int error);
+/* Says it only. `error` 0: none. */
+void complain(const char *what, const char *object, int error);
+
+/* ---- description.c ---- */
+
+/* Reads it from the control device. */
+void description_read(int control_fd, struct description *description);
+/*
+ * Takes it apart, in place: `bytes` are its entries, without the header, and change. 0 or -EINVAL;
+ * -ENOMEM.
+ */
+int description_parse(uint8_t *bytes, size_t size, uint32_t count, struct description *description);
+
+/* ---- mounts.c ---- */
+
+void mount_devices(void);
+/* Builds the program's root and goes there. */
+void mount_root(const struct description *description);
+
+/* ---- program.c ---- */
+
+/* In the child: becomes the program, or says why not and ends. */
+_Noreturn void program_become(const struct description *description, int control_fd);

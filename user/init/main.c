@@ -1,0 +1,152 @@
+/*
+ * init: what happens in which order, and how it ends.
+ *
+ * Whatever init cannot do, it says in a sentence where the program's standard error goes, and the
+ * run ends with STATUS_FAILED. Signals for the program do not pass through here: the kernel sends
+ * them to the process group that the program's child named (HOST_IOCTL_TARGET).
+ */
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_SECOND 1000000000ull
+
+static int control_fd = -1;
+static int complaint_fd = -1; /* where sentences go; -1: nowhere */
+
+void complain(const char *what, const char *object, int error)
+{
+    const char *parts[] = {"pith: ",
+                           what,
+                           object ? ": " : "",
+                           object ? object : "",
+                           error ? ": " : "",
+                           error ? strerror(error) : "",
+                           "\n"};
+    struct iovec pieces[sizeof(parts) / sizeof(*parts)];
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        pieces[i] = (struct iovec){(void *)parts[i], strlen(parts[i])};
+    if (writev(complaint_fd, pieces, sizeof(parts) / sizeof(*parts)) < 0)
+        return; /* there is nobody to tell */
+}
+
+/* Tells the host; the machine goes down with that. */
+static _Noreturn void end_run(uint32_t status)
+{
+    ioctl(control_fd, HOST_IOCTL_EXIT, &status);
+    reboot(RB_POWER_OFF);
+    for (;;)
+        pause();
+}
+
+void fail(const char *what, const char *object, int error)
+{
+    complain(what, object, error);
+    if (getpid() == 1)
+        end_run(STATUS_FAILED);
+    _exit(STATUS_FAILED);
+}
+
+static void stamp(uint32_t moment)
+{
+    ioctl(control_fd, HOST_IOCTL_STAMP, &moment);
+}
+
+static void open_control(void)
+{
+    mount_devices();
+    complaint_fd = open("/dev/host/stderr", O_WRONLY | O_CLOEXEC);
+    control_fd = open("/dev/host/control", O_RDWR | O_CLOEXEC);
+    if (control_fd < 0)
+        fail("cannot open", "/dev/host/control", errno);
+}
+
+/* From here on sentences go where the program's standard error goes. */
+static void direct_complaints(const struct description *description)
+{
+    if (description->streams[STDERR_FILENO] == HOST_STREAM_CHANNEL)
+        return;
+    if (complaint_fd >= 0)
+        close(complaint_fd);
+    complaint_fd = -1;
+    if (description->streams[STDERR_FILENO] == HOST_STREAM_TERMINAL)
+        complaint_fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+/* The date, the name and the random numbers. */
+static void set_machine(const struct description *description)
+{
+    struct timespec date = {description->date_ns / NS_PER_SECOND,
+                            description->date_ns % NS_PER_SECOND};
+    int random_fd;
+
+    if (description->date_ns && clock_settime(CLOCK_REALTIME, &date))
+        fail("cannot set the date", NULL, errno);
+    if (description->hostname && sethostname(description->hostname, strlen(description->hostname)))
+        fail("cannot set the host's name", NULL, errno);
+    random_fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+    if (random_fd < 0 || write(random_fd, description->seed, description->seed_size) < 0)
+        fail("cannot seed the random numbers", NULL, errno);
+    close(random_fd);
+}
+
+/* The guest's terminal becomes what the caller's is. */
+static void set_terminal(const struct description *description)
+{
+    struct winsize size = {.ws_row = description->rows, .ws_col = description->columns};
+    int fd;
+
+    if (!description->has_terminal)
+        return;
+    fd = open("/dev/console", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || ioctl(fd, TCSETS, description->terminal) || ioctl(fd, TIOCSWINSZ, &size))
+        fail("cannot set the terminal", NULL, errno);
+    close(fd);
+}
+
+/* Reaps orphans until the program ends. Its status as a shell has it. */
+static uint32_t wait_for_program(pid_t program)
+{
+    int status;
+    pid_t child;
+
+    do {
+        child = waitpid(-1, &status, 0);
+        if (child < 0 && errno != EINTR)
+            fail("cannot wait for the program", NULL, errno);
+    } while (child != program);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int main(void)
+{
+    struct description description;
+    uint32_t status;
+    pid_t program;
+
+    open_control();
+    stamp(HOST_MOMENT_INIT);
+    description_read(control_fd, &description);
+    direct_complaints(&description);
+    set_machine(&description);
+    mount_root(&description);
+    set_terminal(&description);
+    program = fork();
+    if (program < 0)
+        fail("cannot start a process", NULL, errno);
+    if (program == 0)
+        program_become(&description, control_fd);
+    status = wait_for_program(program);
+    stamp(HOST_MOMENT_EXIT);
+    end_run(status);
+}
