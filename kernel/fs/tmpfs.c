@@ -1,0 +1,369 @@
+/*
+ * tmpfs: files that are nothing but their page cache (tmpfs(5)).
+ *
+ * A page of a file that was written is dirty for as long as the file has it, and counts against the
+ * limit of the instance; one that was only read is a hole's zeros and may go at any time. Names are
+ * in tmpfs_directory.c.
+ *
+ * Locking: limits are atomic counters: taken first, given back on failure.
+ */
+#include <pith/fs.h>
+
+#include "tmpfs.h"
+
+#define TMPFS_MAGIC 0x01021994
+
+/* ---- Pages ---- */
+
+static int tmpfs_read_pages(struct inode *inode, u64 first, u32 count, struct frame **frames)
+{
+    for (u32 i = 0; i < count; i++) {
+        page_clear(frame_data(frames[i]));
+        page_mark_uptodate(frames[i]);
+    }
+    return 0;
+}
+
+/* Takes one of a limited number. `max` 0: no limit. */
+static int limit_take(u64 *used, u64 max, u64 count)
+{
+    u64 after = __atomic_add_fetch(used, count, __ATOMIC_RELAXED);
+
+    if (max && after > max) {
+        __atomic_fetch_sub(used, count, __ATOMIC_RELAXED);
+        return -ENOSPC;
+    }
+    return 0;
+}
+
+static int tmpfs_page_dirtied(struct inode *inode, u64 index)
+{
+    struct tmpfs *tmpfs = tmpfs_of(inode);
+
+    return limit_take(&tmpfs->pages, tmpfs->pages_max, 1);
+}
+
+static void tmpfs_pages_dropped(struct inode *inode, u64 count)
+{
+    __atomic_fetch_sub(&tmpfs_of(inode)->pages, count, __ATOMIC_RELAXED);
+}
+
+static const struct page_cache_operations tmpfs_page_operations = {
+    .read = tmpfs_read_pages,
+    .page_dirtied = tmpfs_page_dirtied,
+    .pages_dropped = tmpfs_pages_dropped,
+};
+
+/* Fills the holes of [first, end). inode->lock is held. */
+static int pages_fill(struct inode *inode, u64 first, u64 end)
+{
+    for (u64 index = first; index < end; index++) {
+        struct frame *frame;
+        int error = page_cache_get_locked(inode, index, &frame);
+
+        if (error)
+            return error;
+        if (!page_is_uptodate(frame))
+            error = tmpfs_read_pages(inode, index, 1, &frame);
+        if (!error)
+            error = page_mark_dirty(&inode->pages, frame);
+        page_unlock(frame);
+        frame_put(frame);
+        if (error)
+            return error;
+        sched_point();
+    }
+    return 0;
+}
+
+/* Clears [from, to) within pages; whole pages go. inode->lock is held. */
+static int range_clear(struct inode *inode, u64 from, u64 to)
+{
+    u64 first = DIV_ROUND_UP(from, PAGE_SIZE), end = to / PAGE_SIZE;
+    u64 edges[2] = {from, MAX(to & PAGE_MASK, from)};
+
+    if (first < end)
+        page_cache_punch(inode, first, end - first);
+    for (unsigned i = 0; i < 2; i++) {
+        u64 page = edges[i] & PAGE_MASK, stop = MIN(to, page + PAGE_SIZE);
+        struct frame *frame;
+        int error;
+
+        if (edges[i] >= stop || (edges[i] == page && stop == page + PAGE_SIZE) ||
+            (i == 1 && page == (from & PAGE_MASK)))
+            continue;
+        error = page_cache_get_page(inode, page / PAGE_SIZE, &frame);
+        if (error)
+            return error;
+        memset((u8 *)frame_data(frame) + (edges[i] - page), 0, stop - edges[i]);
+        frame_put(frame);
+    }
+    return 0;
+}
+
+static int tmpfs_allocate(struct file *file, int mode, u64 offset, u64 bytes)
+{
+    struct inode *inode = file->inode;
+    u64 end = offset + bytes;
+    int error = 0;
+
+    mutex_lock(&inode->lock);
+    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        error = range_clear(inode, offset, MIN(end, MAX(inode->size, offset)));
+    if (!error && !(mode & FALLOC_FL_PUNCH_HOLE))
+        error = pages_fill(inode, offset / PAGE_SIZE, DIV_ROUND_UP(end, PAGE_SIZE));
+    if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->size)
+        WRITE_ONCE(inode->size, end);
+    if (!error)
+        inode_touch(inode);
+    mutex_unlock(&inode->lock);
+    return error;
+}
+
+static const struct file_operations tmpfs_regular_operations = {
+    .read = page_cache_file_read,
+    .write = page_cache_file_write,
+    .map = page_cache_file_map,
+    .allocate = tmpfs_allocate,
+    .sync = page_cache_file_sync,
+};
+
+/* ---- Inodes ---- */
+
+static void set_operations(struct inode *inode, u32 mode, u64 rdev)
+{
+    inode->operations = &tmpfs_file_operations;
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        inode->operations = &tmpfs_directory_operations;
+        inode->file_operations = &tmpfs_directory_file_operations;
+        inode->links = 2;
+        break;
+    case S_IFREG:
+        inode->file_operations = &tmpfs_regular_operations;
+        inode->pages.operations = &tmpfs_page_operations;
+        break;
+    case S_IFLNK:
+        break;
+    default:
+        inode_init_special(inode, mode, rdev);
+    }
+}
+
+int tmpfs_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
+                       u64 rdev, struct inode **inode_out)
+{
+    struct tmpfs *tmpfs = file_system->private_data;
+    struct tmpfs_node *node;
+    struct inode *inode;
+
+    if (limit_take(&tmpfs->inodes, tmpfs->inodes_max, 1))
+        return -ENOSPC;
+    node = kmalloc(sizeof(*node), ALLOC_CLEARED);
+    inode = node ? inode_alloc(file_system) : NULL;
+    if (!inode) {
+        kfree(node);
+        __atomic_fetch_sub(&tmpfs->inodes, 1, __ATOMIC_RELAXED);
+        return -ENOMEM;
+    }
+    list_init(&node->xattrs);
+    list_init(&node->draining_link);
+    node->next_position = 2;
+    node->inode = inode;
+    node->parent_number = inode->number;
+    inode->private_data = node;
+    inode_init_owner(inode, directory, mode);
+    set_operations(inode, mode, rdev);
+    *inode_out = inode;
+    return 0;
+}
+
+static void tmpfs_inode_release(struct inode *inode)
+{
+    struct tmpfs_node *node = tmpfs_node_of(inode);
+
+    kfree(node->link_text);
+    memory_xattr_free_all(&node->xattrs);
+    __atomic_fetch_sub(&tmpfs_of(inode)->inodes, 1, __ATOMIC_RELAXED);
+    if (inode_is_directory(inode))
+        tmpfs_entries_release(inode);
+    else
+        kfree(node);
+}
+
+/* ---- Instances ---- */
+
+static int tmpfs_statistics(struct file_system *file_system, struct statistics *statistics_out)
+{
+    struct tmpfs *tmpfs = file_system->private_data;
+    u64 pages = READ_ONCE(tmpfs->pages), inodes = READ_ONCE(tmpfs->inodes);
+
+    *statistics_out = (struct statistics){
+        .type = TMPFS_MAGIC,
+        .block_bytes = PAGE_SIZE,
+        .blocks = tmpfs->pages_max,
+        .blocks_free = tmpfs->pages_max > pages ? tmpfs->pages_max - pages : 0,
+        .files = tmpfs->inodes_max,
+        .files_free = tmpfs->inodes_max > inodes ? tmpfs->inodes_max - inodes : 0,
+        .name_max = NAME_MAX_BYTES,
+    };
+    statistics_out->blocks_available = statistics_out->blocks_free;
+    return 0;
+}
+
+/* A number with an optional k, m, g, or % (of memory). -EINVAL. */
+static int parse_size(char *text, u64 *bytes_out)
+{
+    size_t length = strlen(text);
+    char unit = length ? text[length - 1] | 0x20 : '\0';
+    u32 shift = unit == 'k' ? 10 : unit == 'm' ? 20 : unit == 'g' ? 30 : 0;
+    bool percent = length && text[length - 1] == '%';
+
+    if (shift || percent)
+        text[length - 1] = '\0';
+    if (string_to_u64(text, bytes_out))
+        return -EINVAL;
+    if (percent)
+        *bytes_out = frames_total_count() * PAGE_SIZE / 100 * *bytes_out;
+    if (*bytes_out > U64_MAX >> shift)
+        return -EINVAL;
+    *bytes_out <<= shift;
+    return 0;
+}
+
+static int limits_parse(struct tmpfs *tmpfs, const char *options)
+{
+    char value[32];
+    u64 number;
+
+    if (mount_option_find(options, "size", value, sizeof(value))) {
+        if (parse_size(value, &number))
+            return -EINVAL;
+        tmpfs->pages_max = DIV_ROUND_UP(number, PAGE_SIZE);
+    }
+    if (mount_option_find(options, "nr_inodes", value, sizeof(value))) {
+        if (parse_size(value, &number))
+            return -EINVAL;
+        tmpfs->inodes_max = number;
+    }
+    return 0;
+}
+
+/* An octal or decimal option; *number stays if it is not there. -EINVAL. */
+static int number_option(const char *options, const char *name, u32 base, u32 *number)
+{
+    char value[32];
+    u32 result = 0;
+
+    if (!mount_option_find(options, name, value, sizeof(value)))
+        return 0;
+    for (const char *at = value; *at; at++) {
+        if (*at < '0' || *at >= '0' + (int)base)
+            return -EINVAL;
+        result = result * base + (*at - '0');
+    }
+    *number = result;
+    return 0;
+}
+
+static int root_create(struct file_system *file_system, const char *options)
+{
+    u32 mode = 01777, uid = 0, gid = 0;
+    struct inode *inode;
+    int error = number_option(options, "mode", 8, &mode);
+
+    if (!error)
+        error = number_option(options, "uid", 10, &uid);
+    if (!error)
+        error = number_option(options, "gid", 10, &gid);
+    if (!error)
+        error = tmpfs_inode_create(file_system, NULL, S_IFDIR | (mode & 07777), 0, &inode);
+    if (error)
+        return error;
+    inode->uid = uid;
+    inode->gid = gid;
+    file_system->root = dentry_create_root(inode);
+    if (file_system->root)
+        return 0;
+    inode_put(inode);
+    return -ENOMEM;
+}
+
+static int tmpfs_remount(struct file_system *file_system, const struct mount_source *source)
+{
+    struct tmpfs *tmpfs = file_system->private_data, wanted = *tmpfs;
+    int error = limits_parse(&wanted, source->options);
+
+    if (error)
+        return error;
+    if (wanted.pages_max && wanted.pages_max < READ_ONCE(tmpfs->pages))
+        return -EINVAL;
+    WRITE_ONCE(tmpfs->pages_max, wanted.pages_max);
+    WRITE_ONCE(tmpfs->inodes_max, wanted.inodes_max);
+    return 0;
+}
+
+static void tmpfs_show_options(struct file_system *file_system, char *buffer, size_t size)
+{
+    struct tmpfs *tmpfs = file_system->private_data;
+    int used = 0;
+
+    buffer[0] = '\0';
+    if (tmpfs->pages_max)
+        used = format_text_clipped(buffer, size, ",size=%luk", tmpfs->pages_max * 4);
+    if (tmpfs->inodes_max)
+        format_text_clipped(buffer + used, size - used, ",nr_inodes=%lu", tmpfs->inodes_max);
+}
+
+static void tmpfs_unmount(struct file_system *file_system)
+{
+    kfree(file_system->private_data);
+}
+
+static const struct file_system_operations tmpfs_operations = {
+    .inode_release = tmpfs_inode_release,
+    .statistics = tmpfs_statistics,
+    .remount = tmpfs_remount,
+    .show_options = tmpfs_show_options,
+    .unmount = tmpfs_unmount,
+};
+
+static int tmpfs_mount(const struct file_system_type *type, const struct mount_source *source,
+                       struct file_system **file_system_out)
+{
+    struct file_system *file_system = file_system_alloc(type, &tmpfs_operations, TMPFS_MAGIC);
+    struct tmpfs *tmpfs = kmalloc(sizeof(*tmpfs), ALLOC_CLEARED);
+    int error = -ENOMEM;
+
+    if (!file_system || !tmpfs)
+        goto free_both;
+    file_system->private_data = tmpfs;
+    list_init(&tmpfs->draining);
+    tmpfs->pages_max = frames_total_count() / 2;
+    tmpfs->inodes_max = frames_total_count() / 2;
+    error = limits_parse(tmpfs, source->options);
+    if (!error)
+        error = root_create(file_system, source->options);
+    if (error) {
+        file_system_put(file_system);
+        return error;
+    }
+    *file_system_out = file_system;
+    return 0;
+
+free_both:
+    kfree(tmpfs);
+    kfree(file_system);
+    return error;
+}
+
+static struct file_system_type tmpfs_type = {
+    .name = "tmpfs",
+    .flags = FILE_SYSTEM_NO_DEVICE,
+    .mount = tmpfs_mount,
+};
+
+void tmpfs_init(void)
+{
+    file_system_register(&tmpfs_type);
+}

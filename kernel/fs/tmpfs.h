@@ -1,0 +1,65 @@
+/* Between the files of tmpfs. */
+#pragma once
+
+#include <pith/fs.h>
+#include <pith/tree.h>
+
+/* An instance. */
+struct tmpfs {
+    u64 pages_max, inodes_max; /* [const] but for remounts; 0: no limit */
+    u64 pages;                 /* [atomic] dirty pages of all files */
+    u64 inodes;                /* [atomic] */
+    /* Directories whose entries are still to be given up; guarded by file_system.inode_lock. */
+    struct list draining;
+    bool is_draining;
+};
+
+/* A name in a directory. guarded by the directory's inode.lock */
+struct tmpfs_entry {
+    struct tree_node by_name, by_position;
+    u64 position;
+    struct inode *inode; /* a reference */
+    u32 hash;
+    u16 name_bytes;
+    char name[];
+};
+
+/* What tmpfs keeps of an inode (inode.private_data). guarded_by(&inode->lock) */
+struct tmpfs_node {
+    struct tree names, positions; /* a directory's entries, in both orders */
+    u64 next_position;
+    u64 parent_number;
+    char *link_text; /* [const] a symbolic link's target; inode.link_text shows it to walks */
+    struct list xattrs;
+    struct list draining_link;
+    struct inode *inode; /* [const] not counted */
+};
+
+static inline struct tmpfs *tmpfs_of(const struct inode *inode)
+{
+    return inode->file_system->private_data;
+}
+static inline struct tmpfs_node *tmpfs_node_of(const struct inode *inode)
+{
+    return inode->private_data;
+}
+
+/* A new inode with one reference. -ENOSPC, -ENOMEM. */
+int tmpfs_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
+                       u64 rdev, struct inode **inode_out) must_check;
+/* tmpfs_directory.c: forgets all entries of a directory that goes. */
+void tmpfs_entries_release(struct inode *directory);
+
+/* memory_xattr.c: extended attributes in a list. inode->lock is held. */
+ssize_t memory_xattr_get(struct list *xattrs, const char *name, void *value, size_t size);
+int memory_xattr_set(struct list *xattrs, const char *name, const void *value, size_t size,
+                     int flags);
+ssize_t memory_xattr_list(struct list *xattrs, char *list, size_t size);
+int memory_xattr_remove(struct list *xattrs, const char *name);
+void memory_xattr_free_all(struct list *xattrs);
+
+extern const struct inode_operations tmpfs_directory_operations;
+extern const struct inode_operations tmpfs_file_operations; /* and links, devices, ... */
+extern const struct file_operations tmpfs_directory_file_operations;
+
+void tmpfs_init(void);
