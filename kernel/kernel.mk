@@ -35,9 +35,17 @@ KERNEL_OFFSETS := $(B)/kernel/include/offsets.h
 
 all: $(KERNEL_ELF)
 
-$(KERNEL_ELF): $(KERNEL_OBJECTS) $(KERNEL_GENERATED) $(KERNEL_SCRIPT)
-	ld -static -nostdlib --gc-sections --build-id=none -z max-page-size=4096 -z noexecstack \
-		--no-warn-rwx-segments -T $(KERNEL_SCRIPT) -o $@ $(KERNEL_OBJECTS) $(KERNEL_GENERATED)
+# Linked twice: the second time with the names of the first one's functions, which lie behind all
+# code, so that no function moves.
+KERNEL_LINK = ld -static -nostdlib --gc-sections --build-id=none -z max-page-size=4096 \
+	-z noexecstack --no-warn-rwx-segments -T $(KERNEL_SCRIPT) $(KERNEL_OBJECTS) $(KERNEL_GENERATED)
+
+$(KERNEL_ELF): $(KERNEL_OBJECTS) $(KERNEL_GENERATED) $(KERNEL_SCRIPT) tools/make-symbols
+	$(KERNEL_LINK) -o $@.unnamed
+	tools/make-symbols $@.unnamed >$@.symbols.s
+	as -o $@.symbols.o $@.symbols.s
+	$(KERNEL_LINK) -o $@ $@.symbols.o
+	@rm -f $@.unnamed $@.symbols.s $@.symbols.o
 
 # What assembly knows of C's structures.
 $(KERNEL_OFFSETS): $(KERNEL_OFFSETS_SOURCE)

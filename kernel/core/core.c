@@ -25,11 +25,13 @@ void core_init_cpu(void)
     deferred_init_cpu();
     timers_init_cpu();
     rcu_init_cpu();
+    watchdog_init_cpu();
 }
 
 void core_init(void)
 {
     random_init();
     cpu_call_init();
+    nmi_init();
     core_init_cpu();
 }

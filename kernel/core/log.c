@@ -7,16 +7,17 @@
  * ring. A panic goes on without the lock if its holder was stopped.
  *
  * Locking: log_lock (LOCK_LOG) guards the ring and orders the sinks' calls.
- * Context: any, under any lock; in an NMI only from panic, which has broken the lock.
+ * Context: any, under any lock, NMIs too.
  */
 #include <pith/core.h>
 
 #include "panic.h"
 
-#define LOG_BYTES    (64u * 1024)
-#define LINE_BYTES   512 /* a longer line is cut */
-#define SINKS_MAX    4
-#define SECOND_PARTS 1000000ul
+#define LOG_BYTES       (64u * 1024)
+#define LINE_BYTES      512 /* a longer line is cut */
+#define SINKS_MAX       4
+#define NMI_WAIT_ROUNDS 100000
+#define SECOND_PARTS    1000000ul
 
 struct sink {
     log_sink *write;
@@ -47,24 +48,41 @@ static size_t line_format(char *line, const char *format, va_list arguments)
     return bytes;
 }
 
+/*
+ * A panic takes no lock: its holder may have been stopped. An NMI may have struck the holder, so it
+ * waits only for a while, and then its lines may mix with another CPU's.
+ */
+static bool log_lock_take(void)
+{
+    if (panic_is_under_way())
+        return false;
+    for (int i = 0; cpu_current()->in_nmi && READ_ONCE(log_lock.held); i++) {
+        if (i == NMI_WAIT_ROUNDS)
+            return false;
+        cpu_relax();
+    }
+    spin_lock(&log_lock);
+    return true;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     char line[LINE_BYTES];
     size_t bytes;
+    bool locked;
     va_list arguments;
 
     va_start(arguments, format);
     bytes = line_format(line, format, arguments);
     va_end(arguments);
 
-    if (!panic_is_under_way())
-        spin_lock(&log_lock);
+    locked = log_lock_take();
     ring_append(line, bytes);
     for (int i = 0; i < SINKS_MAX; i++) {
         if (sinks[i].write && level <= sinks[i].most_verbose)
             sinks[i].write(line, bytes);
     }
-    if (!panic_is_under_way())
+    if (locked)
         spin_unlock(&log_lock);
 }
 

@@ -22,6 +22,11 @@ bool panic_is_under_way(void)
     return READ_ONCE(panicking) == cpu_current()->id + 1;
 }
 
+bool panic_stops_this_cpu(void)
+{
+    return READ_ONCE(panicking) && !panic_is_under_way();
+}
+
 void panic_hook_register(void (*hook)(void))
 {
     panic_hook = hook;
@@ -32,9 +37,9 @@ void panic_describe_register(void (*describe)(void))
     panic_describe = describe;
 }
 
-static void print_return_address(u64 address, void *argument)
+static void print_caller(u64 return_address, void *argument)
 {
-    log_error("  [<%016lx>]", address);
+    log_return_address(return_address);
 }
 
 static void print_registers(const struct trap_frame *frame)
@@ -64,10 +69,10 @@ static noreturn void panic_text(const struct trap_frame *frame, const char *text
     log_error("cpu %u", cpu_current()->id);
     if (frame) {
         print_registers(frame);
-        print_return_address(frame->rip, NULL);
+        log_code_address(frame->rip);
         frame_pointer = frame->rbp;
     }
-    backtrace_walk(frame_pointer, print_return_address, NULL);
+    backtrace_walk(frame_pointer, print_caller, NULL);
     if (panic_describe)
         panic_describe();
     if (panic_hook)

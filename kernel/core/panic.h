@@ -3,5 +3,7 @@
 
 #include <pith/types.h>
 
-/* Locks are broken then: only the panicking CPU runs. */
+/* This CPU panics, and locks mean nothing any more. */
 bool panic_is_under_way(void);
+/* Another CPU panicked. */
+bool panic_stops_this_cpu(void);

@@ -20,6 +20,7 @@ static init_step *const steps[] = {
     sched_init,      /* this code becomes CPU 0's idle thread */
     sched_init_late, /* worker threads */
     arch_start_cpus, /* the other CPUs */
+    debug_words_run, /* `panic=` */
 };
 
 noreturn void kernel_main(void)

@@ -30,6 +30,7 @@ void arch_init_early(void)
     cpus_find();
     descriptors_init(cpu_stacks_of(0)->trap_stacks);
     kernel_stack_set(cpu_stacks_of(0)->first_stack_end);
+    machine_check_init_cpu();
     fpu_init();
     signal_frame_init();
     apic_init();

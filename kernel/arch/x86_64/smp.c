@@ -71,6 +71,7 @@ noreturn void cpu_start(void)
     features_enable();
     descriptors_init(stacks->trap_stacks);
     kernel_stack_set(stacks->first_stack_end);
+    machine_check_init_cpu();
     fpu_init_cpu();
     apic_init_cpu();
     core_init_cpu();

@@ -23,6 +23,9 @@ void descriptors_init(void *trap_stacks);
 /* Where the next entry from user mode puts its frame. */
 void kernel_stack_set(void *stack_end);
 
+/* machine_check.c: each CPU. */
+void machine_check_init_cpu(void);
+
 /* fpu.c: brings the current thread's registers back; interrupts are off. */
 void fpu_restore(void);
 void fpu_init(void);     /* boot CPU: sizes */

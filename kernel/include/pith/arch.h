@@ -83,6 +83,7 @@ enum vector {
     VECTOR_TIMER = 240,
     VECTOR_CALL = 241,       /* core's calls on other CPUs */
     VECTOR_RESCHEDULE = 242, /* another CPU changed our run queue */
+    VECTOR_WATCHDOG = 243,   /* core/: shows that this CPU takes interrupts */
     VECTOR_SPURIOUS = 255,
     VECTORS = 256,
 };

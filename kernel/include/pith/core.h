@@ -26,6 +26,15 @@ noreturn void assert_failed(const char *condition, const char *file, int line,
             assert_failed(#condition, __FILE__, __LINE__, __func__); \
     } while (0)
 
+/* The function that holds an address of the kernel's code, and how far in; NULL: none. */
+const char *symbol_find(u64 address, u64 *offset_out);
+/* Logs it: "[<address>] function+offset". */
+void log_code_address(u64 address);
+/* The same for what a call pushed: behind a call that never returns another function begins. */
+void log_return_address(u64 address);
+/* Does what the word `panic=` says; the end of the boot. */
+void debug_words_run(void);
+
 /* ---- Log: a ring that dmesg reads, and whoever registered as its sink ---- */
 
 enum log_level {

@@ -27,6 +27,7 @@ struct cpu {
     u32 apic_id;
     u32 spinlocks_held;      /* interrupts stay off while it is not 0 */
     bool interrupts_were_on; /* before the first of them */
+    bool in_nmi;             /* core/: an NMI or machine check is handled */
     bool interrupted_user;   /* the outermost interrupt that is handled came in user mode */
     bool reschedule_wanted;  /* sched/: switch at the next point where we may */
     u32 in_interrupt;        /* device or timer handlers that run, and deferred work after them */

@@ -1,0 +1,49 @@
+/*
+ * Machine checks: the hardware found an error of its own. We say what it said, and stop.
+ *
+ * Context: the exception, on its own stack; nothing that was running can be trusted.
+ */
+#include <pith/core.h>
+
+#include "features.h"
+#include "registers.h"
+#include "trap.h"
+
+#define CPUID_1_EDX_MCA BIT(14)
+#define MSR_MCG_CAP     0x179
+#define MSR_MCG_STATUS  0x17a
+#define MSR_MC0_CTL     0x400
+#define MSR_MC0_STATUS  0x401
+#define MSR_MC0_ADDRESS 0x402
+#define MSR_BANK_STEP   4
+#define STATUS_VALID    BIT(63)
+#define STATUS_ADDRESS  BIT(58)
+#define BANKS_OF(cap)   ((cap)&0xff)
+
+static void machine_check(struct trap_frame *frame, u8 vector)
+{
+    u32 banks = BANKS_OF(msr_read(MSR_MCG_CAP));
+
+    cpu_current()->in_nmi = true;
+    for (u32 bank = 0; bank < banks; bank++) {
+        u64 status = msr_read(MSR_MC0_STATUS + bank * MSR_BANK_STEP);
+
+        if (!(status & STATUS_VALID))
+            continue;
+        log_error("machine check: bank %u, status %016lx, address %016lx", bank, status,
+                  status & STATUS_ADDRESS ? msr_read(MSR_MC0_ADDRESS + bank * MSR_BANK_STEP) : 0);
+    }
+    panic_at(frame, "machine check, status %lx", msr_read(MSR_MCG_STATUS));
+}
+
+void machine_check_init_cpu(void)
+{
+    u32 banks;
+
+    if (!(cpuid(1, 0).edx & CPUID_1_EDX_MCA))
+        return;
+    vector_register(VECTOR_MACHINE_CHECK, machine_check);
+    banks = BANKS_OF(msr_read(MSR_MCG_CAP));
+    for (u32 bank = 0; bank < banks; bank++)
+        msr_write(MSR_MC0_CTL + bank * MSR_BANK_STEP, U64_MAX);
+}
