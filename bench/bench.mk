@@ -1,1 +1,4 @@
 # Rules for the benchmarks against Linux.
+
+.PHONY: bench
+bench: bench-process-run ## prints the benchmarks' tables

@@ -25,3 +25,15 @@ $(PROCESS_RUN_CHECKED): $(PROCESS_RUN_CHECKED_OBJECTS)
 	$(CC) $(PROCESS_RUN_SANITIZE) -o $@ $^
 
 -include $(PROCESS_RUN_OBJECTS:.o=.d) $(PROCESS_RUN_CHECKED_OBJECTS:.o=.d)
+
+# ---- Tests: CI's run takes a minute on two cores, the soak's fuzzing ten ----
+
+.PHONY: test-process-run soak-process-run bench-process-run
+test-process-run: $(PROCESS_RUN) $(PROCESS_RUN_CHECKED) ## runs the tests of process-run
+	@tests/process_run/run_all $(PROCESS_RUN) $(PROCESS_RUN_CHECKED)
+soak-process-run: $(PROCESS_RUN_CHECKED)
+	tests/process_run/test_original $(PROCESS_RUN_CHECKED) 20000 2
+	tests/process_run/test_policies $(PROCESS_RUN_CHECKED) 500 2
+	tests/process_run/fuzz $(PROCESS_RUN_CHECKED) 100000 2
+bench-process-run: $(PROCESS_RUN)
+	@bench/process_run $(PROCESS_RUN)

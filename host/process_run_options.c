@@ -263,7 +263,7 @@ void options_parse(struct options *options, int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":s:l:P:L:S:I:cph", long_options, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
-            exit(fflush(stdout) ? EXIT_DESCRIPTION : EXIT_SUCCESS);
+            exit(fflush(stdout) ? EXIT_DESCRIPTION : 0);
         }
         if (option == '?' || option == ':')
             fail_unknown(argv[optind - 1], option);

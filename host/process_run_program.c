@@ -40,6 +40,8 @@ static void instruction_push(struct program_list *list, enum instruction instruc
 {
     struct program *program = &list->programs[list->count - 1];
 
+    if (count == 0)
+        return;
     list->instructions += count;
     if (list->instructions > INSTRUCTIONS_MAX)
         fail(EXIT_DESCRIPTION, "more than %llu instructions", INSTRUCTIONS_MAX);
@@ -157,6 +159,12 @@ static void check_time(const struct program_list *list, const struct options *op
              (unsigned long long)longest, UNITS_MAX);
 }
 
+static void check_figures(const struct figure_list *list, const char *name, u32 count)
+{
+    if (list->figures && list->count != count)
+        fail(EXIT_USAGE, "%s gives %u numbers for %u processes", name, list->count, count);
+}
+
 void programs_create(struct program_list *list, const struct options *options)
 {
     struct mersenne_twister generator;
@@ -173,6 +181,8 @@ void programs_create(struct program_list *list, const struct options *options)
         while (text_next(&rest, ',', &item))
             parse_random_process(list, item, &generator);
     }
+    check_figures(&options->arrivals, "--arrivals", list->count);
+    check_figures(&options->weights, "--weights", list->count);
     check_time(list, options);
 }
 

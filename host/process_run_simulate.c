@@ -444,12 +444,6 @@ static void cpus_init(struct simulator *run)
     }
 }
 
-static void check_figures(const struct figure_list *list, const char *name, u32 count)
-{
-    if (list->figures && list->count != count)
-        fail(EXIT_USAGE, "%s gives %u numbers for %u processes", name, list->count, count);
-}
-
 void simulate(const struct program_list *programs, const struct options *options,
               struct watcher *watchers, struct result *result_out)
 {
@@ -460,8 +454,6 @@ void simulate(const struct program_list *programs, const struct options *options
         .count = programs->count,
     };
 
-    check_figures(&options->arrivals, "--arrivals", run.count);
-    check_figures(&options->weights, "--weights", run.count);
     *result_out = (struct result){.count = run.count, .cpus = options->cpus};
     result_out->processes = array_alloc(run.count, sizeof(result_out->processes[0]));
     run.processes = array_alloc(run.count, sizeof(run.processes[0]));

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void fail(enum exit_status status, const char *format, ...)
 {
@@ -16,7 +17,7 @@ void fail(enum exit_status status, const char *format, ...)
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
-    exit(status);
+    _exit(status); /* what is allocated goes with the process */
 }
 
 struct text text_of(const char *string)
