@@ -34,11 +34,9 @@
 #define QUIET_MILLISECONDS   100 /* after so long without a request nothing stays open to write */
 #define BUSY_REQUESTS        64  /* of one queue, before the other queue and the socket are seen */
 #define EVENTS               8
-#define NO_DESCRIPTOR        (-1)
 
 enum event_source {
-    EVENT_QUEUE = 0, /* plus the queue's number */
-    EVENT_SOCKET = FS_QUEUES,
+    EVENT_SOCKET = FS_QUEUES, /* below: the queue with that index */
     EVENT_PARENT,
 };
 
@@ -48,21 +46,7 @@ static int event_add(struct fs_server *server, int fd, u64 source)
 
     if (fd < 0)
         return 0;
-    if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) && errno != EEXIST)
-        return -errno;
-    return 0;
-}
-
-/* After a message: a queue may have a new kick descriptor. Closed ones left epoll by themselves. */
-static int queues_watch(struct fs_server *server)
-{
-    for (unsigned i = 0; i < FS_QUEUES; i++) {
-        int error = event_add(server, server->device.queues[i].kick_fd, EVENT_QUEUE + i);
-
-        if (error)
-            return error;
-    }
-    return 0;
+    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
 /* Answers up to BUSY_REQUESTS requests. Returns whether there may be more. */
@@ -124,8 +108,6 @@ static int server_step(struct fs_server *server)
         if (events[i].data.u64 != EVENT_SOCKET)
             continue;
         error = fs_device_receive(&server->device);
-        if (!error)
-            error = queues_watch(server);
         if (error)
             return error;
     }
@@ -220,10 +202,10 @@ int fs_server_init(struct fs_server *server, const struct fs_server_options *opt
     server->log_fd = options->log_fd;
     server->valid_ns = milliseconds * MILLISECOND_NS;
     server->is_superuser = geteuid() == 0;
-    fs_device_init(&server->device, NO_DESCRIPTOR);
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (server->epoll_fd < 0)
         return -errno;
+    fs_device_init(&server->device, server->epoll_fd);
     error = fs_tree_init(&server->tree, descriptors_claim());
     if (!error)
         error = tree_prepare(server, options);

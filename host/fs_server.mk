@@ -20,3 +20,6 @@ $(B)/host/fs-serve: $(B)/host/fs_serve_main.o $(FS_SERVER_LIBRARY)
 	$(CC) -o $@ $^
 
 -include $(FS_SERVER_OBJECTS:.o=.d) $(B)/host/fs_serve_main.d
+
+# The unit tests link the server's sources; what they need beyond the tests' own flags.
+$(B)/tests/unit/linked/host/fs_%.o $(B)/tests/unit/host_fs_%.o: UNIT_CFLAGS += -D_GNU_SOURCE

@@ -16,9 +16,11 @@
 #include "fs_vhost_user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -109,10 +111,27 @@ static void descriptor_replace(int *fd, int with)
     *fd = with;
 }
 
-void fs_device_init(struct fs_device *device, int socket_fd)
+/*
+ * Gives the queue another kick descriptor and watches it. The old one must leave epoll by name: the
+ * front end has it too, so closing ours does not.
+ */
+static int kick_replace(struct fs_device *device, struct fs_queue *queue, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (u64)(queue - device->queues)};
+
+    if (queue->kick_fd >= 0)
+        epoll_ctl(device->epoll_fd, EPOLL_CTL_DEL, queue->kick_fd, NULL);
+    descriptor_replace(&queue->kick_fd, fd);
+    if (fd >= 0 && epoll_ctl(device->epoll_fd, EPOLL_CTL_ADD, fd, &event))
+        return -EPROTO; /* what cannot be waited for is no eventfd */
+    return 0;
+}
+
+void fs_device_init(struct fs_device *device, int epoll_fd)
 {
     memset(device, 0, sizeof(*device));
-    device->socket_fd = socket_fd;
+    device->socket_fd = NO_DESCRIPTOR;
+    device->epoll_fd = epoll_fd;
     for (unsigned i = 0; i < FS_QUEUES; i++)
         fs_queue_init(&device->queues[i]);
 }
@@ -120,7 +139,7 @@ void fs_device_init(struct fs_device *device, int socket_fd)
 void fs_device_fini(struct fs_device *device)
 {
     for (unsigned i = 0; i < FS_QUEUES; i++) {
-        descriptor_replace(&device->queues[i].kick_fd, NO_DESCRIPTOR);
+        kick_replace(device, &device->queues[i], NO_DESCRIPTOR);
         descriptor_replace(&device->queues[i].call_fd, NO_DESCRIPTOR);
     }
     fs_memory_clear(&device->memory);
@@ -281,7 +300,9 @@ static int get_vring_base(struct fs_device *device, struct message *message)
 
     if (error)
         return error;
-    descriptor_replace(&queue->kick_fd, NO_DESCRIPTOR);
+    error = kick_replace(device, queue, NO_DESCRIPTOR);
+    if (error)
+        return error;
     queue->descriptors = NULL;
     queue->broken = false;
     message->payload.state.num = queue->next_available;
@@ -289,7 +310,10 @@ static int get_vring_base(struct fs_device *device, struct message *message)
     return 0;
 }
 
-/* Takes over the message's descriptor: an eventfd for the queue that the number names. */
+/*
+ * Takes over the message's descriptor: an eventfd for the queue that the number names. It must not
+ * block us, whatever the other side does with it.
+ */
 static int message_queue_fd(struct fs_device *device, struct message *message,
                             struct fs_queue **queue_out, int *fd_out)
 {
@@ -300,10 +324,12 @@ static int message_queue_fd(struct fs_device *device, struct message *message,
     if (error || message->fd_count != (none ? 0 : 1))
         return -EPROTO;
     *fd_out = NO_DESCRIPTOR;
-    if (!none) {
-        *fd_out = message->fds[0];
-        message->fds[0] = NO_DESCRIPTOR;
-    }
+    if (none)
+        return 0;
+    if (fcntl(message->fds[0], F_SETFL, O_NONBLOCK))
+        return -EPROTO;
+    *fd_out = message->fds[0];
+    message->fds[0] = NO_DESCRIPTOR;
     return 0;
 }
 
@@ -317,7 +343,9 @@ static int set_vring_kick(struct fs_device *device, struct message *message)
         return error;
     if (fd < 0)
         return -EPROTO;
-    descriptor_replace(&queue->kick_fd, fd);
+    error = kick_replace(device, queue, fd);
+    if (error)
+        return error;
     return fs_queue_map(queue, &device->memory) ? -EPROTO : 0;
 }
 
