@@ -92,6 +92,8 @@ void thread_put(struct thread *thread)
     if (!refcount_dec_is_zero(&thread->references))
         return;
     assert(thread->state == THREAD_NEW || thread->state == THREAD_DEAD);
+    if (thread->on_free)
+        thread->on_free(thread);
     user_context_free(&thread->user);
     kernel_stack_free(thread->stack);
     slab_free(thread_cache, thread);

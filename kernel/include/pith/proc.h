@@ -70,7 +70,8 @@ struct thread_identity {
     bool stopped;       /* guarded by process.signals_lock: it takes part in a group stop */
     struct pending_signals pending;   /* guarded by process.signals_lock */
     struct alternate_stack alternate; /* [owner] */
-    u64 waits_for;                    /* guarded by process.signals_lock: sigtimedwait's set */
+    u64 forced;    /* guarded by process.signals_lock: faults, which even pid 1 dies of */
+    u64 waits_for; /* guarded by process.signals_lock: sigtimedwait's set */
     u64 fault_error_code, fault_trap_number, fault_address; /* [owner] for signal frames */
 
     struct user_ptr clear_child_tid; /* [owner] */
@@ -131,11 +132,14 @@ struct process {
     u32 thread_count;    /* that have not ended */
     struct process_group *group;
     struct list group_link;
-    struct list child_waiters;       /* of struct waiter: who waits for a child of ours */
-    int exit_signal;                 /* to the parent; 0: none */
-    bool did_exec;                   /* its parent may not change its group any more */
-    bool is_subreaper;               /* PR_SET_CHILD_SUBREAPER */
-    bool has_subreaper;              /* one of its ancestors is */
+    struct list child_waiters;            /* of struct waiter: who waits for a child of ours */
+    int exit_signal;                      /* to the parent; 0: none */
+    bool did_exec;                        /* its parent may not change its group any more */
+    bool is_subreaper;                    /* PR_SET_CHILD_SUBREAPER */
+    bool has_subreaper;                   /* one of its ancestors is */
+    struct credentials *last_credentials; /* of the last thread, once there is none; a reference */
+    char last_name[THREAD_NAME_BYTES];
+    struct cpu_usage ended_usage;    /* of threads that ended */
     struct cpu_usage children_usage; /* of those that were waited for */
 
     struct spinlock signals_lock;          /* LOCK_SIGNALS */
@@ -147,9 +151,9 @@ struct process {
     bool stop_wanted;                      /* a group stop is on */
     u32 stop_count;                        /* threads that have yet to stop */
     int stop_signal;
-    bool stop_reported, continue_reportable, stop_reportable; /* what wait(2) has yet to tell */
-    struct cpu_usage ended_usage;                             /* of threads that ended */
-    struct interval_timer real_timer;                         /* ITIMER_REAL */
+    bool stop_reportable, continue_reportable; /* what wait(2) has yet to tell */
+    bool continue_to_tell;                     /* the parent gets SIGCHLD by who goes on first */
+    struct interval_timer real_timer;          /* ITIMER_REAL */
     struct timer real_timer_core;
     struct interval_timer virtual_timer, profile_timer; /* checked at samples */
     struct list posix_timers;

@@ -136,7 +136,8 @@ struct thread {
     /* proc/'s: the process, and signals. sched/ and what lies between never look at them. */
     struct process *process;          /* [const] NULL: an idle thread */
     struct thread_identity *identity; /* [const] proc/thread.c: tid, signals, robust list, ... */
-    void (*on_user_return)(void);     /* [owner] WORK_CALLBACK */
+    void (*on_free)(struct thread *thread); /* [const] the last reference went; NULL: nothing */
+    void (*on_user_return)(void);           /* [owner] WORK_CALLBACK */
 };
 
 /* ---- Life ---- */

@@ -1,0 +1,74 @@
+/*
+ * Faults of user programs become signals (OSTEP's and the lecture's "exceptional control flow":
+ * fault -> signal). The table says which vector becomes which signal with which si_code; page
+ * faults come from vm/ with their address.
+ *
+ * Context: on the way in from user mode; nothing is locked.
+ */
+#include "internal.h"
+
+struct fault {
+    int signal, code;
+    bool has_address; /* si_addr is the instruction; else 0 */
+};
+
+/* As Linux maps them (its x86 traps.c says so to programs by signal and code). */
+static const struct fault faults[VECTOR_DEVICE_FIRST] = {
+    [VECTOR_DIVIDE] = {SIGFPE, FPE_INTDIV, true},
+    [VECTOR_DEBUG] = {SIGTRAP, TRAP_TRACE, true},
+    [VECTOR_BREAKPOINT] = {SIGTRAP, SI_KERNEL, false},
+    [VECTOR_OVERFLOW] = {SIGSEGV, SI_KERNEL, false},
+    [VECTOR_BOUND] = {SIGSEGV, SI_KERNEL, false},
+    [VECTOR_INVALID_OPCODE] = {SIGILL, ILL_ILLOPN, true},
+    [VECTOR_INVALID_TSS] = {SIGSEGV, SI_KERNEL, false},
+    [VECTOR_NO_SEGMENT] = {SIGBUS, SI_KERNEL, false},
+    [VECTOR_STACK_FAULT] = {SIGBUS, SI_KERNEL, false},
+    [VECTOR_PROTECTION] = {SIGSEGV, SI_KERNEL, false},
+    [VECTOR_X87] = {SIGFPE, FPE_FLTINV, true},
+    [VECTOR_ALIGNMENT] = {SIGBUS, BUS_ADRALN, false},
+    [VECTOR_SIMD] = {SIGFPE, FPE_FLTINV, true},
+};
+
+static void fault_force(int signal, int code, u64 address)
+{
+    struct signal_info info;
+
+    signal_info_init(&info, signal, code);
+    memcpy(info.payload, &address, sizeof(address));
+    signal_force(&info);
+}
+
+static void note_fault(const struct trap_frame *frame, u64 vector, u64 address)
+{
+    struct thread_identity *identity = identity_current();
+
+    identity->fault_trap_number = vector;
+    identity->fault_error_code = (s64)frame->original_rax == -1 ? 0 : frame->original_rax;
+    identity->fault_address = address;
+}
+
+static void fault_from_user(struct trap_frame *frame, u8 vector)
+{
+    const struct fault *fault = &faults[vector];
+
+    note_fault(frame, vector, 0);
+    fault_force(fault->signal, fault->code, fault->has_address ? frame->rip : 0);
+}
+
+static void page_fault_from_user(struct trap_frame *frame, const struct fault_signal *fault)
+{
+    note_fault(frame, VECTOR_PAGE_FAULT, fault->address);
+    if (fault->signal == SIGKILL) {
+        signal_send_current(SIGKILL); /* no memory, and nobody else to take it from */
+        return;
+    }
+    fault_force(fault->signal, fault->code, fault->address);
+}
+
+void fault_signals_init(void)
+{
+    for (u32 vector = 0; vector < VECTOR_DEVICE_FIRST; vector++)
+        if (faults[vector].signal)
+            vector_register(vector, fault_from_user);
+    fault_signal_register(page_fault_from_user);
+}

@@ -1,0 +1,133 @@
+/* What the files of proc/ share. */
+#pragma once
+
+#include <pith/mem.h>
+#include <pith/proc.h>
+
+/*
+ * A number that means something: a thread, a process, a group or a session (or several of them)
+ * bear it. It is given out again when nobody does. All fields: process_table_lock.
+ */
+struct number {
+    int value;
+    struct thread_identity *identity;
+    struct process *process;
+    struct process_group *group;
+    struct session *session;
+};
+
+/* ---- process.c ---- */
+
+int number_alloc(struct number **number_out) must_check;
+void number_free_unused(struct number *number) must_hold(&process_table_lock);
+void process_tables_init(void);
+/* NEW, no threads, not in the table: its actions, limits and the like are not set. */
+int process_alloc(struct process **process_out) must_check;
+/* A thread of `process` with an identity; neither is in any list. */
+int process_thread_alloc(struct process *process, void (*entry)(void *), void *argument,
+                         struct thread **thread_out) must_check;
+/* Gives up a thread that was never started. */
+void process_thread_abandon(struct thread *thread);
+/* Numbers and lists. */
+void process_publish(struct process *process, struct thread_identity *leader, struct number *number)
+    must_hold(&process_table_lock);
+void identity_publish(struct thread_identity *identity, struct number *number)
+    must_hold(&process_table_lock);
+
+/* It was waited for: the table forgets it. The caller puts the table's reference without locks. */
+void process_unpublish_locked(struct process *process) must_hold(&process_table_lock);
+
+/* ---- signal.c ---- */
+
+struct queued_signal {
+    struct list link;
+    struct process *charged; /* whose pending_count it counts in */
+    struct signal_info info;
+};
+void signals_init(void);
+void pending_init(struct pending_signals *pending);
+/* All of pending's entries go. signals_lock is held, or nobody else knows it. */
+void pending_flush(struct pending_signals *pending, u64 set);
+/* -EAGAIN: RLIMIT_SIGPENDING. signals_lock is held. */
+int pending_add(struct pending_signals *pending, struct process *process,
+                const struct signal_info *info) must_check;
+/* Takes the next of `set`: faults first, then by number. 0: none. */
+int pending_take(struct pending_signals *pending, u64 set, struct signal_info *info_out);
+/* Whether the default action of a signal is to do nothing, or to stop. */
+bool signal_default_is_ignore(int signal);
+bool signal_default_is_stop(int signal);
+/* Sets or clears WORK_SIGNAL of the calling thread as what is pending demands. */
+void signal_work_update_locked(struct process *process, struct thread_identity *identity);
+#define SIGNALS_STOP \
+    (signal_bit(SIGSTOP) | signal_bit(SIGTSTP) | signal_bit(SIGTTIN) | signal_bit(SIGTTOU))
+#define SIGNALS_UNBLOCKABLE (signal_bit(SIGKILL) | signal_bit(SIGSTOP))
+#define SIGNALS_OF_FAULTS                                                                  \
+    (signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) | signal_bit(SIGTRAP) | \
+     signal_bit(SIGFPE) | signal_bit(SIGSYS))
+
+/* ---- signal_send.c ---- */
+
+int signal_send_process_locked(struct process *process, const struct signal_info *info)
+    must_hold(&process->signals_lock);
+/* All threads but the caller get SIGKILL. */
+void process_kill_threads_locked(struct process *process, struct thread *except)
+    must_hold(&process->signals_lock);
+
+/* ---- signal_stop.c: group stops, and telling the parent ---- */
+
+/* SIGCHLD with what became of `child`; wakes the parent if it waits. */
+void parent_notify_locked(struct process *child, int code, int status)
+    must_hold(&process_table_lock);
+/* The calling thread takes part in its process's group stop; sleeps until it is continued. */
+void process_stop_self(struct process *process, int signal) must_hold(&process->signals_lock);
+/* An exiting thread need not be waited for by a group stop. Returns true: the stop is complete. */
+bool process_stop_leave_locked(struct process *process, struct thread_identity *identity)
+    must_hold(&process->signals_lock);
+void process_stop_begin_locked(struct process *process, int signal)
+    must_hold(&process->signals_lock);
+void process_continue_locked(struct process *process) must_hold(&process->signals_lock);
+
+/* ---- group.c ---- */
+
+int group_create(struct number *number, struct session *session, struct process_group **group_out)
+    must_check;
+void group_join_locked(struct process *process, struct process_group *group)
+    must_hold(&process_table_lock);
+/* Returns the group that the caller puts after the lock. */
+struct process_group *group_leave_locked(struct process *process)
+    must_check must_hold(&process_table_lock);
+/* The groups that may have become orphaned by the end of `process`: SIGHUP and SIGCONT. */
+void group_orphan_check_locked(struct process *process) must_hold(&process_table_lock);
+struct session *session_find_locked(int id) must_hold(&process_table_lock);
+/* The last reference went. */
+void session_release(struct session *session);
+/* The terminal of a session whose leader ends, to be hung up and put without locks; or NULL. */
+struct tty *session_leader_ended_locked(struct process *leader) must_hold(&process_table_lock);
+void session_terminal_hang_up(struct tty *tty);
+
+/* ---- the others ---- */
+
+void thread_robust_list_release(struct thread_identity *identity);
+void futex_init(void);
+/* The parent of a vfork goes on: the child lets go of its memory. */
+void vfork_release(struct process *process);
+/* exec ends all threads but the caller, which takes over the leader's number. */
+int process_become_single(struct process *process) must_check;
+void itimers_init(struct process *process);
+/* exec and exit. */
+void itimers_clear(struct process *process);
+/* At a sample, with the time used: ITIMER_VIRTUAL, ITIMER_PROF, RLIMIT_CPU. */
+void usage_add(struct cpu_usage *to, const struct cpu_usage *more);
+void usage_add_space(struct cpu_usage *to, const struct address_space *space);
+void usage_add_thread(struct cpu_usage *to, struct thread *thread);
+/* What the threads and the space of a living process add up to. */
+void process_usage_locked(struct process *process, struct cpu_usage *usage_out)
+    must_hold(&process_table_lock);
+void kernel_process_init(void);
+void fault_signals_init(void);
+/* ss_flags as sigaltstack(2) shows them. */
+u32 alternate_stack_status(const struct alternate_stack *stack, u64 stack_pointer);
+/* Runs on the way to user mode. */
+void user_return(struct trap_frame *frame);
+/* Swaps a shared part of the calling thread under process_table_lock, for outside readers. */
+void thread_space_set(struct thread *thread, struct address_space *space);

@@ -1,0 +1,134 @@
+/*
+ * Sessions' controlling terminals: which terminal a session has, and its end with the leader.
+ *
+ * A session holds a reference to its terminal; tty/ gave the functions that count it.
+ *
+ * Locking: process_table_lock guards session.terminal.
+ */
+#include "internal.h"
+
+static const struct session_terminal_operations *terminals; /* [const] after boot */
+
+void session_terminal_register(const struct session_terminal_operations *operations)
+{
+    terminals = operations;
+}
+
+/* The session that the calling process leads, or NULL. */
+static struct session *led_session(void)
+{
+    struct session *session = process_session(process_current());
+
+    return session && session->leader == process_current() ? session : NULL;
+}
+
+s32 session_current_leader(void)
+{
+    struct session *session;
+    s32 id;
+
+    spin_lock(&process_table_lock);
+    session = led_session();
+    id = session ? session->id : 0;
+    spin_unlock(&process_table_lock);
+    return id;
+}
+
+s32 session_without_terminal(void)
+{
+    struct session *session;
+    s32 id;
+
+    spin_lock(&process_table_lock);
+    session = led_session();
+    id = session && !session->terminal ? session->id : 0;
+    spin_unlock(&process_table_lock);
+    return id;
+}
+
+struct tty *session_terminal_current(void)
+{
+    struct session *session;
+    struct tty *tty;
+
+    spin_lock(&process_table_lock);
+    session = process_session(process_current());
+    tty = session ? session->terminal : NULL;
+    spin_unlock(&process_table_lock);
+    return tty;
+}
+
+struct tty *session_terminal_get(void)
+{
+    struct session *session;
+    struct tty *tty;
+
+    spin_lock(&process_table_lock);
+    session = process_session(process_current());
+    tty = session ? session->terminal : NULL;
+    if (tty)
+        terminals->get(tty);
+    spin_unlock(&process_table_lock);
+    return tty;
+}
+
+void session_set_terminal(struct tty *tty)
+{
+    struct session *session;
+
+    spin_lock(&process_table_lock);
+    session = process_session(process_current());
+    if (session && !session->terminal) {
+        terminals->get(tty);
+        session->terminal = tty;
+    }
+    spin_unlock(&process_table_lock);
+}
+
+void session_clear_terminal(s32 id)
+{
+    struct session *session;
+    struct tty *tty = NULL;
+
+    spin_lock(&process_table_lock);
+    session = session_find_locked(id);
+    if (session) {
+        tty = session->terminal;
+        session->terminal = NULL;
+    }
+    spin_unlock(&process_table_lock);
+    if (tty)
+        terminals->put(tty);
+}
+
+struct tty *session_leader_ended_locked(struct process *leader)
+{
+    struct session *session = process_session(leader);
+
+    if (!session || session->leader != leader)
+        return NULL;
+    session->leader = NULL;
+    if (session->terminal)
+        terminals->get(session->terminal);
+    return session->terminal;
+}
+
+void session_terminal_hang_up(struct tty *tty)
+{
+    if (!tty)
+        return;
+    terminals->leader_exited(tty);
+    terminals->put(tty);
+}
+
+/* The last group of a session went. */
+void session_release(struct session *session)
+{
+    spin_lock(&process_table_lock);
+    session->number->session = NULL;
+    number_free_unused(session->number);
+    spin_unlock(&process_table_lock);
+    if (session->terminal)
+        terminals->put(session->terminal);
+    kfree(session);
+}

@@ -1,0 +1,239 @@
+/*
+ * Signals: what is pending, what is blocked, what each one does by default.
+ *
+ * A signal is pending for one thread or for the whole process: a bit in a set, and mostly an entry
+ * in a queue that says who sent it. The numbers below SIGRTMIN are pending at most once; the others
+ * as often as they were sent. A bit without an entry is a signal that found no memory for one.
+ *
+ * WORK_SIGNAL of a thread is set whenever it has to look (signal_deliver.c): by whoever sends, and
+ * by the thread itself when it unblocks. It is cleared only by the thread, under signals_lock, when
+ * nothing is left to do.
+ *
+ * Locking: process.signals_lock guards actions, masks and both kinds of pending signals. The list
+ *          of threads changes under process_table_lock and signals_lock; either is enough to read.
+ * Context: sends come from anywhere; masks are changed by their own thread alone.
+ */
+#include "internal.h"
+
+static struct slab_cache *queued_cache;
+
+void signals_init(void)
+{
+    queued_cache = slab_cache_create("queued_signal", sizeof(struct queued_signal), 8);
+    assert(queued_cache);
+}
+
+bool signal_default_is_ignore(int signal)
+{
+    return signal_bit(signal) &
+           (signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) | signal_bit(SIGWINCH));
+}
+
+bool signal_default_is_stop(int signal)
+{
+    return signal_bit(signal) & SIGNALS_STOP;
+}
+
+/* ---- Pending signals ---- */
+
+void pending_init(struct pending_signals *pending)
+{
+    pending->set = 0;
+    list_init(&pending->queue);
+}
+
+static void queued_free(struct queued_signal *queued)
+{
+    __atomic_fetch_sub(&queued->charged->pending_count, 1, __ATOMIC_RELAXED);
+    list_remove(&queued->link);
+    slab_free(queued_cache, queued);
+}
+
+void pending_flush(struct pending_signals *pending, u64 set)
+{
+    struct queued_signal *queued, *following;
+
+    pending->set &= ~set;
+    list_for_each_safe (queued, following, &pending->queue, link)
+        if (signal_bit(queued->info.signal) & set)
+            queued_free(queued);
+}
+
+/*
+ * Without room for an entry a signal that the kernel or kill(2) sends is still noted by its bit;
+ * one with a value that would be lost is refused.
+ */
+int pending_add(struct pending_signals *pending, struct process *process,
+                const struct signal_info *info)
+{
+    u64 limit = process->limits[RLIMIT_SIGPENDING].soft;
+    struct queued_signal *queued = NULL;
+
+    if (__atomic_load_n(&process->pending_count, __ATOMIC_RELAXED) < limit || info->code >= 0)
+        queued = slab_alloc(queued_cache, ALLOC_NOWAIT);
+    if (!queued && info->signal >= SIGRTMIN && info->code < 0 && info->code != SI_TKILL)
+        return -EAGAIN;
+    pending->set |= signal_bit(info->signal);
+    if (!queued)
+        return 0;
+    queued->info = *info;
+    queued->charged = process;
+    __atomic_fetch_add(&process->pending_count, 1, __ATOMIC_RELAXED);
+    list_push_back(&pending->queue, &queued->link);
+    return 0;
+}
+
+/* Takes the first entry of `signal`; its bit goes with the last. */
+static void pending_take_one(struct pending_signals *pending, int signal,
+                             struct signal_info *info_out)
+{
+    struct queued_signal *queued, *found = NULL;
+    bool more = false;
+
+    list_for_each (queued, &pending->queue, link) {
+        if (queued->info.signal != signal)
+            continue;
+        more = found;
+        if (more)
+            break;
+        found = queued;
+    }
+    if (!more)
+        pending->set &= ~signal_bit(signal);
+    if (!found) {
+        signal_info_init(info_out, signal, SI_USER);
+        return;
+    }
+    *info_out = found->info;
+    queued_free(found);
+}
+
+int pending_take(struct pending_signals *pending, u64 set, struct signal_info *info_out)
+{
+    u64 candidates = pending->set & set;
+    int signal;
+
+    if (!candidates)
+        return 0;
+    if (candidates & SIGNALS_OF_FAULTS)
+        candidates &= SIGNALS_OF_FAULTS;
+    signal = __builtin_ctzl(candidates) + 1;
+    pending_take_one(pending, signal, info_out);
+    return signal;
+}
+
+int signal_take(u64 set, struct signal_info *info_out)
+{
+    struct process *process = process_current();
+    struct thread_identity *identity = identity_current();
+    int signal;
+
+    spin_lock(&process->signals_lock);
+    signal = pending_take(&identity->pending, set, info_out);
+    if (!signal)
+        signal = pending_take(&process->pending, set, info_out);
+    spin_unlock(&process->signals_lock);
+    return signal;
+}
+
+/* ---- What is sent along ---- */
+
+void signal_info_init(struct signal_info *info, int signal, int code)
+{
+    *info = (struct signal_info){.signal = signal, .code = code};
+}
+
+void signal_info_init_sender(struct signal_info *info, int signal, int code)
+{
+    s32 pid = process_pid(process_current());
+    u32 uid = thread_current()->credentials->uid;
+
+    signal_info_init(info, signal, code);
+    memcpy(info->payload, &pid, sizeof(pid));
+    memcpy(info->payload + sizeof(pid), &uid, sizeof(uid));
+}
+
+void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_out)
+{
+    memset(abi_out, 0, sizeof(*abi_out));
+    memcpy(abi_out, info, sizeof(*info));
+}
+
+/* ---- The calling thread's mask ---- */
+
+void signal_work_update_locked(struct process *process, struct thread_identity *identity)
+{
+    u64 pending = (identity->pending.set | process->pending.set) & ~identity->blocked;
+    u64 *work = &identity->thread->pending_work;
+
+    if (pending || process->group_exit || process->exec_thread ||
+        (process->stop_wanted && !identity->stopped))
+        __atomic_fetch_or(work, WORK_SIGNAL, __ATOMIC_RELEASE);
+    else if (READ_ONCE(*work) & WORK_SIGNAL)
+        __atomic_fetch_and(work, ~WORK_SIGNAL, __ATOMIC_RELAXED);
+}
+
+/*
+ * Signals for the process that only this thread would have taken are offered to the others when it
+ * blocks them: one that waits must not sleep over a signal that nobody looks for.
+ */
+static void signals_offer_others(struct process *process, struct thread_identity *own, u64 set)
+{
+    struct thread_identity *other;
+
+    thread_for_each (other, process) {
+        if (other == own || other->exiting || !(set & ~other->blocked))
+            continue;
+        __atomic_fetch_or(&other->thread->pending_work, WORK_SIGNAL, __ATOMIC_RELEASE);
+        thread_notify(other->thread);
+    }
+}
+
+void signal_mask_set(u64 mask)
+{
+    struct process *process = process_current();
+    struct thread_identity *identity = identity_current();
+    u64 newly_blocked;
+
+    mask &= ~SIGNALS_UNBLOCKABLE;
+    spin_lock(&process->signals_lock);
+    newly_blocked = mask & ~identity->blocked & process->pending.set;
+    identity->blocked = mask;
+    if (newly_blocked && process->thread_count > 1)
+        signals_offer_others(process, identity, newly_blocked);
+    signal_work_update_locked(process, identity);
+    spin_unlock(&process->signals_lock);
+}
+
+void signal_mask_replace_temporarily(u64 mask)
+{
+    struct thread_identity *identity = identity_current();
+
+    identity->saved_mask = identity->blocked;
+    identity->mask_is_saved = true;
+    signal_mask_set(mask);
+}
+
+void signal_mask_restore(void)
+{
+    struct thread_identity *identity = identity_current();
+
+    if (!identity->mask_is_saved)
+        return;
+    identity->mask_is_saved = false;
+    signal_mask_set(identity->saved_mask);
+}
+
+bool signal_is_pending(void)
+{
+    struct thread_identity *identity = identity_current();
+    u64 pending = READ_ONCE(identity->pending.set) | READ_ONCE(process_current()->pending.set);
+
+    return pending & ~identity->blocked;
+}
+
+bool signal_is_ignored_or_blocked(int signal)
+{
+    return (identity_current()->blocked & signal_bit(signal)) ||
+           READ_ONCE(process_current()->actions[signal - 1].handler) == SIG_IGN;
+}

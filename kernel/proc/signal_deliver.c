@@ -1,0 +1,255 @@
+/*
+ * Delivery: what a thread does about its signals on the way to user mode.
+ *
+ *     user_return (pending_work is not 0)
+ *       next_signal: doomed -> end; group stop -> stop; ignored -> next; default -> end or stop
+ *       handler: mask, frame on the user's stack, registers into the handler
+ *       none: interrupted call made again, mask of sigsuspend put back
+ *
+ * A call that was interrupted left -ERESTART* in rax (abi/dispatch.c). Whether it is made again is
+ * decided here, once, by the first handler that runs or by there being none; making it again means
+ * going back over the 2 bytes of the syscall instruction with the number in rax.
+ *
+ * Context: the thread itself, no locks, interrupts on. May sleep, may never return.
+ */
+#include "internal.h"
+
+#define SYSCALL_INSTRUCTION_BYTES 2
+#define SYSCALL_RESTART           219 /* restart_syscall(2) */
+
+/* ---- Which signal ---- */
+
+/* Stop signals of the terminal do nothing to a group that nobody could continue. */
+static void act_stop(struct process *process, int signal)
+{
+    if (signal != SIGSTOP) {
+        bool orphaned;
+
+        spin_unlock(&process->signals_lock);
+        spin_lock(&process_table_lock);
+        orphaned = group_is_orphaned_locked(process->group);
+        spin_unlock(&process_table_lock);
+        spin_lock(&process->signals_lock);
+        if (orphaned)
+            return;
+    }
+    process_stop_begin_locked(process, signal);
+}
+
+/* Does what the default action says. Returns if the thread goes on; signals_lock is held. */
+static void act_by_default(struct process *process, struct thread_identity *identity, int signal)
+{
+    bool forced = identity->forced & signal_bit(signal);
+
+    if (signal_default_is_ignore(signal) || (process == process_init && !forced))
+        return;
+    if (signal_default_is_stop(signal)) {
+        act_stop(process, signal);
+        return;
+    }
+    spin_unlock(&process->signals_lock);
+    process_exit_group(signal);
+}
+
+/* Stops and ends come before signals. signals_lock is held. */
+static void obey_process(struct process *process, struct thread_identity *identity)
+{
+    if (process->group_exit || (process->exec_thread && process->exec_thread != identity->thread)) {
+        int status = process->group_exit ? process->exit_status : 0;
+
+        spin_unlock(&process->signals_lock);
+        process_exit_thread(status);
+    }
+    if (process->stop_wanted && !process->exec_thread)
+        process_stop_self(process, process->stop_signal);
+}
+
+/* The next signal that has a handler, with its action. 0: none; then WORK_SIGNAL is cleared. */
+static int next_signal(struct process *process, struct thread_identity *identity,
+                       struct signal_info *info, struct signal_action *action_out)
+{
+    int signal;
+
+    spin_lock(&process->signals_lock);
+    for (;;) {
+        struct signal_action *action;
+
+        obey_process(process, identity);
+        signal = pending_take(&identity->pending, ~identity->blocked, info);
+        if (!signal)
+            signal = pending_take(&process->pending, ~identity->blocked, info);
+        if (!signal)
+            break;
+        action = &process->actions[signal - 1];
+        if (action->handler == SIG_DFL) {
+            act_by_default(process, identity, signal);
+        } else if (action->handler != SIG_IGN) {
+            *action_out = *action;
+            if (action->flags & SA_RESETHAND)
+                action->handler = SIG_DFL;
+            break;
+        }
+    }
+    if (!signal)
+        signal_work_update_locked(process, identity);
+    spin_unlock(&process->signals_lock);
+    return signal;
+}
+
+/* ---- Interrupted calls ---- */
+
+static bool frame_is_of_call(const struct trap_frame *frame)
+{
+    return (s64)frame->original_rax >= 0;
+}
+
+static void call_again(struct trap_frame *frame, u64 number)
+{
+    frame->rax = number;
+    frame->rip -= SYSCALL_INSTRUCTION_BYTES;
+    frame->original_rax = -1;
+}
+
+static void restart_without_handler(struct trap_frame *frame)
+{
+    if (!frame_is_of_call(frame))
+        return;
+    switch ((s64)frame->rax) {
+    case -ERESTARTSYS:
+    case -ERESTARTNOINTR:
+    case -ERESTARTNOHAND:
+        call_again(frame, frame->original_rax);
+        break;
+    case -ERESTART_RESTARTBLOCK:
+        call_again(frame, SYSCALL_RESTART);
+        break;
+    }
+}
+
+static void restart_with_handler(struct trap_frame *frame, const struct signal_action *action)
+{
+    if (!frame_is_of_call(frame))
+        return;
+    switch ((s64)frame->rax) {
+    case -ERESTARTSYS:
+        if (action->flags & SA_RESTART)
+            call_again(frame, frame->original_rax);
+        else
+            frame->rax = -EINTR;
+        break;
+    case -ERESTARTNOINTR:
+        call_again(frame, frame->original_rax);
+        break;
+    case -ERESTARTNOHAND:
+    case -ERESTART_RESTARTBLOCK:
+        frame->rax = -EINTR;
+        break;
+    }
+    /* Decided: a second handler's frame returns to the first one's start, not to the call. */
+    frame->original_rax = -1;
+    thread_current()->restart.function = NULL;
+}
+
+/* ---- Handlers ---- */
+
+static bool is_on_stack(const struct alternate_stack *stack, u64 stack_pointer)
+{
+    return !(stack->flags & (SS_DISABLE | SS_AUTODISARM)) &&
+           stack_pointer - stack->address - 1 < stack->bytes;
+}
+
+u32 alternate_stack_status(const struct alternate_stack *stack, u64 stack_pointer)
+{
+    if (stack->flags & SS_DISABLE)
+        return SS_DISABLE;
+    return (stack->flags & SS_AUTODISARM) | (is_on_stack(stack, stack_pointer) ? SS_ONSTACK : 0);
+}
+
+static int handler_enter(struct trap_frame *frame, const struct signal_info *info,
+                         const struct signal_action *action)
+{
+    struct thread_identity *identity = identity_current();
+    struct alternate_stack *stack = &identity->alternate;
+    struct abi_siginfo siginfo;
+    struct signal_delivery delivery = {
+        .signal = info->signal,
+        .siginfo = &siginfo,
+        .handler = action->handler,
+        .restorer = action->restorer,
+        .mask = identity->mask_is_saved ? identity->saved_mask : identity->blocked,
+        .alternate_stack = stack->address,
+        .alternate_stack_size = stack->bytes,
+        .alternate_stack_flags = alternate_stack_status(stack, frame->rsp),
+    };
+    u64 mask = identity->blocked | action->mask;
+    int error;
+
+    delivery.on_alternate_stack = (action->flags & SA_ONSTACK) && !(stack->flags & SS_DISABLE) &&
+                                  !is_on_stack(stack, frame->rsp);
+    if (signal_bit(info->signal) & SIGNALS_OF_FAULTS) {
+        delivery.trap_number = identity->fault_trap_number;
+        delivery.error_code = identity->fault_error_code;
+        delivery.fault_address = identity->fault_address;
+    }
+    signal_info_to_abi(info, &siginfo);
+    error = (action->flags & SA_RESTORER) ? signal_frame_push(frame, &delivery) : -EFAULT;
+    if (error)
+        return error;
+    if (delivery.on_alternate_stack && (stack->flags & SS_AUTODISARM))
+        *stack = (struct alternate_stack){.flags = SS_DISABLE};
+    if (!(action->flags & SA_NODEFER))
+        mask |= signal_bit(info->signal);
+    identity->mask_is_saved = false;
+    signal_mask_set(mask);
+    return 0;
+}
+
+/* The handler's frame cannot be written: that is a SIGSEGV, which must not find the same handler.
+ */
+static void handler_failed(int signal)
+{
+    struct process *process = process_current();
+    struct signal_info info;
+
+    if (signal == SIGSEGV) {
+        spin_lock(&process->signals_lock);
+        process->actions[SIGSEGV - 1].handler = SIG_DFL;
+        spin_unlock(&process->signals_lock);
+    }
+    signal_info_init(&info, SIGSEGV, SI_KERNEL);
+    signal_force(&info);
+}
+
+static void deliver(struct trap_frame *frame)
+{
+    struct process *process = process_current();
+    struct thread_identity *identity = identity_current();
+    struct signal_action action;
+    struct signal_info info;
+    int signal;
+
+    while ((signal = next_signal(process, identity, &info, &action))) {
+        restart_with_handler(frame, &action);
+        if (handler_enter(frame, &info, &action))
+            handler_failed(signal);
+        else if (!(READ_ONCE(identity->thread->pending_work) & WORK_SIGNAL))
+            return;
+    }
+    restart_without_handler(frame);
+    signal_mask_restore();
+}
+
+void user_return(struct trap_frame *frame)
+{
+    struct thread *thread = thread_current();
+    u64 work = READ_ONCE(thread->pending_work);
+
+    if (work & WORK_CALLBACK) {
+        __atomic_fetch_and(&thread->pending_work, ~WORK_CALLBACK, __ATOMIC_RELAXED);
+        thread->on_user_return();
+    }
+    if (work & (WORK_SIGNAL | WORK_KILLED))
+        deliver(frame);
+    if (work & WORK_RESCHEDULE)
+        sched_preempt();
+}

@@ -1,0 +1,243 @@
+/*
+ * Sending signals: what is dropped, where it is put, and who is told.
+ *
+ * A signal that would do nothing is dropped at once, unless it is blocked: its action may change
+ * before it is delivered. SIGCONT and the stop signals annul each other while they are pending, and
+ * SIGCONT continues a stopped process even if it is blocked or ignored. SIGKILL dooms the process
+ * here: all its threads are told to end, and no further signal reaches it.
+ *
+ * Process 1 gets only signals that it handles.
+ *
+ * Locking: signals_lock; process_table_lock outside it where a group or session is walked.
+ * Context: any; interrupt handlers send too (terminals, timers).
+ */
+#include "internal.h"
+
+static bool signal_would_do_nothing(struct process *process, struct thread_identity *target,
+                                    int signal)
+{
+    u64 handler = process->actions[signal - 1].handler;
+
+    if (target && ((target->blocked | target->waits_for) & signal_bit(signal)))
+        return false;
+    if (handler == SIG_IGN)
+        return true;
+    if (handler != SIG_DFL)
+        return false;
+    return signal_default_is_ignore(signal) || process == process_init || process->is_kernel;
+}
+
+/* One half of "SIGCONT and stops annul each other". */
+static void annul(struct process *process, u64 set)
+{
+    struct thread_identity *identity;
+
+    pending_flush(&process->pending, set);
+    thread_for_each (identity, process)
+        pending_flush(&identity->pending, set);
+}
+
+static bool thread_wants(const struct thread_identity *identity, int signal)
+{
+    u64 bit = signal_bit(signal);
+
+    if (identity->exiting || ((identity->blocked & ~identity->waits_for) & bit))
+        return false;
+    return signal == SIGKILL || !identity->stopped;
+}
+
+static void thread_tell(struct thread_identity *identity, u64 work)
+{
+    /* Release pairs with the acquire in block.c: what is pending is seen with the bit. */
+    __atomic_fetch_or(&identity->thread->pending_work, work, __ATOMIC_RELEASE);
+    thread_notify(identity->thread);
+}
+
+/* The thread that will take it; one is enough. NULL: all block it, whoever unblocks it sees it. */
+static struct thread_identity *taker_of(struct process *process, int signal)
+{
+    struct thread_identity *identity;
+
+    if (process_current() == process && thread_wants(identity_current(), signal))
+        return identity_current();
+    thread_for_each (identity, process)
+        if (thread_wants(identity, signal))
+            return identity;
+    return NULL;
+}
+
+void process_kill_threads_locked(struct process *process, struct thread *except)
+{
+    struct thread_identity *identity;
+
+    thread_for_each (identity, process)
+        if (identity->thread != except)
+            thread_tell(identity, WORK_SIGNAL | WORK_KILLED);
+}
+
+static void process_doom(struct process *process)
+{
+    process->group_exit = true;
+    process->exit_status = SIGKILL;
+    process->stop_wanted = false;
+    process_kill_threads_locked(process, NULL);
+}
+
+/* `target`: this thread's alone; NULL: any of the process's. */
+static int send_locked(struct process *process, struct thread_identity *target,
+                       const struct signal_info *info)
+{
+    struct pending_signals *pending = target ? &target->pending : &process->pending;
+    struct thread_identity *taker;
+    int signal = info->signal, error;
+
+    if (process->group_exit || list_is_empty(&process->threads))
+        return 0;
+    if (signal == SIGCONT) {
+        annul(process, SIGNALS_STOP);
+        process_continue_locked(process);
+    } else if (signal_default_is_stop(signal)) {
+        annul(process, signal_bit(SIGCONT));
+    }
+    taker = target;
+    if (!taker)
+        taker = list_first_entry(&process->threads, struct thread_identity, link);
+    if (signal_would_do_nothing(process, taker, signal))
+        return 0;
+    if (signal == SIGKILL) {
+        process_doom(process);
+        return 0;
+    }
+    if (signal < SIGRTMIN && (pending->set & signal_bit(signal)))
+        return 0;
+    error = pending_add(pending, process, info);
+    if (error)
+        return error;
+    taker = target;
+    if (!taker)
+        taker = taker_of(process, signal);
+    if (taker && thread_wants(taker, signal))
+        thread_tell(taker, WORK_SIGNAL);
+    return 0;
+}
+
+int signal_send_process_locked(struct process *process, const struct signal_info *info)
+{
+    return send_locked(process, NULL, info);
+}
+
+int signal_send_process(struct process *process, const struct signal_info *info)
+{
+    int error;
+
+    spin_lock(&process->signals_lock);
+    error = send_locked(process, NULL, info);
+    spin_unlock(&process->signals_lock);
+    return error;
+}
+
+int signal_send_thread(struct thread *thread, const struct signal_info *info)
+{
+    struct process *process = thread->process;
+    int error = 0;
+
+    spin_lock(&process->signals_lock);
+    if (!thread->identity->exiting)
+        error = send_locked(process, thread->identity, info);
+    spin_unlock(&process->signals_lock);
+    return error;
+}
+
+void signal_send_current(int signal)
+{
+    struct signal_info info;
+
+    signal_info_init(&info, signal, SI_KERNEL);
+    if (process_current()->is_kernel)
+        return;
+    (void)signal_send_thread(thread_current(), &info);
+}
+
+/* A fault cannot wait: a blocked or ignored one takes its default action, even in process 1. */
+void signal_force(const struct signal_info *info)
+{
+    struct process *process = process_current();
+    struct thread_identity *identity = identity_current();
+    struct signal_action *action = &process->actions[info->signal - 1];
+    u64 bit = signal_bit(info->signal);
+
+    spin_lock(&process->signals_lock);
+    if ((identity->blocked & bit) || action->handler == SIG_IGN) {
+        action->handler = SIG_DFL;
+        identity->blocked &= ~bit;
+    }
+    identity->forced |= bit;
+    if (pending_add(&identity->pending, process, info))
+        identity->pending.set |= bit;
+    __atomic_fetch_or(&identity->thread->pending_work, WORK_SIGNAL, __ATOMIC_RELAXED);
+    spin_unlock(&process->signals_lock);
+}
+
+/* ---- Groups ---- */
+
+int signal_permission_locked(struct process *process, int signal)
+{
+    const struct credentials *own = thread_current()->credentials, *theirs;
+    struct thread_identity *leader;
+
+    leader = list_first_entry(&process->threads, struct thread_identity, link);
+    theirs = leader ? leader->thread->credentials : process->last_credentials;
+    if (process == process_current() || !theirs)
+        return 0;
+    if (own->euid == theirs->suid || own->euid == theirs->uid || own->uid == theirs->suid ||
+        own->uid == theirs->uid || credentials_can(own, CAPABILITY_KILL))
+        return 0;
+    if (signal == SIGCONT && process_session(process) == process_session(process_current()))
+        return 0;
+    return -EPERM;
+}
+
+int signal_send_members_locked(struct process_group *group, const struct signal_info *info)
+{
+    struct process *member;
+    int result = -ESRCH;
+
+    list_for_each (member, &group->members, group_link) {
+        int error = signal_permission_locked(member, info->signal);
+
+        if (!error && info->signal)
+            error = signal_send_process(member, info);
+        if (!error || result == -ESRCH)
+            result = error;
+    }
+    return result;
+}
+
+int signal_send_group(s32 group_id, int signal)
+{
+    struct process_group *group;
+    struct signal_info info;
+    struct process *member;
+
+    signal_info_init(&info, signal, SI_KERNEL);
+    spin_lock(&process_table_lock);
+    group = group_find_locked(group_id);
+    if (group)
+        list_for_each (member, &group->members, group_link)
+            (void)signal_send_process(member, &info);
+    spin_unlock(&process_table_lock);
+    return group ? 0 : -ESRCH;
+}
+
+void signal_send_session_leader(s32 session_id, int signal)
+{
+    struct signal_info info;
+    struct process *leader;
+
+    signal_info_init(&info, signal, SI_KERNEL);
+    spin_lock(&process_table_lock);
+    leader = process_find_locked(session_id);
+    if (leader)
+        (void)signal_send_process(leader, &info);
+    spin_unlock(&process_table_lock);
+}

@@ -1,0 +1,139 @@
+/*
+ * Group stops (job control), and how a parent hears of its children.
+ *
+ * A stop signal makes all threads of the process stop on their way to user mode. The last one to
+ * stop completes the group stop: only then the parent is told. SIGCONT ends it, whether it was
+ * complete or not; the first thread that goes on tells the parent, since the sender may hold locks
+ * that the telling needs.
+ *
+ * Invariant: while stop_wanted, stop_count threads have neither stopped nor begun to exit.
+ * Locking:   signals_lock; process_table_lock is taken before it, so it is let go to tell.
+ */
+#include "internal.h"
+
+/* ---- Telling the parent ---- */
+
+#define CLOCK_TICK_NS (NS_PER_SECOND / 100) /* AT_CLKTCK */
+
+static void child_info_init(struct signal_info *info, struct process *child, int signal, int code,
+                            int status)
+{
+    struct thread_identity *leader =
+        list_first_entry(&child->threads, struct thread_identity, link);
+    const struct credentials *credentials =
+        leader ? leader->thread->credentials : child->last_credentials;
+    struct cpu_usage usage;
+    struct abi_siginfo abi = {.signal = signal, .code = code};
+
+    process_usage_locked(child, &usage);
+    abi.child.pid = child->pid;
+    abi.child.uid = credentials ? credentials->uid : 0;
+    abi.child.status = status;
+    abi.child.user_ticks = usage.user_ns / CLOCK_TICK_NS;
+    abi.child.system_ticks = usage.system_ns / CLOCK_TICK_NS;
+    memcpy(info, &abi, sizeof(*info));
+}
+
+static void parent_wake_locked(struct process *parent)
+{
+    struct waiter *waiter;
+
+    list_for_each (waiter, &parent->child_waiters, link)
+        thread_wake(waiter->thread);
+}
+
+void parent_notify_locked(struct process *child, int code, int status)
+{
+    struct process *parent = child->parent;
+    bool ended = code == CLD_EXITED || code == CLD_KILLED || code == CLD_DUMPED;
+    int signal = ended ? child->exit_signal : SIGCHLD;
+    struct signal_info info;
+
+    if (!parent)
+        return;
+    spin_lock(&parent->signals_lock);
+    if (signal && (ended || !(parent->actions[SIGCHLD - 1].flags & SA_NOCLDSTOP))) {
+        child_info_init(&info, child, signal, code, status);
+        (void)signal_send_process_locked(parent, &info);
+    }
+    spin_unlock(&parent->signals_lock);
+    parent_wake_locked(parent);
+}
+
+/* signals_lock is held, let go meanwhile and held again. */
+static void parent_notify(struct process *process, int code, int status)
+{
+    spin_unlock(&process->signals_lock);
+    spin_lock(&process_table_lock);
+    parent_notify_locked(process, code, status);
+    spin_unlock(&process_table_lock);
+    spin_lock(&process->signals_lock);
+}
+
+/* ---- Stopping ---- */
+
+void process_stop_begin_locked(struct process *process, int signal)
+{
+    struct thread_identity *identity;
+
+    if (process->stop_wanted || process->group_exit)
+        return;
+    process->stop_wanted = true;
+    process->stop_signal = signal;
+    process->stop_count = 0;
+    process->continue_reportable = false;
+    thread_for_each (identity, process) {
+        if (identity->exiting || identity->stopped)
+            continue;
+        process->stop_count++;
+        __atomic_fetch_or(&identity->thread->pending_work, WORK_SIGNAL, __ATOMIC_RELEASE);
+        if (identity != identity_current())
+            thread_notify(identity->thread);
+    }
+}
+
+/* One thread fewer to wait for. True: the group stop is complete now. */
+static bool stop_count_down(struct process *process)
+{
+    if (!process->stop_wanted || process->stop_count == 0)
+        return false;
+    if (--process->stop_count)
+        return false;
+    process->stop_reportable = true;
+    return true;
+}
+
+void process_stop_self(struct process *process, int signal)
+{
+    struct thread_identity *identity = identity_current();
+
+    identity->stopped = true;
+    if (stop_count_down(process))
+        parent_notify(process, CLD_STOPPED, process->stop_signal);
+    while (process->stop_wanted && !process->group_exit && !process->exec_thread)
+        thread_stop(&process->signals_lock);
+    identity->stopped = false;
+    if (process->continue_to_tell) {
+        process->continue_to_tell = false;
+        parent_notify(process, CLD_CONTINUED, SIGCONT);
+    }
+}
+
+bool process_stop_leave_locked(struct process *process, struct thread_identity *identity)
+{
+    return !identity->stopped && stop_count_down(process);
+}
+
+void process_continue_locked(struct process *process)
+{
+    struct thread_identity *identity;
+
+    if (!process->stop_wanted)
+        return;
+    process->stop_wanted = false;
+    process->stop_reportable = false;
+    process->continue_reportable = true;
+    process->continue_to_tell = true;
+    thread_for_each (identity, process)
+        thread_continue(identity->thread);
+}
