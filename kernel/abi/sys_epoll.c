@@ -1,0 +1,112 @@
+/* epoll(7)'s calls. */
+#include <pith/abi.h>
+
+#include <pith/epoll.h>
+#include <pith/proc.h>
+
+#include "syscalls.h"
+#include "timeout.h"
+
+#define EVENTS_MAX (0x7fffffff / (int)sizeof(struct epoll_event))
+
+static long create(u32 flags)
+{
+    struct file *file;
+    long fd;
+    int error;
+
+    if (flags & ~EPOLL_CLOEXEC)
+        return -EINVAL;
+    error = epoll_open(&file);
+    if (error)
+        return error;
+    fd = fd_install_new(file, flags & EPOLL_CLOEXEC ? O_CLOEXEC : 0);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
+long sys_epoll_create(const struct syscall_args *args)
+{
+    return arg_int(args, 0) <= 0 ? -EINVAL : create(0);
+}
+
+long sys_epoll_create1(const struct syscall_args *args)
+{
+    return create(arg_u32(args, 0));
+}
+
+long sys_epoll_ctl(const struct syscall_args *args)
+{
+    int operation = arg_int(args, 1), fd = arg_int(args, 2);
+    struct epoll_event event = {0};
+    struct file *epoll, *file;
+    int error = -EBADF;
+
+    if (operation != EPOLL_CTL_DEL && copy_in(&event, arg_user_ptr(args, 3), sizeof(event)))
+        return -EFAULT;
+    epoll = fd_find(arg_int(args, 0));
+    if (!epoll)
+        return -EBADF;
+    file = fd_find(fd);
+    if (file) {
+        error = epoll_control(epoll, operation, fd, file, &event);
+        file_put(file);
+    }
+    file_put(epoll);
+    return error;
+}
+
+static long wait_events(int fd, struct user_ptr events, int most, u64 deadline)
+{
+    struct file *epoll;
+    long result;
+
+    if (most <= 0 || most > EVENTS_MAX)
+        return -EINVAL;
+    epoll = fd_find(fd);
+    if (!epoll)
+        return -EBADF;
+    result = epoll_wait_events(epoll, events, most, deadline);
+    file_put(epoll);
+    return result;
+}
+
+/* The mask is that of the wait; a handler that ends the wait runs under it. */
+static long wait_with_mask(const struct syscall_args *args, u64 deadline)
+{
+    struct user_ptr user_mask = arg_user_ptr(args, 4);
+    u64 mask;
+    long result;
+
+    if (user_ptr_is_null(user_mask))
+        return wait_events(arg_int(args, 0), arg_user_ptr(args, 1), arg_int(args, 2), deadline);
+    if (arg_u64(args, 5) != sizeof(mask))
+        return -EINVAL;
+    if (copy_in(&mask, user_mask, sizeof(mask)))
+        return -EFAULT;
+    signal_mask_replace_temporarily(mask);
+    result = wait_events(arg_int(args, 0), arg_user_ptr(args, 1), arg_int(args, 2), deadline);
+    if (result != -EINTR)
+        signal_mask_restore();
+    return result;
+}
+
+long sys_epoll_wait(const struct syscall_args *args)
+{
+    return wait_events(arg_int(args, 0), arg_user_ptr(args, 1), arg_int(args, 2),
+                       deadline_from_ms(arg_int(args, 3)));
+}
+
+long sys_epoll_pwait(const struct syscall_args *args)
+{
+    return wait_with_mask(args, deadline_from_ms(arg_int(args, 3)));
+}
+
+long sys_epoll_pwait2(const struct syscall_args *args)
+{
+    u64 deadline;
+    int error = deadline_from_timespec(arg_user_ptr(args, 3), &deadline);
+
+    return error ? error : wait_with_mask(args, deadline);
+}

@@ -1,0 +1,76 @@
+/* pipe(2) and eventfd(2). */
+#include <pith/abi.h>
+
+#include <pith/pipe.h>
+
+#include "syscalls.h"
+
+#define EFD_CLOEXEC  O_CLOEXEC
+#define EFD_NONBLOCK O_NONBLOCK
+
+/* The descriptors become visible only after their numbers have reached the caller. */
+static long pipe_create_fds(struct user_ptr user_fds, u32 flags)
+{
+    struct file_table *files = thread_current()->files;
+    struct file *ends[2];
+    int fds[2], error;
+
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+        return -EINVAL;
+    error = pipe_open_pair(flags, ends);
+    if (error)
+        return error;
+    error = fd_reserve(files, 0, fds, 2);
+    if (error)
+        goto put_ends;
+    error = copy_out(user_fds, fds, sizeof(fds));
+    if (error)
+        goto release_fds;
+    fd_install(files, fds[0], ends[0], flags & O_CLOEXEC);
+    fd_install(files, fds[1], ends[1], flags & O_CLOEXEC);
+    return 0;
+
+release_fds:
+    fd_release(files, fds, 2);
+put_ends:
+    file_put(ends[0]);
+    file_put(ends[1]);
+    return error;
+}
+
+long sys_pipe(const struct syscall_args *args)
+{
+    return pipe_create_fds(arg_user_ptr(args, 0), 0);
+}
+
+long sys_pipe2(const struct syscall_args *args)
+{
+    return pipe_create_fds(arg_user_ptr(args, 0), arg_u32(args, 1));
+}
+
+static long eventfd_create_fd(u64 count, u32 flags)
+{
+    struct file *file;
+    long fd;
+    int error;
+
+    if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
+        return -EINVAL;
+    error = eventfd_open(count, flags, &file);
+    if (error)
+        return error;
+    fd = fd_install_new(file, flags & EFD_CLOEXEC);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
+long sys_eventfd(const struct syscall_args *args)
+{
+    return eventfd_create_fd(arg_u32(args, 0), 0);
+}
+
+long sys_eventfd2(const struct syscall_args *args)
+{
+    return eventfd_create_fd(arg_u32(args, 0), arg_u32(args, 1));
+}

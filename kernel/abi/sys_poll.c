@@ -1,0 +1,256 @@
+/*
+ * poll(2), select(2) and their kin with a signal mask.
+ *
+ * A call that a signal ends is made again only if no handler ran (signal(7)), with the time that is
+ * left where the program gave it in memory.
+ */
+#include <pith/abi.h>
+
+#include <pith/fs.h>
+#include <pith/poll.h>
+#include <pith/proc.h>
+
+#include "syscalls.h"
+#include "timeout.h"
+
+#define SIGNAL_SET_BYTES 8
+
+/* Puts the caller's mask in place for the wait. NULL: none. -EFAULT, -EINVAL. */
+static int mask_begin(struct user_ptr at, u64 bytes)
+{
+    u64 mask;
+
+    if (user_ptr_is_null(at))
+        return 0;
+    if (bytes != SIGNAL_SET_BYTES)
+        return -EINVAL;
+    if (copy_in(&mask, at, sizeof(mask)))
+        return -EFAULT;
+    signal_mask_replace_temporarily(mask);
+    return 0;
+}
+
+/* A signal ended it: the handler is to run under the mask of the wait. Else the old one is back. */
+static long mask_end(struct user_ptr at, long result)
+{
+    if (!user_ptr_is_null(at) && result != -EINTR)
+        signal_mask_restore();
+    return result == -EINTR ? -ERESTARTNOHAND : result;
+}
+
+/* ---- poll ---- */
+
+/* poll(2) with the descriptors in user memory; they come and go by one copy each. */
+static long poll_user(struct user_ptr user_fds, u32 count, u64 deadline)
+{
+    struct pollfd *fds;
+    int result;
+
+    if (count > limit_soft(RLIMIT_NOFILE))
+        return -EINVAL;
+    fds = kmalloc(MAX(count, 1u) * sizeof(*fds), 0);
+    if (!fds)
+        return -ENOMEM;
+    if (copy_in(fds, user_fds, count * sizeof(*fds))) {
+        kfree(fds);
+        return -EFAULT;
+    }
+    result = poll_files(fds, count, deadline);
+    for (u32 i = 0; result >= 0 && i < count; i++) {
+        struct user_ptr at =
+            user_ptr_add(user_fds, i * sizeof(*fds) + offsetof(struct pollfd, revents));
+
+        if (copy_out(at, &fds[i].revents, sizeof(fds[i].revents)))
+            result = -EFAULT;
+    }
+    kfree(fds);
+    return result;
+}
+
+long sys_poll(const struct syscall_args *args)
+{
+    long result =
+        poll_user(arg_user_ptr(args, 0), arg_u32(args, 1), deadline_from_ms(arg_int(args, 2)));
+
+    return result == -EINTR ? -ERESTARTNOHAND : result;
+}
+
+long sys_ppoll(const struct syscall_args *args)
+{
+    struct user_ptr limit = arg_user_ptr(args, 2), mask = arg_user_ptr(args, 3);
+    u64 deadline;
+    long result;
+    int error = deadline_from_timespec(limit, &deadline);
+
+    if (!error)
+        error = mask_begin(mask, arg_u64(args, 4));
+    if (error)
+        return error;
+    result = poll_user(arg_user_ptr(args, 0), arg_u32(args, 1), deadline);
+    error = deadline_left_to_timespec(limit, deadline);
+    return mask_end(mask, error ? error : result);
+}
+
+/* ---- select ---- */
+
+enum {
+    SET_READ,
+    SET_WRITE,
+    SET_EXCEPT,
+    SETS
+};
+
+/* What each set asks for, and what counts as its answer (as Linux's select does). */
+static const struct {
+    u32 wanted, answers;
+} set_events[SETS] = {
+    [SET_READ] = {POLL_RDNORM | POLL_IN, POLL_RDNORM | POLL_RDBAND | POLL_IN | POLL_HUP | POLL_ERR},
+    [SET_WRITE] = {POLL_WRNORM | POLL_OUT, POLL_WRBAND | POLL_WRNORM | POLL_OUT | POLL_ERR},
+    [SET_EXCEPT] = {POLL_PRI, POLL_PRI},
+};
+
+struct select_sets {
+    u64 words[SETS][FD_SETSIZE / 64];
+    struct user_ptr user[SETS];
+    u32 bytes; /* of each set that the user gave */
+};
+
+static int sets_copy_in(struct select_sets *sets, const struct syscall_args *args)
+{
+    for (unsigned set = 0; set < SETS; set++) {
+        sets->user[set] = arg_user_ptr(args, 1 + set);
+        if (!user_ptr_is_null(sets->user[set]) &&
+            copy_in(sets->words[set], sets->user[set], sets->bytes))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+static int sets_copy_out(const struct select_sets *sets)
+{
+    for (unsigned set = 0; set < SETS; set++) {
+        if (!user_ptr_is_null(sets->user[set]) &&
+            copy_out(sets->user[set], sets->words[set], sets->bytes))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+/* The descriptors that are in any set, with what is asked of each. Returns how many. */
+static u32 sets_to_pollfds(const struct select_sets *sets, u32 count, struct pollfd *fds)
+{
+    u32 used = 0;
+
+    for (u32 fd = 0; fd < count; fd++) {
+        u32 events = 0;
+
+        for (unsigned set = 0; set < SETS; set++) {
+            if (sets->words[set][fd / 64] & BIT(fd % 64))
+                events |= set_events[set].wanted;
+        }
+        if (events)
+            fds[used++] = (struct pollfd){.fd = fd, .events = events};
+    }
+    return used;
+}
+
+/* Puts the answers into cleared sets. Returns how many bits; -EBADF. */
+static long pollfds_to_sets(const struct pollfd *fds, u32 count, struct select_sets *sets)
+{
+    long bits = 0;
+
+    for (u32 i = 0; i < count; i++) {
+        u32 fd = fds[i].fd;
+
+        if (fds[i].revents & POLL_NVAL)
+            return -EBADF;
+        for (unsigned set = 0; set < SETS; set++) {
+            bool asked = sets->words[set][fd / 64] & BIT(fd % 64);
+
+            sets->words[set][fd / 64] &= ~BIT(fd % 64);
+            if (asked && (fds[i].revents & set_events[set].answers)) {
+                sets->words[set][fd / 64] |= BIT(fd % 64);
+                bits++;
+            }
+        }
+    }
+    return bits;
+}
+
+static long select_with(struct select_sets *sets, u32 count, struct pollfd *fds,
+                        const struct syscall_args *args, u64 deadline)
+{
+    u32 used;
+    long result;
+    int error = sets_copy_in(sets, args);
+
+    if (error)
+        return error;
+    used = sets_to_pollfds(sets, count, fds);
+    result = poll_files(fds, used, deadline);
+    if (result < 0)
+        return result;
+    result = pollfds_to_sets(fds, used, sets);
+    if (result < 0)
+        return result;
+    error = sets_copy_out(sets);
+    return error ? error : result;
+}
+
+static long select_user(const struct syscall_args *args, u64 deadline)
+{
+    int count = arg_int(args, 0);
+    struct select_sets *sets;
+    struct pollfd *fds;
+    long result = -ENOMEM;
+
+    if (count < 0)
+        return -EINVAL;
+    count = MIN(count, FD_SETSIZE);
+    sets = kmalloc(sizeof(*sets), ALLOC_CLEARED);
+    fds = kmalloc(MAX(count, 1) * sizeof(*fds), 0);
+    if (sets && fds) {
+        sets->bytes = DIV_ROUND_UP((u32)count, 64u) * 8;
+        result = select_with(sets, count, fds, args, deadline);
+    }
+    kfree(fds);
+    kfree(sets);
+    return result;
+}
+
+long sys_select(const struct syscall_args *args)
+{
+    struct user_ptr limit = arg_user_ptr(args, 4);
+    u64 deadline;
+    long result;
+    int error = deadline_from_timeval(limit, &deadline);
+
+    if (error)
+        return error;
+    result = select_user(args, deadline);
+    error = deadline_left_to_timeval(limit, deadline);
+    if (error)
+        return error;
+    return result == -EINTR ? -ERESTARTNOHAND : result;
+}
+
+long sys_pselect6(const struct syscall_args *args)
+{
+    struct user_ptr limit = arg_user_ptr(args, 4), packed_mask = arg_user_ptr(args, 5);
+    struct {
+        u64 at, bytes;
+    } mask = {0, 0};
+    u64 deadline;
+    long result;
+    int error = deadline_from_timespec(limit, &deadline);
+
+    if (!error && !user_ptr_is_null(packed_mask))
+        error = copy_in(&mask, packed_mask, sizeof(mask));
+    if (!error)
+        error = mask_begin(user_ptr_at(mask.at), mask.bytes);
+    if (error)
+        return error;
+    result = select_user(args, deadline);
+    error = deadline_left_to_timespec(limit, deadline);
+    return mask_end(user_ptr_at(mask.at), error ? error : result);
+}

@@ -1,0 +1,205 @@
+/*
+ * The kernel's terminal: /dev/console, whose far side is the caller's terminal, by way of the
+ * TERMINAL channel of the host's link. /dev/tty is the caller's own controlling terminal.
+ *
+ * Output is taken from the terminal's ring into frames, as far as the host gave credit and the link
+ * has buffers; when either comes back, it goes on (console_room). Input is only asked for once a
+ * program uses the terminal: until then what is typed stays with the caller's next command.
+ */
+#include <pith/tty.h>
+
+#include <pith/host_link.h>
+#include <pith/proc.h>
+
+#include "host_port.h"
+#include "tty_state.h"
+
+#define TTY_MAJOR_AUX 5 /* /dev/tty is 5:0, /dev/console 5:1, /dev/ptmx 5:2 */
+#define FRAME_BYTES   4000u
+
+static struct {
+    struct tty *tty;  /* [const] after boot; NULL: no memory */
+    bool input_asked; /* guarded_by the channel's queue lock */
+    u32 sending;      /* [atomic] somebody moves output to the link */
+} console;
+
+/* Takes up to `wanted` of the host's credit. */
+static u32 credit_take(u32 wanted)
+{
+    struct host_channel_state *channel = host_channel(HOST_CHANNEL_TERMINAL);
+    u32 credit;
+
+    spin_lock(&channel->queue.lock);
+    credit = MIN(channel->credit_in, (u64)wanted);
+    channel->credit_in -= credit;
+    spin_unlock(&channel->queue.lock);
+    return credit;
+}
+
+static void credit_return(u32 bytes)
+{
+    struct host_channel_state *channel = host_channel(HOST_CHANNEL_TERMINAL);
+
+    spin_lock(&channel->queue.lock);
+    channel->credit_in += bytes;
+    spin_unlock(&channel->queue.lock);
+}
+
+/* Moves one frame's worth of output. Returns false when nothing more can go now. */
+static bool output_send_frame(struct tty *tty)
+{
+    struct host_link_buffer *buffer;
+    u32 credit = credit_take(FRAME_BYTES), count;
+
+    if (credit == 0)
+        return false;
+    buffer = host_link_buffer_alloc(sizeof(struct host_frame) + credit);
+    if (!buffer) {
+        credit_return(credit);
+        return false;
+    }
+    count = tty_output_take(tty, buffer->data + sizeof(struct host_frame), credit);
+    credit_return(credit - count);
+    if (count == 0) {
+        host_link_buffer_free(buffer);
+        return false;
+    }
+    buffer->bytes = sizeof(struct host_frame) + count;
+    host_port_submit(buffer, HOST_FRAME_DATA, HOST_CHANNEL_TERMINAL);
+    return true;
+}
+
+/*
+ * One mover at a time keeps the bytes in order. Who comes while another moves only leaves a mark
+ * (2), and the mover looks again before it lets go.
+ */
+static void console_output_ready(struct tty *tty)
+{
+    if (!host_link_exists())
+        return;
+    if (__atomic_exchange_n(&console.sending, 2, __ATOMIC_ACQ_REL) != 0)
+        return;
+    do {
+        __atomic_store_n(&console.sending, 1, __ATOMIC_RELEASE);
+        while (output_send_frame(tty))
+            ;
+    } while (!__atomic_compare_exchange_n(&console.sending, &(u32){1}, 0, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_ACQUIRE));
+}
+
+static void console_room(void)
+{
+    if (console.tty)
+        console_output_ready(console.tty);
+}
+
+static void console_input(const u8 *bytes, u32 count)
+{
+    if (console.tty && tty_input(console.tty, bytes, count) < count)
+        log_warning("console: the terminal's input is full, typed characters are lost");
+}
+
+static void console_window(u16 rows, u16 columns)
+{
+    struct winsize size = {.ws_row = rows, .ws_col = columns};
+
+    if (console.tty)
+        tty_set_window(console.tty, &size);
+}
+
+static const struct host_port_client port_client = {
+    .terminal_input = console_input,
+    .terminal_room = console_room,
+    .window = console_window,
+    .signal = host_streams_signal,
+};
+
+static const struct tty_driver console_driver = {
+    .output_ready = console_output_ready,
+};
+
+/* The first use of the terminal: from here on the host may send what is typed. */
+static void input_ask(void)
+{
+    struct host_channel_state *channel = host_channel(HOST_CHANNEL_TERMINAL);
+    bool ask;
+
+    if (READ_ONCE(console.input_asked) || !host_link_exists())
+        return;
+    spin_lock(&channel->queue.lock);
+    ask = !console.input_asked;
+    console.input_asked = true;
+    if (ask)
+        host_channel_ask_locked(channel, TTY_INPUT_BYTES / 4);
+    spin_unlock(&channel->queue.lock);
+    host_port_send_owed();
+}
+
+static int console_open(struct inode *inode, struct file *file)
+{
+    return console.tty ? tty_file_open(console.tty, file) : -ENXIO;
+}
+
+/* /dev/tty: whatever terminal controls the caller's session. */
+static int own_terminal_open(struct inode *inode, struct file *file)
+{
+    struct tty *tty = session_terminal_get();
+    int error;
+
+    if (!tty)
+        return -ENXIO;
+    error = tty_file_open(tty, file);
+    tty_put(tty);
+    return error;
+}
+
+static ssize_t console_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    input_ask();
+    return tty_file_read(file, io, offset);
+}
+
+static u32 console_poll(struct file *file, struct poll_table *table)
+{
+    input_ask();
+    return tty_file_poll(file, table);
+}
+
+static long console_ioctl(struct file *file, u32 command, u64 argument)
+{
+    if (command == TCSETS || command == TCSETSW || command == TCSETSF)
+        input_ask();
+    return tty_file_ioctl(file, command, argument);
+}
+
+static const struct file_operations console_operations = {
+    .open = console_open,
+    .release = tty_file_release,
+    .read = console_read,
+    .write = tty_file_write,
+    .poll = console_poll,
+    .ioctl = console_ioctl,
+    .flags = FILE_OPERATIONS_STREAM,
+};
+
+static const struct file_operations own_terminal_operations = {
+    .open = own_terminal_open,
+    .release = tty_file_release,
+    .read = console_read,
+    .write = tty_file_write,
+    .poll = console_poll,
+    .ioctl = console_ioctl,
+    .flags = FILE_OPERATIONS_STREAM,
+};
+
+void console_init(void)
+{
+    u64 device = DEVICE_NUMBER(TTY_MAJOR_AUX, 1);
+
+    if (tty_create(&console_driver, device, &console.tty))
+        log_error("console: no memory for the terminal");
+    host_port_register(&port_client);
+    if (character_device_register(TTY_MAJOR_AUX, 1, 1, "console", &console_operations, 0600) ||
+        character_device_register(TTY_MAJOR_AUX, 0, 1, "tty", &own_terminal_operations, 0666))
+        log_error("console: no device files");
+}

@@ -1,0 +1,221 @@
+/*
+ * Terminals' ioctls: modes, window size, flushing, and counts (ioctl_tty(2)). Those of job control
+ * are in jobs.c.
+ */
+#include <pith/tty.h>
+
+#include <pith/abi/signal.h>
+#include <pith/proc.h>
+
+#include "tty_state.h"
+
+#define FLAGS_BYTES offsetof(struct termios2, c_ispeed)
+
+/* Waits until the far side took all output. 0 or -ERESTARTSYS. */
+static int drain(struct tty *tty)
+{
+    int error = 0;
+
+    spin_lock(&tty->queue.lock);
+    while (tty->output_head != tty->output_tail && !tty->hung_up && !error)
+        error = wait_queue_wait(&tty->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_TERMINAL);
+    spin_unlock(&tty->queue.lock);
+    return error ? -ERESTARTSYS : 0;
+}
+
+static void flush(struct tty *tty, bool input, bool output)
+{
+    spin_lock(&tty->queue.lock);
+    if (input) {
+        tty_input_flush_locked(tty);
+        tty->packet_status |= TIOCPKT_FLUSHREAD;
+    }
+    if (output) {
+        tty->output_tail = tty->output_head;
+        tty->packet_status |= TIOCPKT_FLUSHWRITE;
+    }
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM | POLL_IN);
+    spin_unlock(&tty->queue.lock);
+    if (input && tty->driver->input_room)
+        tty->driver->input_room(tty);
+}
+
+static long modes_get(struct tty *tty, u64 argument, size_t bytes)
+{
+    struct termios2 modes = {.c_ispeed = 38400, .c_ospeed = 38400};
+
+    spin_lock(&tty->queue.lock);
+    memcpy(&modes, &tty->termios, sizeof(tty->termios));
+    spin_unlock(&tty->queue.lock);
+    return copy_out(user_ptr_at(argument), &modes, bytes);
+}
+
+/* How a change of modes waits and flushes. */
+enum modes_when {
+    MODES_NOW,
+    MODES_DRAIN,
+    MODES_FLUSH
+};
+
+static long modes_set(struct tty *tty, u64 argument, size_t bytes, enum modes_when when)
+{
+    struct termios2 modes;
+    struct termios old;
+    int error = copy_in(&modes, user_ptr_at(argument), bytes);
+
+    if (!error)
+        error = tty_check_foreground(tty, SIGTTOU);
+    if (!error && when != MODES_NOW)
+        error = drain(tty);
+    if (error)
+        return error;
+    if (when == MODES_FLUSH)
+        flush(tty, true, false);
+    spin_lock(&tty->queue.lock);
+    old = tty->termios;
+    memcpy(&tty->termios, &modes, sizeof(tty->termios));
+    if (!(tty->termios.c_iflag & IXON))
+        tty->stopped = false;
+    tty_input_modes_changed_locked(tty, &old);
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_IN | POLL_OUT);
+    spin_unlock(&tty->queue.lock);
+    tty->driver->output_ready(tty);
+    return 0;
+}
+
+static long window_get(struct tty *tty, u64 argument)
+{
+    struct winsize window;
+
+    spin_lock(&tty->queue.lock);
+    window = tty->window;
+    spin_unlock(&tty->queue.lock);
+    return copy_out(user_ptr_at(argument), &window, sizeof(window));
+}
+
+static long window_set(struct tty *tty, u64 argument)
+{
+    struct winsize window;
+    int error = copy_in(&window, user_ptr_at(argument), sizeof(window));
+
+    if (!error)
+        tty_set_window(tty, &window);
+    return error;
+}
+
+static long count_input(struct tty *tty, u64 argument)
+{
+    int count;
+
+    spin_lock(&tty->queue.lock);
+    count = (tty_has(tty, ICANON) ? tty->input_lines_end : tty->input_head) - tty->input_tail;
+    spin_unlock(&tty->queue.lock);
+    return copy_out(user_ptr_at(argument), &count, sizeof(count));
+}
+
+static long count_output(struct tty *tty, u64 argument)
+{
+    int count;
+
+    spin_lock(&tty->queue.lock);
+    count = tty->output_head - tty->output_tail;
+    spin_unlock(&tty->queue.lock);
+    return copy_out(user_ptr_at(argument), &count, sizeof(count));
+}
+
+static long flush_queues(struct tty *tty, u64 which)
+{
+    int error = tty_check_foreground(tty, SIGTTOU);
+
+    if (error)
+        return error;
+    if (which > TCIOFLUSH)
+        return -EINVAL;
+    flush(tty, which != TCOFLUSH, which != TCIFLUSH);
+    return 0;
+}
+
+static long flow(struct tty *tty, u64 what)
+{
+    int error = tty_check_foreground(tty, SIGTTOU);
+
+    if (error)
+        return error;
+    if (what > TCION)
+        return -EINVAL;
+    if (what == TCIOFF || what == TCION)
+        return 0; /* there is no line to send STOP and START on */
+    spin_lock(&tty->queue.lock);
+    tty->stopped = what == TCOOFF;
+    spin_unlock(&tty->queue.lock);
+    tty->driver->output_ready(tty);
+    return 0;
+}
+
+/* TIOCSTI: as if it had been typed. One's own controlling terminal, or root. */
+static long simulate_input(struct tty *tty, u64 argument)
+{
+    u8 character;
+    int error = copy_in(&character, user_ptr_at(argument), sizeof(character));
+
+    if (error)
+        return error;
+    if (session_terminal_current() != tty &&
+        !credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN))
+        return -EPERM;
+    tty_input(tty, &character, 1);
+    return 0;
+}
+
+static long send_break(struct tty *tty)
+{
+    int error = tty_check_foreground(tty, SIGTTOU);
+
+    return error ? error : drain(tty);
+}
+
+long tty_file_ioctl(struct file *file, u32 command, u64 argument)
+{
+    struct tty *tty = file->private_data;
+    int discipline = 0;
+
+    switch (command) {
+    case TCGETS:
+        return modes_get(tty, argument, sizeof(struct termios));
+    case TCGETS2:
+        return modes_get(tty, argument, sizeof(struct termios2));
+    case TCSETS:
+        return modes_set(tty, argument, sizeof(struct termios), MODES_NOW);
+    case TCSETSW:
+        return modes_set(tty, argument, sizeof(struct termios), MODES_DRAIN);
+    case TCSETSF:
+        return modes_set(tty, argument, sizeof(struct termios), MODES_FLUSH);
+    case TCSETS2:
+        return modes_set(tty, argument, sizeof(struct termios2), MODES_NOW);
+    case TCSETSW2:
+        return modes_set(tty, argument, sizeof(struct termios2), MODES_DRAIN);
+    case TCSETSF2:
+        return modes_set(tty, argument, sizeof(struct termios2), MODES_FLUSH);
+    case TIOCGWINSZ:
+        return window_get(tty, argument);
+    case TIOCSWINSZ:
+        return window_set(tty, argument);
+    case TIOCINQ:
+        return count_input(tty, argument);
+    case TIOCOUTQ:
+        return count_output(tty, argument);
+    case TCFLSH:
+        return flush_queues(tty, argument);
+    case TCXONC:
+        return flow(tty, argument);
+    case TCSBRK:
+    case TCSBRKP:
+        return send_break(tty);
+    case TIOCSTI:
+        return simulate_input(tty, argument);
+    case TIOCGETD:
+        return copy_out(user_ptr_at(argument), &discipline, sizeof(discipline));
+    default:
+        return tty_jobs_ioctl(tty, command, argument);
+    }
+}

@@ -1,0 +1,152 @@
+/*
+ * Job control's side of a terminal: which session it controls, which process group is in the
+ * foreground, and who is stopped for touching it from the background (POSIX 11.1.3, 11.1.4).
+ *
+ *     session (id = its leader's pid) ---- controlling terminal ---- foreground group
+ *        +-- group: shell                                                 |
+ *        +-- group: pipeline 1   <----------------------------------------'
+ *        +-- group: pipeline 2   (background: SIGTTIN when it reads)
+ *
+ * A terminal knows session and group by their numbers; proc/ keeps the other direction, from a
+ * session to its terminal. The signals are sent without the terminal's lock.
+ */
+#include <pith/tty.h>
+
+#include <pith/abi/signal.h>
+#include <pith/proc.h>
+
+#include "tty_state.h"
+
+void tty_signal_foreground(struct tty *tty, u32 signals)
+{
+    s32 group = READ_ONCE(tty->foreground);
+
+    for (int signal = 1; group > 0 && signal < 32; signal++) {
+        if (signals & BIT(signal))
+            signal_send_group(group, signal);
+    }
+}
+
+int tty_check_foreground(struct tty *tty, int signal)
+{
+    s32 group = process_group_current();
+
+    if (session_terminal_current() != tty)
+        return 0;
+    if (READ_ONCE(tty->foreground) == 0 || READ_ONCE(tty->foreground) == group)
+        return 0;
+    if (signal_is_ignored_or_blocked(signal))
+        return signal == SIGTTIN ? -EIO : 0;
+    if (process_group_is_orphaned(group))
+        return -EIO;
+    signal_send_group(group, signal);
+    return -ERESTARTSYS;
+}
+
+static long controlling_set(struct tty *tty, u64 steal)
+{
+    s32 session = session_current_leader();
+    bool busy;
+
+    if (session_terminal_current() == tty && session)
+        return 0;
+    if (session == 0 || session_terminal_current())
+        return -EPERM;
+    spin_lock(&tty->queue.lock);
+    busy = tty->session != 0 && tty->session != session;
+    spin_unlock(&tty->queue.lock);
+    if (busy) {
+        if (steal != 1 || !credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN))
+            return -EPERM;
+        session_clear_terminal(tty->session);
+    }
+    spin_lock(&tty->queue.lock);
+    tty->session = session;
+    tty->foreground = process_group_current();
+    spin_unlock(&tty->queue.lock);
+    session_set_terminal(tty);
+    return 0;
+}
+
+/* TIOCNOTTY. A leader that gives up the terminal hangs up its foreground group. */
+static long controlling_give_up(struct tty *tty)
+{
+    if (session_terminal_current() != tty)
+        return -ENOTTY;
+    if (session_current_leader())
+        tty_disassociate(tty);
+    return 0;
+}
+
+void tty_disassociate(struct tty *tty)
+{
+    s32 session;
+
+    tty_signal_foreground(tty, BIT(SIGHUP) | BIT(SIGCONT));
+    spin_lock(&tty->queue.lock);
+    session = tty->session;
+    tty->session = 0;
+    tty->foreground = 0;
+    spin_unlock(&tty->queue.lock);
+    if (session)
+        session_clear_terminal(session);
+}
+
+static long foreground_get(struct tty *tty, u64 argument)
+{
+    s32 group = READ_ONCE(tty->foreground);
+
+    if (session_terminal_current() != tty)
+        return -ENOTTY;
+    return copy_out(user_ptr_at(argument), &group, sizeof(group));
+}
+
+static long foreground_set(struct tty *tty, u64 argument)
+{
+    s32 group;
+    int error;
+
+    if (session_terminal_current() != tty)
+        return -ENOTTY;
+    error = tty_check_foreground(tty, SIGTTOU);
+    if (!error)
+        error = copy_in(&group, user_ptr_at(argument), sizeof(group));
+    if (error)
+        return error;
+    if (group < 0)
+        return -EINVAL;
+    error = process_group_in_session(group, READ_ONCE(tty->session));
+    if (error)
+        return error;
+    spin_lock(&tty->queue.lock);
+    tty->foreground = group;
+    spin_unlock(&tty->queue.lock);
+    return 0;
+}
+
+static long session_id_get(struct tty *tty, u64 argument)
+{
+    s32 session = READ_ONCE(tty->session);
+
+    if (session_terminal_current() != tty)
+        return -ENOTTY;
+    return copy_out(user_ptr_at(argument), &session, sizeof(session));
+}
+
+long tty_jobs_ioctl(struct tty *tty, u32 command, u64 argument)
+{
+    switch (command) {
+    case TIOCSCTTY:
+        return controlling_set(tty, argument);
+    case TIOCNOTTY:
+        return controlling_give_up(tty);
+    case TIOCGPGRP:
+        return foreground_get(tty, argument);
+    case TIOCSPGRP:
+        return foreground_set(tty, argument);
+    case TIOCGSID:
+        return session_id_get(tty, argument);
+    default:
+        return -ENOTTY;
+    }
+}

@@ -1,0 +1,215 @@
+/*
+ * Terminals' output: OPOST's changes, echo, and what the far side takes.
+ *
+ * A character is put out whole or not at all: where it becomes several bytes (a newline, a tab, a
+ * control character's echo), room for all of them is checked first. Echo that finds no room is
+ * lost, as on a real line that is too slow; writers wait.
+ *
+ * The column is kept for tabs and for erasing them. Bytes of a UTF-8 sequence after the first do
+ * not move it (IUTF8).
+ */
+#include <pith/tty.h>
+
+#include "tty_state.h"
+
+#define TAB_COLUMNS 8
+#define WRITE_PART  256u
+
+static bool is_control(u8 character)
+{
+    return character < ' ' || character == 0x7f;
+}
+
+static bool is_continuation(const struct tty *tty, u8 character)
+{
+    return (tty->termios.c_iflag & IUTF8) && (character & 0xc0) == 0x80;
+}
+
+static void put_byte(struct tty *tty, u8 byte)
+{
+    tty->output[tty->output_head++ % TTY_OUTPUT_BYTES] = byte;
+}
+
+bool tty_put_raw_locked(struct tty *tty, u8 character)
+{
+    if (tty_output_room(tty) < 1)
+        return false;
+    put_byte(tty, character);
+    return true;
+}
+
+static bool put_newline(struct tty *tty)
+{
+    bool with_return = tty->termios.c_oflag & ONLCR;
+
+    if (tty_output_room(tty) < 2)
+        return false;
+    if (with_return)
+        put_byte(tty, '\r');
+    if (with_return || (tty->termios.c_oflag & ONLRET))
+        tty->column = 0;
+    put_byte(tty, '\n');
+    return true;
+}
+
+static bool put_return(struct tty *tty)
+{
+    u32 flags = tty->termios.c_oflag;
+
+    if (tty_output_room(tty) < 1)
+        return false;
+    if ((flags & ONOCR) && tty->column == 0)
+        return true;
+    if (flags & OCRNL) {
+        put_byte(tty, '\n');
+        if (!(flags & ONLRET))
+            return true;
+    } else {
+        put_byte(tty, '\r');
+    }
+    tty->column = 0;
+    return true;
+}
+
+static bool put_tab(struct tty *tty)
+{
+    u32 width = TAB_COLUMNS - tty->column % TAB_COLUMNS;
+
+    if (tty_output_room(tty) < TAB_COLUMNS)
+        return false;
+    tty->column += width;
+    if ((tty->termios.c_oflag & TABDLY) != XTABS) {
+        put_byte(tty, '\t');
+        return true;
+    }
+    while (width--)
+        put_byte(tty, ' ');
+    return true;
+}
+
+bool tty_put_processed_locked(struct tty *tty, u8 character)
+{
+    if (!(tty->termios.c_oflag & OPOST))
+        return tty_put_raw_locked(tty, character);
+    switch (character) {
+    case '\n':
+        return put_newline(tty);
+    case '\r':
+        return put_return(tty);
+    case '\t':
+        return put_tab(tty);
+    case '\b':
+        if (tty->column)
+            tty->column--;
+        return tty_put_raw_locked(tty, character);
+    }
+    if ((tty->termios.c_oflag & OLCUC) && character >= 'a' && character <= 'z')
+        character -= 'a' - 'A';
+    if (!tty_put_raw_locked(tty, character))
+        return false;
+    if (!is_control(character) && !is_continuation(tty, character))
+        tty->column++;
+    return true;
+}
+
+static bool echoes_as_caret(const struct tty *tty, u8 character)
+{
+    return tty_has(tty, ECHOCTL) && is_control(character) && character != '\t' && character != '\n';
+}
+
+u32 tty_echo_width(const struct tty *tty, u8 character, u32 column)
+{
+    if (character == '\t')
+        return TAB_COLUMNS - column % TAB_COLUMNS;
+    if (is_control(character))
+        return tty_has(tty, ECHOCTL) ? 2 : 0;
+    return is_continuation(tty, character) ? 0 : 1;
+}
+
+void tty_echo_locked(struct tty *tty, u8 character)
+{
+    if (!echoes_as_caret(tty, character)) {
+        tty_put_processed_locked(tty, character);
+        return;
+    }
+    if (tty_output_room(tty) < 2)
+        return;
+    put_byte(tty, '^');
+    put_byte(tty, character ^ 0x40);
+    tty->column += 2;
+}
+
+u32 tty_output_take(struct tty *tty, u8 *to, u32 size)
+{
+    u32 count = 0;
+
+    spin_lock(&tty->queue.lock);
+    if (!tty->stopped) {
+        while (count < size && tty->output_tail != tty->output_head)
+            to[count++] = tty->output[tty->output_tail++ % TTY_OUTPUT_BYTES];
+    }
+    if (count)
+        wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM);
+    spin_unlock(&tty->queue.lock);
+    return count;
+}
+
+/* Waits until some output can be put. 0, -EAGAIN, -ERESTARTSYS, -EIO. */
+static int output_wait(struct tty *tty, u32 open_flags)
+{
+    int error = 0;
+
+    spin_lock(&tty->queue.lock);
+    while (!error && !tty->hung_up && tty_output_room(tty) < TAB_COLUMNS) {
+        if (open_flags & O_NONBLOCK)
+            error = -EAGAIN;
+        else if (wait_queue_wait(&tty->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_TERMINAL))
+            error = -ERESTARTSYS;
+    }
+    if (tty->hung_up)
+        error = -EIO;
+    spin_unlock(&tty->queue.lock);
+    return error;
+}
+
+/* Puts as many as there is room for. */
+static u32 output_put(struct tty *tty, const u8 *bytes, u32 count)
+{
+    u32 done = 0;
+
+    spin_lock(&tty->queue.lock);
+    while (done < count && tty_put_processed_locked(tty, bytes[done]))
+        done++;
+    tty->edit_column = tty->column;
+    spin_unlock(&tty->queue.lock);
+    if (done)
+        tty->driver->output_ready(tty);
+    return done;
+}
+
+ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
+{
+    u8 part[WRITE_PART];
+    ssize_t written = 0;
+    int error = 0;
+
+    while (io->bytes_left && !error) {
+        u32 wanted = MIN(io->bytes_left, (u64)sizeof(part));
+        u32 count = io_copy_from(io, part, wanted);
+        u32 done = 0;
+
+        if (count < wanted)
+            error = -EFAULT;
+        while (done < count) {
+            int wait_error = output_wait(tty, open_flags);
+
+            if (wait_error)
+                return written ? written : wait_error;
+            u32 put = output_put(tty, part + done, count - done);
+
+            done += put;
+            written += put;
+        }
+    }
+    return written ? written : error;
+}

@@ -1,0 +1,214 @@
+/*
+ * A terminal's life, and what open files do with it (tty.h has the picture).
+ *
+ * A terminal lives as long as somebody refers to it: its open files, its far side, and the session
+ * that it controls. A hang-up ends its use, not its life: from then on reads see the end of file
+ * and writes EIO, and what was typed before can still be read.
+ */
+#include <pith/tty.h>
+
+#include <pith/abi/signal.h>
+#include <pith/proc.h>
+
+#include "host_port.h"
+#include "pty.h"
+#include "tty_state.h"
+
+/* What Linux starts with (tty_std_termios). */
+static const struct termios termios_default = {
+    .c_iflag = ICRNL | IXON,
+    .c_oflag = OPOST | ONLCR,
+    .c_cflag = B38400 | CS8 | CREAD | HUPCL,
+    .c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
+    .c_cc =
+        {
+            [VINTR] = 'C' - '@',
+            [VQUIT] = '\\' - '@',
+            [VERASE] = 0x7f,
+            [VKILL] = 'U' - '@',
+            [VEOF] = 'D' - '@',
+            [VTIME] = 0,
+            [VMIN] = 1,
+            [VSTART] = 'Q' - '@',
+            [VSTOP] = 'S' - '@',
+            [VSUSP] = 'Z' - '@',
+            [VREPRINT] = 'R' - '@',
+            [VDISCARD] = 'O' - '@',
+            [VWERASE] = 'W' - '@',
+            [VLNEXT] = 'V' - '@',
+        },
+};
+
+int tty_create(const struct tty_driver *driver, u64 device, struct tty **tty_out)
+{
+    struct tty *tty = kmalloc(sizeof(*tty), ALLOC_CLEARED);
+
+    if (!tty)
+        return -ENOMEM;
+    tty->input = kmalloc(TTY_INPUT_BYTES, 0);
+    tty->output = kmalloc(TTY_OUTPUT_BYTES, 0);
+    if (!tty->input || !tty->output) {
+        kfree(tty->input);
+        kfree(tty->output);
+        kfree(tty);
+        return -ENOMEM;
+    }
+    refcount_set(&tty->references, 1);
+    wait_queue_init(&tty->queue);
+    tty->driver = driver;
+    tty->device = device;
+    tty->termios = termios_default;
+    *tty_out = tty;
+    return 0;
+}
+
+void tty_get(struct tty *tty)
+{
+    refcount_inc(&tty->references);
+}
+
+void tty_put(struct tty *tty)
+{
+    if (!refcount_dec_is_zero(&tty->references))
+        return;
+    if (tty->driver->release)
+        tty->driver->release(tty);
+    kfree(tty->input);
+    kfree(tty->output);
+    kfree(tty);
+}
+
+u64 tty_device(const struct tty *tty)
+{
+    return tty->device;
+}
+
+s32 tty_foreground_group(struct tty *tty)
+{
+    return READ_ONCE(tty->foreground);
+}
+
+void tty_set_window(struct tty *tty, const struct winsize *size)
+{
+    bool changed;
+
+    spin_lock(&tty->queue.lock);
+    changed = memcmp(&tty->window, size, sizeof(*size)) != 0;
+    tty->window = *size;
+    spin_unlock(&tty->queue.lock);
+    if (changed)
+        tty_signal_foreground(tty, BIT(SIGWINCH));
+}
+
+void tty_hang_up(struct tty *tty)
+{
+    s32 session;
+
+    spin_lock(&tty->queue.lock);
+    session = tty->hung_up ? 0 : tty->session;
+    tty->hung_up = true;
+    tty->stopped = false;
+    tty->output_tail = tty->output_head;
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN | POLL_OUT);
+    spin_unlock(&tty->queue.lock);
+    if (session)
+        signal_send_session_leader(session, SIGHUP);
+    if (session)
+        tty_signal_foreground(tty, BIT(SIGHUP) | BIT(SIGCONT));
+}
+
+/* ---- Open files ---- */
+
+/* A session leader without a terminal that opens one gets it, unless O_NOCTTY (POSIX 11.1.3). */
+static void become_controlling(struct tty *tty, struct file *file)
+{
+    s32 session = session_without_terminal();
+
+    if (session == 0 || (file->flags & O_NOCTTY) || !(file->mode & FILE_READ))
+        return;
+    spin_lock(&tty->queue.lock);
+    if (tty->session == 0) {
+        tty->session = session;
+        tty->foreground = process_group_current();
+    } else {
+        session = 0;
+    }
+    spin_unlock(&tty->queue.lock);
+    if (session)
+        session_set_terminal(tty);
+}
+
+int tty_file_open(struct tty *tty, struct file *file)
+{
+    int error = 0;
+
+    spin_lock(&tty->queue.lock);
+    if (tty->locked || tty->hung_up)
+        error = -EIO;
+    else
+        tty->near_opens++;
+    spin_unlock(&tty->queue.lock);
+    if (error)
+        return error;
+    tty_get(tty);
+    file->private_data = tty;
+    become_controlling(tty, file);
+    return 0;
+}
+
+void tty_file_release(struct file *file)
+{
+    struct tty *tty = file->private_data;
+
+    spin_lock(&tty->queue.lock);
+    tty->near_opens--;
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN);
+    spin_unlock(&tty->queue.lock);
+    tty->driver->output_ready(tty);
+    tty_put(tty);
+}
+
+ssize_t tty_file_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    struct tty *tty = file->private_data;
+    int error;
+
+    if (tty_has(tty, TOSTOP)) {
+        error = tty_check_foreground(tty, SIGTTOU);
+        if (error)
+            return error;
+    }
+    return tty_output_write(tty, io, file->flags);
+}
+
+u32 tty_file_poll(struct file *file, struct poll_table *table)
+{
+    struct tty *tty = file->private_data;
+    u32 events = 0;
+
+    poll_wait(table, &tty->queue);
+    spin_lock(&tty->queue.lock);
+    if (tty_can_read_locked(tty))
+        events |= POLL_IN | POLL_RDNORM;
+    if (tty->hung_up)
+        events |= POLL_HUP | POLL_IN | POLL_RDNORM | POLL_OUT;
+    else if (tty_output_room(tty) >= TTY_OUTPUT_BYTES / 16 && !tty->stopped)
+        events |= POLL_OUT | POLL_WRNORM;
+    spin_unlock(&tty->queue.lock);
+    return events;
+}
+
+static const struct session_terminal_operations session_operations = {
+    .get = tty_get,
+    .put = tty_put,
+    .leader_exited = tty_disassociate,
+};
+
+void tty_init(void)
+{
+    session_terminal_register(&session_operations);
+    console_init();
+    pty_init();
+    host_port_init();
+    host_streams_init();
+}
