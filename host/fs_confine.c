@@ -78,6 +78,7 @@ static const int allowed_calls[] = {
     SYS_symlinkat,
     SYS_linkat,
     SYS_unlinkat,
+    SYS_renameat,
     SYS_renameat2,
     SYS_fchmodat,
     SYS_fchownat,

@@ -172,11 +172,11 @@ static int existing_open(struct fs_server *server, struct fs_request *request,
     error = fs_node_lookup(&server->tree, request->node, request->names[0], node_out, status_out);
     if (error)
         return error;
-    (*node_out)->lookups++;
     error = fs_open_node(server, *node_out, flags);
     if (!error)
         error = fs_node_status(&server->tree, *node_out, status_out);
-    fs_node_forget(&server->tree, *node_out, 1);
+    if (error)
+        fs_node_release(&server->tree, *node_out);
     return error;
 }
 

@@ -104,8 +104,6 @@ static bool listing_hides(const struct listing *listing, const char *name)
     const struct fs_tree *tree = &listing->server->tree;
     struct statx status;
 
-    if (!tree->mounts[listing->directory->mount].is_served)
-        return true;
     if (tree->hidden.file_count == 0 && tree->hidden.name_count == 0)
         return false;
     return fs_name_is_hidden(tree, listing->directory, name) ||
@@ -195,8 +193,11 @@ static int listing_fill(struct listing *listing, u64 offset)
 {
     struct fs_tree *tree = &listing->server->tree;
     struct fs_descriptor *descriptor;
-    int more, error = fs_node_open(tree, listing->directory, FS_RIGHT_READ, &listing->fd);
+    int more, error;
 
+    if (!tree->mounts[listing->directory->mount].is_served)
+        return 0;
+    error = fs_node_open(tree, listing->directory, FS_RIGHT_READ, &listing->fd);
     if (error)
         return error;
     descriptor = listing->directory->descriptor;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -393,6 +394,9 @@ static __attribute__((unused)) void guest_connect(struct guest *guest)
     guest_send_number(guest, 2, VIRTIO_VERSION_1 | PROTOCOL_FEATURES | 1ull << 28);
 }
 
+/* How many descriptors the servers that follow may have; 0: as many as the test. */
+static __attribute__((unused)) rlim_t guest_descriptor_limit;
+
 /* Starts a server in a child, without a word to it. */
 static __attribute__((unused)) void guest_spawn(struct guest *guest,
                                                 const struct fs_server_options *options)
@@ -409,6 +413,10 @@ static __attribute__((unused)) void guest_spawn(struct guest *guest,
 
         close(sockets[0]);
         close(parent[1]);
+        if (guest_descriptor_limit &&
+            setrlimit(RLIMIT_NOFILE,
+                      &(struct rlimit){guest_descriptor_limit, guest_descriptor_limit}))
+            _exit(ENOTSUP);
         ours.socket_fd = sockets[1];
         ours.parent_fd = parent[0];
         ours.log_fd = -1;
