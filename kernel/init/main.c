@@ -9,6 +9,7 @@
 #include <pith/core.h>
 #include <pith/mem.h>
 #include <pith/sched.h>
+#include <pith/vm.h>
 
 typedef void init_step(void);
 
@@ -17,6 +18,7 @@ static init_step *const steps[] = {
     core_init,       /* timers, deferred work, random numbers */
     mem_init,        /* frames, slabs */
     arch_init_late,  /* copy routines */
+    vm_init,         /* address spaces, page faults */
     sched_init,      /* this code becomes CPU 0's idle thread */
     sched_init_late, /* worker threads */
     arch_start_cpus, /* the other CPUs */

@@ -70,7 +70,6 @@ struct pager {
 struct mapping {
     struct spinlock lock; /* LOCK_MAPPING */
     struct list regions;  /* guarded_by(&lock) by region.mapping_link */
-    u64 rounds;           /* guarded_by(&lock) zaps so far */
 };
 
 struct region {
@@ -84,8 +83,7 @@ struct region {
     /* Of the subtree: its bounds, and the largest room between two regions in it. */
     u64 subtree_start, subtree_end, largest_gap;
     struct mapping *mapping;  /* [const] once it is opened; NULL: in none */
-    struct list mapping_link; /* guarded_by(&mapping->lock), as is the next */
-    u64 mapping_round;        /* the zap that has seen it */
+    struct list mapping_link; /* guarded_by(&mapping->lock) */
 };
 
 /*
@@ -113,6 +111,7 @@ struct address_space {
     u64 data_pages; /* private writable, for RLIMIT_DATA */
     u64 peak_total_pages;
     u32 region_count;
+    bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
     /* Guarded like the page tables. */
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
     u64 peak_resident_pages;

@@ -1,0 +1,162 @@
+/*
+ * Address spaces: their life from exec or fork to the last reference.
+ *
+ * `references` are threads that run in it, and who reads it for long; with the last one everything
+ * in it goes. `holders` keep the struct alone: a file that is being cut finds the address spaces
+ * that show it, and must not be the one who ends them, for it holds locks of files.
+ *
+ * Locking: fork holds the parent's lock for writing; the child is nobody's yet.
+ */
+#include "internal.h"
+#include "tables.h"
+
+static struct slab_cache *space_cache;              /* [const] after boot */
+static struct address_space *(*current_hook)(void); /* [const] after boot */
+
+void address_space_current_register(struct address_space *(*current)(void))
+{
+    current_hook = current;
+}
+
+struct address_space *address_space_current(void)
+{
+    return current_hook ? current_hook() : NULL;
+}
+
+int address_space_create(struct address_space **space_out)
+{
+    struct address_space *space = slab_alloc(space_cache, ALLOC_CLEARED);
+    struct frame *root;
+
+    if (!space)
+        return -ENOMEM;
+    root = root_alloc();
+    if (!root) {
+        slab_free(space_cache, space);
+        return -ENOMEM;
+    }
+    refcount_set(&space->references, 1);
+    refcount_set(&space->holders, 1);
+    rwlock_init(&space->lock, LOCK_ADDRESS_SPACE);
+    spin_init(&space->table_lock, LOCK_PAGE_TABLE);
+    regions_init(space);
+    space->root = frame_address(root);
+    space->mmap_top = USER_END; /* until exec decides */
+    *space_out = space;
+    return 0;
+}
+
+void address_space_holder_put(struct address_space *space)
+{
+    if (refcount_dec_is_zero(&space->holders))
+        slab_free(space_cache, space);
+}
+
+void address_space_put(struct address_space *space)
+{
+    if (!refcount_dec_is_zero(&space->references))
+        return;
+    address_space_leave_all(space);
+    /* Against who found us through a file: they see no region from here on. */
+    rwlock_write_lock(&space->lock);
+    tables_destroy(space);
+    regions_destroy(space);
+    rwlock_write_unlock(&space->lock);
+    if (space->executable)
+        space->executable_put(space->executable);
+    address_space_holder_put(space);
+}
+
+static void layout_copy(const struct address_space *from, struct address_space *to)
+{
+    to->heap_start = from->heap_start;
+    to->heap_end = from->heap_end;
+    to->mmap_top = from->mmap_top;
+    to->stack_top = from->stack_top;
+    to->vdso = from->vdso;
+    to->code_start = from->code_start;
+    to->code_end = from->code_end;
+    to->data_start = from->data_start;
+    to->data_end = from->data_end;
+    to->arguments_start = from->arguments_start;
+    to->arguments_end = from->arguments_end;
+    to->environment_start = from->environment_start;
+    to->environment_end = from->environment_end;
+    memcpy(to->auxv, from->auxv, sizeof(to->auxv));
+}
+
+/* What the child does not get (madvise(2): MADV_DONTFORK), or gets empty (MADV_WIPEONFORK). */
+static int child_forget(struct address_space *child, struct gather *gather)
+{
+    struct region *region, *next;
+
+    for (region = region_first(child); region; region = next) {
+        int error;
+
+        next = region_next(region);
+        if (!(region->flags & (REGION_NO_FORK | REGION_WIPE_ON_FORK)))
+            continue;
+        error = tables_own_ends(child, region->start, region->end, gather);
+        if (error)
+            return error;
+        tables_unmap(child, region->start, region->end, gather);
+        if (region->flags & REGION_NO_FORK) {
+            region_remove(region);
+            region_free(region);
+        }
+    }
+    return 0;
+}
+
+int address_space_copy(struct address_space *parent, struct address_space **child_out)
+{
+    struct address_space *child;
+    struct gather gather;
+    int error = address_space_create(&child);
+
+    if (error)
+        return error;
+    rwlock_write_lock(&parent->lock);
+    layout_copy(parent, child);
+    error = regions_copy(parent, child);
+    if (!error) {
+        error = tables_share(parent, child);
+        /* Now: who zaps a file's pages finds the child when its tables name them, not before. */
+        regions_open(child);
+    }
+    /* The parent's own translations may still be writable. */
+    gather_init(&gather, parent);
+    gather.start = 0;
+    gather.end = USER_END;
+    gather_finish(&gather);
+    if (!error && parent->any_not_inherited) {
+        gather_init(&gather, child);
+        error = child_forget(child, &gather);
+        gather_finish(&gather);
+    }
+    rwlock_write_unlock(&parent->lock);
+    if (error) {
+        address_space_put(child);
+        return error;
+    }
+    child->peak_resident_pages = address_space_resident_pages(child);
+    *child_out = child;
+    return 0;
+}
+
+u64 address_space_resident_pages(const struct address_space *space)
+{
+    s64 pages = READ_ONCE(space->resident_anonymous) + READ_ONCE(space->resident_file) +
+                READ_ONCE(space->resident_shared);
+
+    return pages > 0 ? pages : 0;
+}
+
+void vm_init(void)
+{
+    space_cache = slab_cache_create("address_space", sizeof(struct address_space), 0);
+    region_init();
+    fault_init();
+    page_fault_init();
+    shared_memory_init();
+}

@@ -1,0 +1,215 @@
+/*
+ * madvise(2) and msync(2): what a program says about ranges of its memory.
+ *
+ * Locking: space->lock for writing; for msync none while the pager writes, which takes locks of
+ * files: those come before ours.
+ */
+#include <pith/abi/mman.h>
+
+#include "internal.h"
+#include "tables.h"
+
+#define NO_CHANGE 0, 0
+
+/* Advice that changes flags, or is only a hint. */
+static const struct {
+    u32 set, clear;
+    bool known;
+} advices[] = {
+    [MADV_NORMAL] = {NO_CHANGE, true},
+    [MADV_RANDOM] = {NO_CHANGE, true},
+    [MADV_SEQUENTIAL] = {NO_CHANGE, true},
+    [MADV_WILLNEED] = {NO_CHANGE, true},
+    [MADV_MERGEABLE] = {NO_CHANGE, true},
+    [MADV_UNMERGEABLE] = {NO_CHANGE, true},
+    [MADV_HUGEPAGE] = {NO_CHANGE, true},
+    [MADV_NOHUGEPAGE] = {NO_CHANGE, true},
+    [MADV_COLD] = {NO_CHANGE, true},
+    [MADV_PAGEOUT] = {NO_CHANGE, true},
+    [MADV_DONTFORK] = {REGION_NO_FORK, 0, true},
+    [MADV_DOFORK] = {0, REGION_NO_FORK, true},
+    [MADV_WIPEONFORK] = {REGION_WIPE_ON_FORK, 0, true},
+    [MADV_KEEPONFORK] = {0, REGION_WIPE_ON_FORK, true},
+    [MADV_DONTDUMP] = {REGION_NO_DUMP, 0, true},
+    [MADV_DODUMP] = {0, REGION_NO_DUMP, true},
+};
+
+static bool advice_drops_pages(int advice)
+{
+    return advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_FREE;
+}
+
+/* -EINVAL: this region cannot follow the advice. */
+static int advice_check(const struct region *region, int advice)
+{
+    bool private_anonymous = !region->pager && !(region->flags & REGION_SHARED);
+
+    if ((advice == MADV_FREE || advice == MADV_WIPEONFORK) && !private_anonymous)
+        return -EINVAL;
+    if (advice_drops_pages(advice)) {
+        if (region->flags & REGION_SPECIAL)
+            return -EINVAL;
+        if ((region->flags & REGION_LOCKED) && advice != MADV_DONTNEED_LOCKED)
+            return -EINVAL;
+    }
+    if (advice == MADV_DOFORK && (region->flags & REGION_SPECIAL))
+        return -EINVAL;
+    return 0;
+}
+
+/* Drops the pages: the next access finds zeros, or the file. */
+static int pages_drop(struct address_space *space, u64 start, u64 end)
+{
+    struct gather gather;
+    int error;
+
+    gather_init(&gather, space);
+    error = tables_own_ends(space, start, end, &gather);
+    if (!error)
+        tables_unmap(space, start, end, &gather);
+    gather_finish(&gather);
+    return error;
+}
+
+/* Follows the advice in one region, [start, end) of it; *region_io may be joined to another. */
+static int region_advise(struct region **region_io, u64 start, u64 end, int advice)
+{
+    struct region *region = *region_io;
+    struct address_space *space = region->space;
+    u32 flags;
+    int error = advice_check(region, advice);
+
+    if (error)
+        return error;
+    if (advice_drops_pages(advice))
+        return pages_drop(space, start, end);
+    flags = (region->flags | advices[advice].set) & ~advices[advice].clear;
+    if (flags == region->flags)
+        return 0;
+    error = regions_split_at(space, start, end);
+    if (error)
+        return error;
+    region = region_find(space, start);
+    region_set_flags(region, flags);
+    if (flags & (REGION_NO_FORK | REGION_WIPE_ON_FORK))
+        space->any_not_inherited = true;
+    *region_io = region_merge(region);
+    return 0;
+}
+
+static int advise_locked(struct address_space *space, u64 start, u64 end, int advice)
+{
+    struct region *region = region_find_from(space, start);
+    bool hole = false;
+
+    while (start < end) {
+        u64 until;
+        int error;
+
+        if (!region || region->start >= end)
+            return -ENOMEM;
+        hole |= region->start > start;
+        start = MAX(start, region->start);
+        until = MIN(region->end, end);
+        error = region_advise(&region, start, until, advice);
+        if (error)
+            return error;
+        start = until;
+        if (region->end <= start)
+            region = region_next(region);
+    }
+    /* What is mapped follows the advice all the same (madvise(2)). */
+    return hole ? -ENOMEM : 0;
+}
+
+int address_space_advise(struct address_space *space, u64 address, u64 bytes, int advice)
+{
+    u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
+    int error;
+
+    if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
+        return -EINVAL;
+    if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE) {
+        error = address_space_populate(space, address, bytes,
+                                       advice == MADV_POPULATE_WRITE ? PAGER_WRITE : PAGER_READ);
+        return error == -EFAULT ? -ENOMEM : error;
+    }
+    if (!advice_drops_pages(advice) &&
+        (advice < 0 || advice >= (int)ARRAY_SIZE(advices) || !advices[advice].known))
+        return -EINVAL;
+    if (bytes == 0)
+        return 0;
+    rwlock_write_lock(&space->lock);
+    error = advise_locked(space, address, end, advice);
+    rwlock_write_unlock(&space->lock);
+    return error;
+}
+
+/* ---- msync ---- */
+
+/*
+ * Gives the part from `start` on of the first region there a life of its own, for use without the
+ * lock. *part_out is NULL where there is nothing to write. Returns where the region ends, or 0.
+ */
+static u64 region_borrow(struct address_space *space, u64 start, struct region **part_out)
+{
+    struct region *region, *part = NULL;
+    u64 end = 0;
+
+    rwlock_write_lock(&space->lock);
+    region = region_find(space, start);
+    if (region) {
+        end = region->end;
+        if ((region->flags & REGION_SHARED) && region->pager && region->pager->sync)
+            part = region_alloc(region);
+        if (part)
+            region_open(part);
+    }
+    rwlock_write_unlock(&space->lock);
+    *part_out = part;
+    return end;
+}
+
+static void region_return(struct address_space *space, struct region *part)
+{
+    rwlock_write_lock(&space->lock);
+    region_close(part);
+    rwlock_write_unlock(&space->lock);
+    region_free(part);
+}
+
+static int region_sync(struct region *part, u64 start, u64 end)
+{
+    u64 first = part->offset_pages + ((start - part->start) >> PAGE_SHIFT);
+
+    return part->pager->sync(part, first, (end - start) >> PAGE_SHIFT);
+}
+
+int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags)
+{
+    u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
+    bool hole = false;
+
+    if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
+        return -ENOMEM;
+    while (address < end) {
+        struct region *part;
+        u64 region_end = region_borrow(space, address, &part);
+        int error = 0;
+
+        if (!region_end) {
+            hole = true;
+            address += PAGE_SIZE;
+            continue;
+        }
+        if (part) {
+            if (flags & MS_SYNC)
+                error = region_sync(part, address, MIN(region_end, end));
+            region_return(space, part);
+        }
+        if (error)
+            return error;
+        address = region_end;
+    }
+    return hole ? -ENOMEM : 0;
+}

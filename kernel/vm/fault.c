@@ -1,0 +1,409 @@
+/*
+ * Page faults: what a page is, when it is first touched or first written.
+ *
+ *     entry      access      region               what happens
+ *     0          read        anonymous            the frame of zeros, read-only
+ *     0          write       anonymous            a new frame, cleared
+ *     0          read        of a pager           the pager's frames, this one and its neighbours
+ *     0          write       of a pager, private  a copy of the pager's frame
+ *     0          write       of a pager, shared   the pager's frame, which it knows to be written
+ *     read-only  write       private              ours if nobody else has it, else a copy (COW)
+ *     read-only  write       shared               the pager is told
+ *     allows it  -           -                    another thread was quicker: nothing
+ *
+ * Frames are allocated, cleared and copied with no spinlock held. Then, under table_lock, the
+ * tables above the entry are made our own (tables.c), and the entry is written if it is still what
+ * it was; if not, what was prepared is given back and the access is simply tried again.
+ *
+ * Nobody else can map a private frame behind our back: it has one reference for each entry that
+ * names it, the tables above ours are our own, and who else refers to it (a futex key, a reader of
+ * /proc/PID/mem) got there through this entry under this lock. So one reference, or one and those
+ * of its pins, means that it is ours to write.
+ *
+ * Locking: space->lock for reading, from the look at the region to the entry's write: so a file
+ *          that is cut meanwhile waits for us, then finds our entry (mapping.c).
+ * Context: a thread that may sleep, interrupts on.
+ */
+#include "internal.h"
+#include "tables.h"
+
+#define AROUND_PAGES      16 /* how many of a file's pages one fault maps, if they are in memory */
+#define STACK_GUARD_BYTES (256 * PAGE_SIZE) /* kept free below a stack that grows */
+
+/* One fault on its way. */
+struct fault {
+    struct address_space *space;
+    struct region *region;
+    u64 page;   /* the address of the page */
+    u32 access; /* REGION_READ, WRITE or EXECUTE */
+    struct gather gather;
+};
+
+struct frame *zero_frame;             /* [const] after boot */
+static u64 (*stack_limit_hook)(void); /* [const] after boot */
+
+static u64 page_index(const struct region *region, u64 page)
+{
+    return region->offset_pages + ((page - region->start) >> PAGE_SHIFT);
+}
+
+/* ---- Entries, under table_lock ---- */
+
+/*
+ * Takes table_lock and makes the entry of the fault's page our own to change. -ENOMEM, without the
+ * lock. Tables are taken without waiting; where that fails, reclaim is given a chance, once.
+ */
+static int entry_lock(struct fault *fault, pte **entry_out)
+    acquires(&fault->space->table_lock) no_lock_check
+{
+    int error;
+
+    spin_lock(&fault->space->table_lock);
+    error = table_own(fault->space, fault->page, &fault->gather, entry_out);
+    if (likely(!error))
+        return 0;
+    spin_unlock(&fault->space->table_lock);
+    if (!memory_reclaim(TABLE_LEVELS))
+        return error;
+    spin_lock(&fault->space->table_lock);
+    error = table_own(fault->space, fault->page, &fault->gather, entry_out);
+    if (error)
+        spin_unlock(&fault->space->table_lock);
+    return error;
+}
+
+/* Lets go of it, and then of what was replaced. */
+static void entry_unlock(struct fault *fault) releases(&fault->space->table_lock) no_lock_check
+{
+    spin_unlock(&fault->space->table_lock);
+    if (unlikely(!gather_is_empty(&fault->gather)))
+        gather_finish(&fault->gather);
+}
+
+static void entry_count(struct fault *fault, const struct frame *frame, pte entry)
+{
+    struct address_space *space = fault->space;
+    u64 resident;
+
+    resident_count(space, frame, entry, 1);
+    resident = space->resident_anonymous + space->resident_file + space->resident_shared;
+    space->peak_resident_pages = MAX(space->peak_resident_pages, resident);
+}
+
+/*
+ * Puts `frame`, whose reference it takes over, behind the fault's page, if nothing is there yet.
+ * -ENOMEM.
+ */
+static int entry_fill(struct fault *fault, struct frame *frame, pte write_now)
+{
+    pte *entry, value = pte_make(frame, fault->region->flags, write_now);
+    int error = entry_lock(fault, &entry);
+
+    if (unlikely(error)) {
+        frame_put(frame);
+        return error;
+    }
+    if (likely(!*entry)) {
+        table_set(entry, value);
+        entry_count(fault, frame, value);
+        fault->space->minor_faults++;
+        frame = NULL;
+    }
+    entry_unlock(fault);
+    if (unlikely(frame))
+        frame_put(frame);
+    return 0;
+}
+
+/* ---- Nothing was there ---- */
+
+static int fill_anonymous(struct fault *fault)
+{
+    struct frame *frame;
+
+    if (!(fault->access & REGION_WRITE)) {
+        frame_get(zero_frame);
+        return entry_fill(fault, zero_frame, 0);
+    }
+    frame = frame_alloc(0, FRAME_ANONYMOUS, ALLOC_CLEARED);
+    return frame ? entry_fill(fault, frame, PTE_WRITE_NOW) : -ENOMEM;
+}
+
+/* A private page that is written at once: a copy of the pager's. */
+static int fill_copied(struct fault *fault)
+{
+    struct region *region = fault->region;
+    struct frame *original, *copy;
+    int error = region->pager->fill(region, page_index(region, fault->page), PAGER_READ, &original);
+
+    if (error)
+        return error;
+    copy = frame_alloc(0, FRAME_ANONYMOUS, 0);
+    if (copy)
+        page_copy(frame_data(copy), frame_data(original));
+    frame_put(original);
+    return copy ? entry_fill(fault, copy, PTE_WRITE_NOW) : -ENOMEM;
+}
+
+/* The pages around the fault's that one table and the region hold: [*first_out, + count). */
+static unsigned around_range(const struct fault *fault, u64 *first_out)
+{
+    const struct region *region = fault->region;
+    u64 bytes = AROUND_PAGES * PAGE_SIZE;
+    u64 first = MAX(ALIGN_DOWN(fault->page, bytes), region->start);
+    u64 end = MIN(ALIGN_DOWN(fault->page, bytes) + bytes, region->end);
+
+    *first_out = first;
+    return (end - first) >> PAGE_SHIFT;
+}
+
+/* Writes the entries of frames[i], for pages from `first`, where there are none. Takes them over.
+ */
+static int fill_entries(struct fault *fault, struct frame **frames, u64 first, unsigned count)
+{
+    pte *entry;
+    int error = entry_lock(fault, &entry);
+
+    if (likely(!error)) {
+        entry -= (fault->page - first) >> PAGE_SHIFT;
+        for (unsigned i = 0; i < count; i++) {
+            pte value;
+
+            if (!frames[i] || entry[i])
+                continue;
+            value = pte_make(frames[i], fault->region->flags, 0);
+            table_set(&entry[i], value);
+            entry_count(fault, frames[i], value);
+            frames[i] = NULL;
+        }
+        fault->space->minor_faults++;
+        entry_unlock(fault);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (frames[i])
+            frame_put(frames[i]);
+    return error;
+}
+
+/* A page of a pager that is only read: with its neighbours, as far as they are in memory. */
+static int fill_around(struct fault *fault)
+{
+    struct region *region = fault->region;
+    struct frame *frames[AROUND_PAGES] = {0};
+    u64 first = fault->page;
+    unsigned count = 1, own = 0;
+    int error = 0;
+
+    if (region->pager->fill_around) {
+        count = around_range(fault, &first);
+        own = (fault->page - first) >> PAGE_SHIFT;
+        region->pager->fill_around(region, page_index(region, first), count, frames);
+    }
+    if (!frames[own])
+        error =
+            region->pager->fill(region, page_index(region, fault->page), PAGER_READ, &frames[own]);
+    if (error) {
+        for (unsigned i = 0; i < count; i++)
+            if (frames[i])
+                frame_put(frames[i]);
+        return error;
+    }
+    return fill_entries(fault, frames, first, count);
+}
+
+static int fill_written(struct fault *fault)
+{
+    struct region *region = fault->region;
+    struct frame *frame;
+    int error = region->pager->fill(region, page_index(region, fault->page), PAGER_WRITE, &frame);
+
+    return error ? error : entry_fill(fault, frame, PTE_WRITE_NOW);
+}
+
+static int fault_absent(struct fault *fault)
+{
+    if (!fault->region->pager)
+        return fill_anonymous(fault);
+    if (!(fault->access & REGION_WRITE))
+        return fill_around(fault);
+    return fault->region->flags & REGION_SHARED ? fill_written(fault) : fill_copied(fault);
+}
+
+/* ---- Something is there ---- */
+
+/* Replaces what the entry names by `frame`, if it is still `expected`. Takes over the reference. */
+static int entry_replace(struct fault *fault, pte expected, struct frame *frame)
+{
+    const pte hardware = PTE_ACCESSED | PTE_DIRTY;
+    pte *entry;
+    int error = entry_lock(fault, &entry);
+
+    if (unlikely(error)) {
+        frame_put(frame);
+        return error;
+    }
+    if (likely(((*entry ^ expected) & ~hardware) == 0)) {
+        pte value = pte_make(frame, fault->region->flags, PTE_WRITE_NOW);
+        struct frame *old = pte_frame(expected);
+
+        resident_count(fault->space, old, expected, -1);
+        table_set(entry, value);
+        entry_count(fault, frame, value);
+        gather_page(&fault->gather, fault->page);
+        gather_frame(&fault->gather, old);
+        fault->space->minor_faults++;
+        frame = NULL;
+    }
+    entry_unlock(fault);
+    if (unlikely(frame))
+        frame_put(frame);
+    return 0;
+}
+
+/* Copy-on-write. We have a reference to `old`, and give it up. */
+static int copy_on_write(struct fault *fault, pte expected, struct frame *old)
+{
+    struct frame *copy;
+
+    if (old == zero_frame) {
+        copy = frame_alloc(0, FRAME_ANONYMOUS, ALLOC_CLEARED);
+    } else {
+        copy = frame_alloc(0, FRAME_ANONYMOUS, 0);
+        if (copy)
+            page_copy(frame_data(copy), frame_data(old));
+    }
+    frame_put(old);
+    return copy ? entry_replace(fault, expected, copy) : -ENOMEM;
+}
+
+/* The first write through a shared mapping: the pager marks its page dirty. */
+static int write_shared(struct fault *fault)
+{
+    struct region *region = fault->region;
+    struct frame *frame;
+    pte *entry;
+    int error = region->pager->fill(region, page_index(region, fault->page), PAGER_WRITE, &frame);
+
+    if (error)
+        return error;
+    error = entry_lock(fault, &entry);
+    if (!error) {
+        if (*entry && pte_frame(*entry) == frame)
+            WRITE_ONCE(*entry, pte_make(frame, region->flags, PTE_WRITE_NOW));
+        fault->space->minor_faults++;
+        entry_unlock(fault);
+    }
+    frame_put(frame);
+    return error;
+}
+
+static int fault_present(struct fault *fault)
+{
+    u32 flags = fault->region->flags;
+    struct frame *frame;
+    pte *entry, value;
+    int error = entry_lock(fault, &entry);
+
+    if (unlikely(error))
+        return error;
+    value = *entry;
+    frame = pte_frame(value);
+    if (!value || (value & PTE_WRITABLE)) {
+        /* Gone again, or just the tables above forbade it, and now they do not. */
+        entry_unlock(fault);
+        return 0;
+    }
+    if (!(fault->access & REGION_WRITE)) {
+        WRITE_ONCE(*entry, pte_make(frame, flags, 0));
+        entry_unlock(fault);
+        return 0;
+    }
+    if (flags & REGION_SHARED) {
+        entry_unlock(fault);
+        return write_shared(fault);
+    }
+    if (frame_is_ours(frame)) {
+        WRITE_ONCE(*entry, pte_make(frame, flags, PTE_WRITE_NOW));
+        fault->space->minor_faults++;
+        entry_unlock(fault);
+        return 0;
+    }
+    frame_get(frame);
+    entry_unlock(fault);
+    return copy_on_write(fault, value, frame);
+}
+
+/* ---- All of it ---- */
+
+void stack_limit_register(u64 (*stack_limit_bytes)(void))
+{
+    stack_limit_hook = stack_limit_bytes;
+}
+
+/*
+ * Grows the stack above `address` down to it, if there is one. -EFAULT: none, or it may not grow so
+ * far; -ENOMEM.
+ */
+static int stack_grow(struct address_space *space, u64 address)
+{
+    struct region *stack, *below;
+    u64 start = address & PAGE_MASK;
+    int error = -EFAULT;
+
+    rwlock_write_lock(&space->lock);
+    stack = region_find_from(space, address);
+    if (!stack)
+        goto out;
+    if (stack->start <= address) {
+        error = 0; /* another thread grew it */
+        goto out;
+    }
+    if (!(stack->flags & REGION_GROWS_DOWN) || stack->end - start > stack_limit_hook() ||
+        start < MAP_ADDRESS_MIN)
+        goto out;
+    below = region_previous(stack);
+    if (below && (below->flags & REGION_PROTECTION) && !(below->flags & REGION_GROWS_DOWN) &&
+        start < below->end + STACK_GUARD_BYTES)
+        goto out;
+    if (below && start < below->end)
+        goto out;
+    region_resize(stack, start, stack->end);
+    error = 0;
+out:
+    rwlock_write_unlock(&space->lock);
+    return error;
+}
+
+int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code)
+{
+    struct fault fault;
+    int error;
+
+    rwlock_read_lock(&space->lock);
+    fault.region = region_find(space, address);
+    if (unlikely(!fault.region)) {
+        rwlock_read_unlock(&space->lock);
+        error = stack_grow(space, address);
+        if (error)
+            return error;
+        rwlock_read_lock(&space->lock);
+        fault.region = region_find(space, address);
+    }
+    if (unlikely(!fault.region || !(fault.region->flags & access))) {
+        error = fault.region ? -EACCES : -EFAULT;
+    } else {
+        fault.space = space;
+        fault.page = address & PAGE_MASK;
+        fault.access = access;
+        gather_init(&fault.gather, space);
+        error = code & FAULT_PRESENT ? fault_present(&fault) : fault_absent(&fault);
+    }
+    rwlock_read_unlock(&space->lock);
+    return error;
+}
+
+void fault_init(void)
+{
+    zero_frame = frame_alloc(0, FRAME_KERNEL, ALLOC_CLEARED);
+    assert(zero_frame);
+}

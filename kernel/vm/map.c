@@ -1,0 +1,250 @@
+/*
+ * mmap(2), munmap(2) and brk(2): regions come and go. Pages come later, by faults.
+ *
+ * Locking: space->lock for writing.
+ */
+#include <pith/abi/mman.h>
+
+#include "internal.h"
+#include "tables.h"
+
+/* [start, start + bytes), in whole pages, if it lies in what may be mapped. -EINVAL, -ENOMEM. */
+static int range_check(u64 start, u64 bytes, u64 *end_out)
+{
+    if (start & ~PAGE_MASK)
+        return -EINVAL;
+    if (bytes == 0 || bytes > USER_END)
+        return bytes ? -ENOMEM : -EINVAL;
+    bytes = ALIGN_UP(bytes, PAGE_SIZE);
+    if (!user_range_is_valid(start, bytes))
+        return -ENOMEM;
+    *end_out = start + bytes;
+    return 0;
+}
+
+static bool range_is_free(struct address_space *space, u64 start, u64 end)
+{
+    struct region *region = region_find_from(space, start);
+
+    return !region || region->start >= end;
+}
+
+/* Where `bytes` go by the request: its hint, if that is free, else the highest room. */
+static int place_find(struct address_space *space, const struct map_request *request, u64 bytes,
+                      u64 *start_out)
+{
+    u64 hint = ALIGN_DOWN(request->address, PAGE_SIZE), top = space->mmap_top;
+
+    if (request->map_flags & MAP_32BIT)
+        top = MIN(top, 0x80000000ul);
+    if (hint >= MAP_ADDRESS_MIN && user_range_is_valid(hint, bytes) &&
+        range_is_free(space, hint, hint + bytes) && !(request->map_flags & MAP_32BIT)) {
+        *start_out = hint;
+        return 0;
+    }
+    *start_out = region_find_room(space, bytes, MAP_ADDRESS_MIN, top);
+    /* Above the usual place, where the stack leaves room. */
+    if (!*start_out && top == space->mmap_top)
+        *start_out = region_find_room(space, bytes, MAP_ADDRESS_MIN, USER_END);
+    return *start_out ? 0 : -ENOMEM;
+}
+
+/* The place of a MAP_FIXED request, made free. */
+static int place_take(struct address_space *space, const struct map_request *request, u64 bytes,
+                      u64 *start_out)
+{
+    u64 end;
+    int error = range_check(request->address, bytes, &end);
+
+    if (error)
+        return error;
+    if (request->address < MAP_ADDRESS_MIN)
+        return -EPERM;
+    *start_out = request->address;
+    if (range_is_free(space, request->address, end))
+        return 0;
+    if (request->map_flags & MAP_FIXED_NOREPLACE)
+        return -EEXIST;
+    return space_unmap_locked(space, request->address, end);
+}
+
+/* Whether `pages` more with these flags are within the limits. -ENOMEM, -EAGAIN. */
+static int limits_check(const struct address_space *space, const struct map_request *request,
+                        u64 pages)
+{
+    if (space->total_pages + pages > request->limit_total_pages)
+        return -ENOMEM;
+    if (region_is_data(request->flags) && space->data_pages + pages > request->limit_data_pages)
+        return -ENOMEM;
+    if ((request->flags & REGION_LOCKED) &&
+        space->locked_pages + pages > request->limit_locked_pages)
+        return -EAGAIN;
+    return space->region_count < REGIONS_MAX ? 0 : -ENOMEM;
+}
+
+/* Inserts a region for the request at `start`. */
+static int region_create(struct address_space *space, const struct map_request *request, u64 start,
+                         u64 end)
+{
+    const struct region wanted = {
+        .space = space,
+        .start = start,
+        .end = end,
+        .flags = request->flags,
+        .pager = request->pager,
+        .object = request->object,
+        .offset_pages = request->offset_pages,
+    };
+    struct region *region = region_alloc(&wanted);
+
+    if (!region)
+        return -ENOMEM;
+    region_insert(region);
+    region_merge(region);
+    return 0;
+}
+
+static int map_locked(struct address_space *space, const struct map_request *request, u64 bytes,
+                      u64 *start_out)
+{
+    int error = limits_check(space, request, bytes >> PAGE_SHIFT);
+
+    if (error)
+        return error;
+    if (request->map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+        error = place_take(space, request, bytes, start_out);
+    else
+        error = place_find(space, request, bytes, start_out);
+    return error ? error : region_create(space, request, *start_out, *start_out + bytes);
+}
+
+int address_space_map(struct address_space *space, const struct map_request *request,
+                      u64 *address_out)
+{
+    struct map_request own = *request;
+    bool shares_nothing = (request->flags & REGION_SHARED) && !request->pager;
+    u64 bytes;
+    int error;
+
+    if (request->bytes == 0)
+        return -EINVAL;
+    if (request->bytes > USER_END)
+        return -ENOMEM;
+    bytes = ALIGN_UP(request->bytes, PAGE_SIZE);
+    if (shares_nothing) {
+        own.pager = &shared_memory_pager;
+        own.offset_pages = 0;
+        error = shared_memory_create(bytes >> PAGE_SHIFT, &own.object);
+        if (error)
+            return error;
+    }
+    rwlock_write_lock(&space->lock);
+    error = map_locked(space, &own, bytes, address_out);
+    rwlock_write_unlock(&space->lock);
+    if (shares_nothing)
+        shared_memory_put(own.object); /* the region has a reference of its own */
+    if (!error && ((request->map_flags & MAP_POPULATE) || (request->flags & REGION_LOCKED))) {
+        /* What cannot be filled now faults later (mmap(2)). */
+        int ignored = address_space_populate(
+            space, *address_out, bytes, request->flags & REGION_WRITE ? PAGER_WRITE : PAGER_READ);
+        (void)ignored;
+    }
+    return error;
+}
+
+/* ---- munmap ---- */
+
+int space_unmap_locked(struct address_space *space, u64 start, u64 end)
+{
+    struct region *region = region_find_from(space, start), *next;
+    struct gather gather;
+    int error;
+
+    if (start >= end || !region || region->start >= end)
+        return 0;
+    /* All that may fail comes first. A region with a hole in it is two; others only shrink. */
+    if (region->start < start && region->end > end) {
+        error = region_split(region, end);
+        if (error)
+            return error;
+    }
+    gather_init(&gather, space);
+    error = tables_own_ends(space, start, end, &gather);
+    if (error) {
+        gather_finish(&gather);
+        return error;
+    }
+    /* Pages go before their regions: entries lie in regions, always. */
+    tables_unmap(space, start, end, &gather);
+    gather_finish(&gather);
+    for (; region && region->start < end; region = next) {
+        next = region_next(region);
+        if (region->start < start) {
+            region_resize(region, region->start, start);
+        } else if (region->end > end) {
+            region_resize(region, end, region->end);
+        } else {
+            region_remove(region);
+            region_free(region);
+        }
+    }
+    return 0;
+}
+
+int address_space_unmap(struct address_space *space, u64 address, u64 bytes)
+{
+    u64 end;
+    int error = range_check(address, bytes, &end);
+
+    if (error)
+        return -EINVAL;
+    rwlock_write_lock(&space->lock);
+    error = space_unmap_locked(space, address, end);
+    rwlock_write_unlock(&space->lock);
+    return error;
+}
+
+/* ---- brk ---- */
+
+/* Moves the heap's end up from `old` to `new`, both page aligned. -ENOMEM. */
+static int heap_extend(struct address_space *space, u64 old, u64 new, u64 limit_data_pages,
+                       u64 limit_total_pages)
+{
+    struct region *region = old > space->heap_start ? region_find(space, old - PAGE_SIZE) : NULL;
+    const struct map_request request = {
+        .flags = REGION_READ | REGION_WRITE | REGION_MAY_READ | REGION_MAY_WRITE |
+                 REGION_MAY_EXECUTE | REGION_HEAP,
+        .limit_total_pages = limit_total_pages,
+        .limit_data_pages = limit_data_pages,
+    };
+
+    if (!range_is_free(space, old, new) || limits_check(space, &request, (new - old) >> PAGE_SHIFT))
+        return -ENOMEM;
+    if (region && region->end == old && region->flags == request.flags && !region->pager) {
+        region_resize(region, region->start, new);
+        return 0;
+    }
+    return region_create(space, &request, old, new);
+}
+
+u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_data_pages,
+                               u64 limit_total_pages)
+{
+    u64 old, new;
+    int error = 0;
+
+    rwlock_write_lock(&space->lock);
+    old = ALIGN_UP(space->heap_end, PAGE_SIZE);
+    new = ALIGN_UP(end, PAGE_SIZE);
+    if (end < space->heap_start || end >= USER_END)
+        error = -ENOMEM;
+    else if (new > old)
+        error = heap_extend(space, old, new, limit_data_pages, limit_total_pages);
+    else if (new < old)
+        error = space_unmap_locked(space, new, old);
+    if (!error)
+        space->heap_end = end;
+    end = space->heap_end;
+    rwlock_write_unlock(&space->lock);
+    return end;
+}

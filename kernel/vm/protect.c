@@ -1,0 +1,115 @@
+/*
+ * mprotect(2): regions get other flags, and the pages that are there get other entries.
+ *
+ * Rights that are taken away must be taken from entries and TLBs at once. Rights that are given
+ * could wait for a fault each; but who toggles the protection of memory that is its own touches it
+ * next, so entries become writable at once where no fault would find anything to do.
+ *
+ * Locking: space->lock for writing.
+ */
+#include "internal.h"
+#include "tables.h"
+
+struct protector {
+    struct table_visitor visitor;
+    struct gather *gather;
+    u32 flags; /* the region's new ones */
+};
+
+/* What keeps the writable bit: nobody else sees the page, or a shared one that was dirty already.
+ */
+static pte may_write_now(u32 flags, const struct frame *frame, pte old)
+{
+    if (!(flags & REGION_WRITE))
+        return 0;
+    if (flags & REGION_SHARED)
+        return old & PTE_WRITABLE;
+    return frame_is_ours(frame) ? PTE_WRITE_NOW : 0;
+}
+
+static bool rights_were_lost(pte old, pte new)
+{
+    pte lost = old & ~new &(PTE_PRESENT | PTE_WRITABLE);
+
+    return (old & PTE_PRESENT) && (lost || (new & ~old &PTE_NO_EXECUTE));
+}
+
+static void protect_entries(struct table_visitor *visitor, u64 address, pte *entries,
+                            unsigned count)
+{
+    struct protector *protector = container_of(visitor, struct protector, visitor);
+
+    for (unsigned i = 0; i < count; i++) {
+        pte old = entries[i], new;
+        struct frame *frame = pte_frame(old);
+
+        if (!old)
+            continue;
+        new = pte_make(frame, protector->flags, may_write_now(protector->flags, frame, old));
+        WRITE_ONCE(entries[i], new);
+        if (rights_were_lost(old, new))
+            gather_page(protector->gather, address + i * PAGE_SIZE);
+    }
+}
+
+/* All regions of the range allow it (mprotect(2): EACCES), and there is no hole (ENOMEM). */
+static int protect_check(struct address_space *space, u64 start, u64 end, u32 protection)
+{
+    u32 needed = protection * (REGION_MAY_READ / REGION_READ);
+    struct region *region;
+
+    if (!range_is_mapped(space, start, end))
+        return -ENOMEM;
+    for (region = region_find(space, start); region && region->start < end;
+         region = region_next(region))
+        if ((region->flags & needed) != needed || (region->flags & REGION_SPECIAL))
+            return -EACCES;
+    return 0;
+}
+
+static int protect_locked(struct address_space *space, u64 start, u64 end, u32 protection,
+                          struct gather *gather)
+{
+    struct protector protector = {.visitor.visit = protect_entries, .gather = gather};
+    struct region *region;
+    int error = protect_check(space, start, end, protection);
+
+    if (!error)
+        error = regions_split_at(space, start, end);
+    if (!error)
+        error = tables_own_range(space, start, end, gather);
+    if (error)
+        return error;
+    for (region = region_find(space, start); region && region->start < end;
+         region = region_next(region)) {
+        u32 flags = (region->flags & ~REGION_PROTECTION) | protection;
+
+        if (flags == region->flags)
+            continue;
+        region_set_flags(region, flags);
+        protector.flags = flags;
+        tables_visit(space, region->start, region->end, &protector.visitor);
+        region = region_merge(region);
+    }
+    return 0;
+}
+
+int address_space_protect(struct address_space *space, u64 address, u64 bytes, u32 protection)
+{
+    u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
+    struct gather gather;
+    int error;
+
+    if (address & ~PAGE_MASK)
+        return -EINVAL;
+    if (bytes == 0)
+        return 0;
+    if (!user_range_is_valid(address, bytes))
+        return -ENOMEM;
+    gather_init(&gather, space);
+    rwlock_write_lock(&space->lock);
+    error = protect_locked(space, address, end, protection, &gather);
+    gather_finish(&gather);
+    rwlock_write_unlock(&space->lock);
+    return error;
+}

@@ -1,0 +1,219 @@
+/*
+ * mremap(2): a region shrinks, grows where it is, or moves with its pages.
+ *
+ * To move, all that may fail comes first: the tables at both places are made our own, then a region
+ * is put at the new place, then the entries are carried over (frames keep their references), and
+ * at last what is left of the old place is unmapped.
+ *
+ * Locking: space->lock for writing.
+ */
+#include <pith/abi/mman.h>
+
+#include "internal.h"
+#include "tables.h"
+
+/* One mremap on its way; addresses are checked and whole pages. */
+struct move {
+    struct address_space *space;
+    const struct remap_request *request;
+    struct region *region; /* that holds the old place */
+    u64 old, old_end, new_bytes;
+};
+
+struct mover {
+    struct table_visitor visitor;
+    struct address_space *space;
+    struct gather *gather;
+    u64 distance; /* added to an address, modulo 2^64 */
+    int error;
+};
+
+/* First pass: the tables at the new place. */
+static void prepare_entries(struct table_visitor *visitor, u64 address, pte *entries,
+                            unsigned count)
+{
+    struct mover *mover = container_of(visitor, struct mover, visitor);
+
+    for (unsigned i = 0; i < count && !mover->error; i++) {
+        pte *entry;
+
+        if (gather_is_full(mover->gather))
+            gather_finish(mover->gather);
+        if (entries[i])
+            mover->error = table_own(mover->space, address + i * PAGE_SIZE + mover->distance,
+                                     mover->gather, &entry);
+    }
+}
+
+/* Second pass: the tables are ours, so it cannot fail. */
+static void carry_entries(struct table_visitor *visitor, u64 address, pte *entries, unsigned count)
+{
+    struct mover *mover = container_of(visitor, struct mover, visitor);
+
+    for (unsigned i = 0; i < count; i++) {
+        pte old = entries[i];
+
+        if (!old)
+            continue;
+        table_set(&entries[i], 0);
+        gather_page(mover->gather, address + i * PAGE_SIZE);
+        table_set(table_lookup(mover->space, address + i * PAGE_SIZE + mover->distance), old);
+    }
+}
+
+/* Carries the pages of [old, end) over to `new`, where a region is. -ENOMEM: none was carried. */
+static int pages_move(struct move *move, u64 new, u64 end, struct gather *gather)
+{
+    struct mover mover = {.visitor.visit = prepare_entries,
+                          .space = move->space,
+                          .gather = gather,
+                          .distance = new - move->old};
+
+    mover.error = tables_own_range(move->space, move->old, end, gather);
+    if (!mover.error)
+        tables_visit(move->space, move->old, end, &mover.visitor);
+    if (mover.error)
+        return mover.error;
+    mover.visitor.visit = carry_entries;
+    tables_visit(move->space, move->old, end, &mover.visitor);
+    return 0;
+}
+
+/* Where the region goes. */
+static int place_choose(struct move *move, u64 *new_out)
+{
+    const struct remap_request *request = move->request;
+    struct address_space *space = move->space;
+    u64 new = request->new_address;
+
+    if (!(request->flags & MREMAP_FIXED)) {
+        *new_out = region_find_room(space, move->new_bytes, MAP_ADDRESS_MIN, space->mmap_top);
+        return *new_out ? 0 : -ENOMEM;
+    }
+    if ((new & ~PAGE_MASK) || !user_range_is_valid(new, move->new_bytes) ||
+        (new < move->old_end && move->old < new + move->new_bytes))
+        return -EINVAL;
+    if (new < MAP_ADDRESS_MIN)
+        return -EPERM;
+    *new_out = new;
+    return space_unmap_locked(space, new, new + move->new_bytes);
+}
+
+static int region_move(struct move *move, u64 *address_out)
+{
+    struct address_space *space = move->space;
+    struct region *copy;
+    struct gather gather;
+    u64 new = 0, kept_end = MIN(move->old_end, move->old + move->new_bytes);
+    int error = place_choose(move, &new);
+
+    if (error)
+        return error;
+    /* Unmapping the new place may have cut the region. */
+    move->region = region_find(space, move->old);
+    copy = region_alloc(move->region);
+    if (!copy)
+        return -ENOMEM;
+    copy->offset_pages += (move->old - copy->start) >> PAGE_SHIFT;
+    copy->start = new;
+    copy->end = new + move->new_bytes;
+    region_insert(copy);
+    gather_init(&gather, space);
+    error = pages_move(move, new, kept_end, &gather);
+    gather_finish(&gather);
+    if (error) {
+        int cannot_fail = space_unmap_locked(space, new, new + move->new_bytes);
+
+        return cannot_fail ? cannot_fail : error;
+    }
+    *address_out = new;
+    if (!(move->request->flags & MREMAP_DONTUNMAP))
+        error = space_unmap_locked(space, move->old, move->old_end);
+    region_merge(copy);
+    return error;
+}
+
+/* Whether the region may be larger by `pages`. -ENOMEM, -EFAULT, -EAGAIN. */
+static int growth_check(const struct move *move)
+{
+    const struct address_space *space = move->space;
+    u64 pages = (move->new_bytes - (move->old_end - move->old)) >> PAGE_SHIFT;
+
+    if (space->total_pages + pages > move->request->limit_total_pages)
+        return -ENOMEM;
+    if (region_is_data(move->region->flags) &&
+        space->data_pages + pages > move->request->limit_data_pages)
+        return -ENOMEM;
+    return 0;
+}
+
+static bool has_room_behind(const struct move *move)
+{
+    struct region *next = region_next(move->region);
+    u64 end = move->old + move->new_bytes;
+
+    return move->region->end == move->old_end && end <= USER_END && (!next || next->start >= end);
+}
+
+static int remap_locked(struct move *move, u64 *address_out)
+{
+    const struct remap_request *request = move->request;
+    u64 new_end = move->old + move->new_bytes;
+    int error;
+
+    move->region = region_find(move->space, move->old);
+    if (!move->region || move->old_end > move->region->end ||
+        (move->region->flags & REGION_SPECIAL))
+        return -EFAULT;
+    if ((request->flags & MREMAP_DONTUNMAP) &&
+        (move->region->pager || (move->region->flags & REGION_SHARED)))
+        return -EINVAL;
+    /* Length 0 makes a second mapping of what is shared (mremap(2), BUGS). */
+    if (move->old == move->old_end && !(move->region->flags & REGION_SHARED))
+        return -EINVAL;
+    *address_out = move->old;
+    if (new_end > move->old_end) {
+        error = growth_check(move);
+        if (error)
+            return error;
+    }
+    if (!(request->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && move->old != move->old_end) {
+        if (new_end == move->old_end)
+            return 0;
+        if (new_end < move->old_end)
+            return space_unmap_locked(move->space, new_end, move->old_end);
+        if (has_room_behind(move)) {
+            region_resize(move->region, move->region->start, new_end);
+            region_merge(move->region);
+            return 0;
+        }
+    }
+    return request->flags & MREMAP_MAYMOVE ? region_move(move, address_out) : -ENOMEM;
+}
+
+int address_space_remap(struct address_space *space, const struct remap_request *request,
+                        u64 *address_out)
+{
+    struct move move = {
+        .space = space,
+        .request = request,
+        .old = request->address,
+        .old_end = ALIGN_UP(request->address + request->old_bytes, PAGE_SIZE),
+        .new_bytes = ALIGN_UP(request->new_bytes, PAGE_SIZE),
+    };
+    u32 flags = request->flags;
+    int error;
+
+    if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
+        ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)))
+        return -EINVAL;
+    if ((request->address & ~PAGE_MASK) || !move.new_bytes || request->new_bytes > USER_END ||
+        !user_range_is_valid(request->address, request->old_bytes))
+        return -EINVAL;
+    if ((flags & MREMAP_DONTUNMAP) && move.new_bytes != move.old_end - move.old)
+        return -EINVAL;
+    rwlock_write_lock(&space->lock);
+    error = remap_locked(&move, address_out);
+    rwlock_write_unlock(&space->lock);
+    return error;
+}

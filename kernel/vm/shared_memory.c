@@ -1,0 +1,106 @@
+/*
+ * Memory that is shared but no file's: MAP_SHARED | MAP_ANONYMOUS, for a family of processes.
+ *
+ * The object holds the frames by their index, made when they are first touched. Each region has a
+ * reference to it; the last one frees all.
+ *
+ * Locking: shared_memory.lock guards the frames. Context: fill may sleep (it allocates).
+ */
+#include "internal.h"
+
+struct shared_memory {
+    struct refcount references;
+    struct spinlock lock;                  /* LOCK_PAGE_CACHE */
+    struct radix frames guarded_by(&lock); /* one reference each */
+};
+
+static struct slab_cache *shared_cache; /* [const] after boot */
+
+int shared_memory_create(u64 pages, void **object_out)
+{
+    struct shared_memory *memory = slab_alloc(shared_cache, 0);
+
+    if (!memory)
+        return -ENOMEM;
+    refcount_set(&memory->references, 1);
+    spin_init(&memory->lock, LOCK_PAGE_CACHE);
+    radix_init(&memory->frames, &radix_slab_allocator);
+    *object_out = memory;
+    return 0;
+}
+
+void shared_memory_put(void *object)
+{
+    struct shared_memory *memory = object;
+    struct frame *frame;
+    u64 index = 0;
+
+    if (!refcount_dec_is_zero(&memory->references))
+        return;
+    radix_for_each(frame, &memory->frames, index)
+    {
+        radix_remove(&memory->frames, index);
+        frame_put(frame);
+    }
+    slab_free(shared_cache, memory);
+}
+
+/* Puts `frame` at `index`, or finds that another came first. A reference for the caller. */
+static int frame_publish(struct shared_memory *memory, u64 index, struct frame *frame,
+                         struct frame **frame_out)
+{
+    int error;
+
+    spin_lock(&memory->lock);
+    error = radix_insert(&memory->frames, index, frame);
+    *frame_out = error == -EEXIST ? radix_lookup(&memory->frames, index) : frame;
+    if (error != -ENOMEM)
+        frame_get(*frame_out);
+    spin_unlock(&memory->lock);
+    if (error)
+        frame_put(frame);
+    return error == -ENOMEM ? error : 0;
+}
+
+static int shared_fill(struct region *region, u64 index, unsigned access, struct frame **frame_out)
+{
+    struct shared_memory *memory = region->object;
+    struct frame *frame;
+
+    spin_lock(&memory->lock);
+    frame = radix_lookup(&memory->frames, index);
+    if (frame)
+        frame_get(frame);
+    spin_unlock(&memory->lock);
+    if (!frame) {
+        struct frame *new = frame_alloc(0, FRAME_ANONYMOUS, ALLOC_CLEARED);
+
+        return new ? frame_publish(memory, index, new, frame_out) : -ENOMEM;
+    }
+    *frame_out = frame;
+    return 0;
+}
+
+static void shared_opened(struct region *region)
+{
+    struct shared_memory *memory = region->object;
+
+    refcount_inc(&memory->references);
+}
+
+static void shared_closed(struct region *region)
+{
+    shared_memory_put(region->object);
+}
+
+const struct pager shared_memory_pager = {
+    .name = "/dev/zero (deleted)",
+    .fill = shared_fill,
+    .region_opened = shared_opened,
+    .region_closed = shared_closed,
+};
+
+void shared_memory_init(void)
+{
+    shared_cache = slab_cache_create("shared_memory", sizeof(struct shared_memory), 0);
+}

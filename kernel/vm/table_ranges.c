@@ -1,0 +1,206 @@
+/*
+ * Ranges of page tables: looking at them, making them our own, emptying them.
+ *
+ * Emptying a range cuts at most two tables on each level in part: those at its two ends. They are
+ * made our own first, which may fail; all between them is dropped as whole tables, shared or not,
+ * and cannot fail:
+ *
+ *     level 2   |  .  |  X  |  X  |  X  |  .  |     X: the whole table of level 1 is dropped
+ *                 /                         \
+ *     level 1   |...xxx|                 |xx....|   x: entries are removed
+ *
+ * Locking: space->lock is held for writing where something changes.
+ */
+#include "internal.h"
+#include "tables.h"
+
+void resident_count(struct address_space *space, const struct frame *frame, pte entry, s64 sign)
+{
+    if (entry & PTE_SHARED)
+        *(frame->kind == FRAME_ANONYMOUS ? &space->resident_shared : &space->resident_file) += sign;
+    else if (frame->kind == FRAME_ANONYMOUS)
+        space->resident_anonymous += sign;
+    else if (frame->kind == FRAME_CACHE)
+        space->resident_file += sign;
+}
+
+/*
+ * The entry for `address` on the lowest level that has one; *level_out is that level. On level 1
+ * it is the page's entry, else one that is 0.
+ */
+static pte *walk_down(const struct address_space *space, u64 address, unsigned *level_out)
+{
+    pte *table = phys_to_virt(space->root);
+    unsigned level = TABLE_LEVELS;
+
+    for (;; level--) {
+        pte *entry = &table[table_index(address, level)];
+
+        if (level == 1 || !*entry) {
+            *level_out = level;
+            return entry;
+        }
+        table = phys_to_virt(*entry & PTE_ADDRESS);
+    }
+}
+
+/* The first address behind what the entry of `level` for `address` maps. */
+static u64 span_end(u64 address, unsigned level)
+{
+    u64 bytes = table_entry_bytes(level);
+
+    return ALIGN_DOWN(address, bytes) + bytes;
+}
+
+pte *table_lookup(const struct address_space *space, u64 address)
+{
+    unsigned level;
+    pte *entry = walk_down(space, address, &level);
+
+    return level == 1 ? entry : NULL;
+}
+
+bool table_allows_write(const struct address_space *space, u64 address)
+{
+    pte *table = phys_to_virt(space->root);
+
+    for (unsigned level = TABLE_LEVELS; level > 0; level--) {
+        pte entry = table[table_index(address, level)];
+
+        if (!(entry & PTE_WRITABLE))
+            return false;
+        table = phys_to_virt(entry & PTE_ADDRESS);
+    }
+    return true;
+}
+
+void tables_visit(const struct address_space *space, u64 start, u64 end,
+                  struct table_visitor *visitor)
+{
+    while (start < end) {
+        unsigned level;
+        pte *entry = walk_down(space, start, &level);
+        /* A table of level 1 is what one entry of level 2 maps. */
+        u64 next = MIN(span_end(start, MAX(level, 2u)), end);
+
+        if (level == 1)
+            visitor->visit(visitor, start, entry, (next - start) >> PAGE_SHIFT);
+        start = next;
+    }
+}
+
+static void gather_make_room(struct gather *gather)
+{
+    if (gather->count + TABLE_LEVELS > GATHER_FRAMES)
+        gather_finish(gather);
+}
+
+int tables_own_range(struct address_space *space, u64 start, u64 end, struct gather *gather)
+{
+    while (start < end) {
+        unsigned level;
+        pte *entry;
+
+        walk_down(space, start, &level);
+        if (level == 1) {
+            int error;
+
+            gather_make_room(gather);
+            error = table_own(space, start, gather, &entry);
+            if (error)
+                return error;
+        }
+        start = MIN(span_end(start, MAX(level, 2u)), end);
+    }
+    return 0;
+}
+
+int tables_own_ends(struct address_space *space, u64 start, u64 end, struct gather *gather)
+{
+    int error;
+
+    gather_make_room(gather);
+    error = table_own_cut(space, start, gather);
+    return error ? error : table_own_cut(space, end, gather);
+}
+
+/* Takes what a table names out of the space's sums. Recursion: one step a level. */
+static void table_count_out(struct address_space *space, const struct frame *table)
+{
+    const pte *entries = frame_table((struct frame *)table);
+
+    for (unsigned i = table->table.first; i <= table->table.last; i++) {
+        if (!entries[i])
+            continue;
+        if (table->table.level == 1)
+            resident_count(space, pte_frame(entries[i]), entries[i], -1);
+        else
+            table_count_out(space, pte_frame(entries[i]));
+    }
+}
+
+static void gather_span(struct gather *gather, u64 start, u64 end)
+{
+    gather->start = MIN(gather->start, start);
+    gather->end = MAX(gather->end, end);
+}
+
+/* Drops the table below an entry with all that is in it. */
+static void drop_table(struct address_space *space, pte *entry, struct gather *gather)
+{
+    struct frame *table = pte_frame(*entry);
+
+    table_count_out(space, table);
+    table_set(entry, 0);
+    gather->tables = true;
+    gather_make_room(gather);
+    gather_frame(gather, table);
+}
+
+static void unmap_pages(struct address_space *space, pte *entry, u64 start, u64 end,
+                        struct gather *gather)
+{
+    struct frame *table = table_frame(entry);
+
+    for (; start < end && table->table.used; start += PAGE_SIZE, entry++) {
+        pte old = *entry;
+
+        if (!old)
+            continue;
+        table_set(entry, 0);
+        resident_count(space, pte_frame(old), old, -1);
+        gather_page(gather, start);
+        gather_make_room(gather);
+        gather_frame(gather, pte_frame(old));
+    }
+}
+
+/* Recursion: one step a level. */
+static void unmap_level(struct address_space *space, pte *table, unsigned level, u64 start, u64 end,
+                        struct gather *gather)
+{
+    while (start < end && table_frame(table)->table.used) {
+        pte *entry = &table[table_index(start, level)];
+        u64 next = MIN(span_end(start, level), end);
+
+        if (*entry && next - start == table_entry_bytes(level)) {
+            gather_span(gather, start, next);
+            drop_table(space, entry, gather);
+        } else if (*entry) {
+            pte *below = phys_to_virt(*entry & PTE_ADDRESS);
+
+            if (level == 2)
+                unmap_pages(space, &below[table_index(start, 1)], start, next, gather);
+            else
+                unmap_level(space, below, level - 1, start, next, gather);
+            if (!table_frame(below)->table.used)
+                drop_table(space, entry, gather);
+        }
+        start = next;
+    }
+}
+
+void tables_unmap(struct address_space *space, u64 start, u64 end, struct gather *gather)
+{
+    unmap_level(space, phys_to_virt(space->root), TABLE_LEVELS, start, end, gather);
+}

@@ -1,0 +1,94 @@
+/* The page tables of address spaces, inside vm/. The rule of sharing stands in tables.c. */
+#pragma once
+
+#include <pith/vm.h>
+
+#include "gather.h"
+
+/* What our entries carry beyond the hardware's bits. Both only on level 1. */
+#define PTE_SHARED PTE_SOFT_1 /* of a shared mapping: never copied on write */
+#define PTE_HELD   PTE_SOFT_2 /* not PRESENT, for its region allows nothing; the frame is here */
+
+static inline struct frame *pte_frame(pte entry)
+{
+    return frame_at(entry & PTE_ADDRESS);
+}
+static inline pte *frame_table(struct frame *frame)
+{
+    return frame_data(frame);
+}
+static inline struct frame *table_frame(const pte *table)
+{
+    return frame_of((const void *)((u64)table & PAGE_MASK));
+}
+
+/* The entry for a frame in a region. PTE_WRITE_NOW: writing needs no further fault. */
+#define PTE_WRITE_NOW PTE_WRITABLE
+pte pte_make(const struct frame *frame, u32 region_flags, pte write_now);
+
+/*
+ * Whether a private page's frame has no other user, so that its entry may simply become writable.
+ * The tables above the entry are our own.
+ */
+static inline bool frame_is_ours(const struct frame *frame)
+{
+    /* Pairs with the release of who gave up a reference: its copying from the frame is over. */
+    return frame->kind == FRAME_ANONYMOUS &&
+           __atomic_load_n(&frame->references.value, __ATOMIC_ACQUIRE) ==
+               1 + READ_ONCE(frame->pins);
+}
+
+/* ---- Tables; whoever changes them holds what vm.h says of struct address_space ---- */
+
+/* A root with the kernel's half. NULL: no memory. */
+struct frame *root_alloc(void) must_check;
+/* Gives up one reference to a table; the last one gives up all that it names. */
+void table_put(struct frame *table);
+/* All of the user's half goes; no CPU has it loaded. The regions are still there. */
+void tables_destroy(struct address_space *space);
+
+/* The entry of level 1 for an address, or NULL: there is no table for it. */
+pte *table_lookup(const struct address_space *space, u64 address);
+/* Whether all entries on the way to an address allow writing. */
+bool table_allows_write(const struct address_space *space, u64 address);
+/*
+ * The same as table_lookup, to be changed: all tables above it are made, or made our own. Tables
+ * that were replaced go to `gather`. -ENOMEM: as far as it came stays, and is no harm. Does not
+ * sleep.
+ */
+int table_own(struct address_space *space, u64 address, struct gather *gather, pte **entry_out)
+    must_check;
+/*
+ * Makes our own those tables that a boundary at `address` cuts in two, as far as they exist.
+ * -ENOMEM.
+ */
+int table_own_cut(struct address_space *space, u64 address, struct gather *gather) must_check;
+/* Writes an entry of level 1 or another, and keeps the table's count of used entries true. */
+void table_set(pte *entry, pte value);
+
+/* fork: gives the child references to all of the parent's tables, write-protected. -ENOMEM. */
+int tables_share(struct address_space *parent, struct address_space *child) must_check;
+
+/* ---- Ranges; space->lock is held for writing, so these may flush and free as they go ---- */
+
+/* Makes what exists of the tables in the range our own, so that it can be changed. -ENOMEM. */
+int tables_own_range(struct address_space *space, u64 start, u64 end, struct gather *gather)
+    must_check;
+/* The same for the tables that the range covers in part: all that tables_unmap needs. -ENOMEM. */
+int tables_own_ends(struct address_space *space, u64 start, u64 end, struct gather *gather)
+    must_check;
+/* Empties the range; frees tables that become empty. After tables_own_ends. */
+void tables_unmap(struct address_space *space, u64 start, u64 end, struct gather *gather);
+
+/*
+ * Calls `visit` for each run of entries of level 1 that exist in the range: `count` entries from
+ * `entries` on, for the pages from `address` on.
+ */
+struct table_visitor {
+    void (*visit)(struct table_visitor *visitor, u64 address, pte *entries, unsigned count);
+};
+void tables_visit(const struct address_space *space, u64 start, u64 end,
+                  struct table_visitor *visitor);
+
+/* Adds to (sign: 1) or takes from (-1) what is resident, for one frame of a region. */
+void resident_count(struct address_space *space, const struct frame *frame, pte entry, s64 sign);
