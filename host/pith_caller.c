@@ -29,17 +29,25 @@ void caller_take(struct run_options *options)
     options->group_count = count > 0 ? count : 0;
 }
 
+/* As far as this process may: without limit, else to the hard one. */
+static void lift_limit(int resource, const struct rlimit *limit)
+{
+    struct rlimit lifted = {RLIM_INFINITY, RLIM_INFINITY};
+
+    if (resource == RLIMIT_CORE)
+        lifted = (struct rlimit){0, limit->rlim_max}; /* no core file of ours may stay behind */
+    if (setrlimit(resource, &lifted) == 0)
+        return;
+    lifted = (struct rlimit){limit->rlim_max, limit->rlim_max};
+    setrlimit(resource, &lifted);
+}
+
 void caller_take_limits(struct rlimit limits[CALLER_LIMITS])
 {
-    struct rlimit lifted;
-
     for (int i = 0; i < CALLER_LIMITS; i++) {
         if (getrlimit(i, &limits[i]))
             limits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
-        lifted = (struct rlimit){limits[i].rlim_max, limits[i].rlim_max};
-        if (i == RLIMIT_CORE)
-            lifted.rlim_cur = 0; /* no core file of ours may stay behind */
-        setrlimit(i, &lifted);
+        lift_limit(i, &limits[i]);
     }
 }
 

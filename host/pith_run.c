@@ -27,6 +27,7 @@
 #define NS_PER_MS        1000000ull
 #define BOOT_LIMIT_NS    (60000 * NS_PER_MS) /* until HELLO; an emulated machine takes 0.1 s */
 #define REPORT_LIMIT_NS  (30000 * NS_PER_MS) /* for what the kernel logs after EXIT */
+#define DRAIN_LIMIT_NS   (300 * NS_PER_MS)   /* for slow readers after a failure */
 #define DEBUG_READ_BYTES 4096
 #define DEBUG_PANIC_MARK 0x04 /* ends a panic's text on the debug port */
 
@@ -48,7 +49,7 @@ struct run {
     struct buffer log, debug_log; /* a line that is not whole yet */
     struct boot_time times;
     uint64_t deadline_ns;       /* of --timeout; 0: none */
-    uint64_t phase_deadline_ns; /* of STARTING, and of the reports in ENDING; 0: none */
+    uint64_t phase_deadline_ns; /* of STARTING, and of what ENDING waits for; 0: none */
     enum phase phase;
     int status; /* in ENDING */
     int signal_fd, debug_fd, complaint_fd;
@@ -184,6 +185,13 @@ static void end_run(struct run *run, int status)
     kill_machine(run);
 }
 
+/* The same after a failure, which is told at once: a slow reader gets only a moment more. */
+static void break_run(struct run *run, int status)
+{
+    end_run(run, status);
+    run->phase_deadline_ns = clock_now_ns() + DRAIN_LIMIT_NS;
+}
+
 static void take_exit(struct run *run, const struct host_exit *exit)
 {
     if (!(exit->flags & HOST_EXIT_REPORTS)) {
@@ -247,7 +255,7 @@ static void read_debug_port(struct run *run)
         return;
     print_log(run, &run->debug_log, bytes, mark ? mark - bytes : count);
     if (mark)
-        end_run(run, PITH_PANICKED);
+        break_run(run, PITH_PANICKED);
 }
 
 /* ---- Frames ---- */
@@ -264,7 +272,7 @@ static int take_hello(struct run *run, const uint8_t *payload)
         say("the kernel speaks version %u of the protocol, this command version %u; run make, or "
             "install pith again",
             version, HOST_PROTOCOL_VERSION);
-        end_run(run, PITH_FAILED);
+        break_run(run, PITH_FAILED);
         return 0;
     }
     run->phase = BOOTING;
@@ -306,7 +314,7 @@ static int handle_frame(void *context, const struct host_frame *frame, const uin
         take_stamp(run, payload);
         return 0;
     case HOST_FRAME_PANIC:
-        end_run(run, PITH_PANICKED);
+        break_run(run, PITH_PANICKED);
         return 0;
     case HOST_FRAME_EXIT:
         memcpy(&exit, payload, sizeof(exit));
@@ -328,7 +336,7 @@ static void receive_frames(struct run *run)
     say("the guest broke the protocol with this command (%s); its kernel is damaged",
         strerror(-result));
     run->link_is_up = false;
-    end_run(run, PITH_FAILED);
+    break_run(run, PITH_FAILED);
 }
 
 /* ---- Signals ---- */
@@ -415,7 +423,9 @@ static void check_deadlines(struct run *run)
     run->phase_deadline_ns = 0;
     if (run->phase == STARTING) {
         say("the kernel did not start; --debug shows how far it came");
-        end_run(run, PITH_FAILED);
+        break_run(run, PITH_FAILED);
+    } else if (run->machine_ended) {
+        end_now(run, run->status);
     }
     kill_machine(run);
 }
@@ -426,7 +436,7 @@ static void check_machine(struct run *run)
     if (!run->machine_ended || run->link_is_up || run->phase == ENDING)
         return;
     qemu_say_why(run->complaint_fd, run->machine_status);
-    end_run(run, PITH_FAILED);
+    break_run(run, PITH_FAILED);
 }
 
 static bool is_over(const struct run *run)
