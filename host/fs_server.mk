@@ -23,3 +23,15 @@ $(B)/host/fs-serve: $(B)/host/fs_serve_main.o $(FS_SERVER_LIBRARY)
 
 # The unit tests link the server's sources; what they need beyond the tests' own flags.
 $(B)/tests/unit/linked/host/fs_%.o $(B)/tests/unit/host_fs_%.o: UNIT_CFLAGS += -D_GNU_SOURCE
+
+FS_FUZZ := $(B)/tests/unit/host_fs_fuzz
+
+.PHONY: test-fs-fuzz
+test-fs-fuzz: $(FS_FUZZ) ## 20,000 hostile requests to the file server
+	FS_FUZZ_REQUESTS=20000 FS_FUZZ_SEED=1 $(FS_FUZZ)
+
+.PHONY: soak-fs-fuzz
+soak-fs-fuzz: $(FS_FUZZ) ## a million hostile requests to the file server
+	for seed in 1 2 3 4; do \
+		FS_FUZZ_REQUESTS=250000 FS_FUZZ_SEED=$$seed $(FS_FUZZ) || exit 1; \
+	done
