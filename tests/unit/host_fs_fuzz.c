@@ -78,14 +78,14 @@ static u64 any_value(void)
 
 static u64 any_node(void)
 {
-    return one_in(12) ? any_value() : nodes[below(NODES)];
+    return one_in(12) ? any_value() : nodes[below(one_in(2) ? 3 : NODES)];
 }
 
 static const char *any_name(void)
 {
-    static const char *const names[] = {"a",  "b",   "c",          "d",      "e",   "f",
-                                        "0",  "1",   "2",          "s",      "",    ".",
-                                        "..", "a/b", "../outside", "secret", "hard"};
+    static const char *const names[] = {
+        "a", "b", "c",  "d",   "e",          "f",      "0",    "1",      "2",     "s",
+        "",  ".", "..", "a/b", "../outside", "secret", "hard", "user.x", "user.y"};
     static char longest[300];
 
     if (one_in(40)) {
@@ -96,84 +96,114 @@ static const char *any_name(void)
     return names[below(one_in(6) ? ARRAY_SIZE(names) : 10)];
 }
 
-static const u32 opcodes[] = {
-    FUSE_LOOKUP,      FUSE_LOOKUP,       FUSE_LOOKUP,
-    FUSE_FORGET,      FUSE_GETATTR,      FUSE_SETATTR,
-    FUSE_READLINK,    FUSE_SYMLINK,      FUSE_MKNOD,
-    FUSE_MKDIR,       FUSE_UNLINK,       FUSE_RMDIR,
-    FUSE_RENAME,      FUSE_LINK,         FUSE_OPEN,
-    FUSE_READ,        FUSE_WRITE,        FUSE_STATFS,
-    FUSE_RELEASE,     FUSE_FSYNC,        FUSE_SETXATTR,
-    FUSE_GETXATTR,    FUSE_LISTXATTR,    FUSE_REMOVEXATTR,
-    FUSE_FLUSH,       FUSE_OPENDIR,      FUSE_READDIR,
-    FUSE_READDIRPLUS, FUSE_RELEASEDIR,   FUSE_FSYNCDIR,
-    FUSE_ACCESS,      FUSE_CREATE,       FUSE_CREATE,
-    FUSE_INTERRUPT,   FUSE_BATCH_FORGET, FUSE_FALLOCATE,
-    FUSE_RENAME2,     FUSE_LSEEK,        FUSE_COPY_FILE_RANGE,
+/* What a right request brings; one in a few brings something else. */
+static const struct shape {
+    u32 opcode;
+    u16 arguments;
+    u8 names;
+} shapes[] = {
+    {FUSE_LOOKUP, 0, 1},
+    {FUSE_LOOKUP, 0, 1},
+    {FUSE_FORGET, sizeof(struct fuse_forget_in), 0},
+    {FUSE_BATCH_FORGET, 8 + 3 * sizeof(struct fuse_forget_one), 0},
+    {FUSE_GETATTR, sizeof(struct fuse_getattr_in), 0},
+    {FUSE_SETATTR, sizeof(struct fuse_setattr_in), 0},
+    {FUSE_READLINK, 0, 0},
+    {FUSE_SYMLINK, 0, 2},
+    {FUSE_MKNOD, sizeof(struct fuse_mknod_in), 1},
+    {FUSE_MKDIR, sizeof(struct fuse_mkdir_in), 1},
+    {FUSE_UNLINK, 0, 1},
+    {FUSE_RMDIR, 0, 1},
+    {FUSE_RENAME, sizeof(struct fuse_rename_in), 2},
+    {FUSE_RENAME2, sizeof(struct fuse_rename2_in), 2},
+    {FUSE_LINK, sizeof(struct fuse_link_in), 1},
+    {FUSE_OPEN, sizeof(struct fuse_open_in), 0},
+    {FUSE_READ, sizeof(struct fuse_read_in), 0},
+    {FUSE_WRITE, sizeof(struct fuse_write_in), 0},
+    {FUSE_STATFS, 0, 0},
+    {FUSE_RELEASE, sizeof(struct fuse_release_in), 0},
+    {FUSE_FSYNC, sizeof(struct fuse_fsync_in), 0},
+    {FUSE_SETXATTR, FUSE_COMPAT_SETXATTR_IN_SIZE, 1},
+    {FUSE_GETXATTR, sizeof(struct fuse_getxattr_in), 1},
+    {FUSE_LISTXATTR, sizeof(struct fuse_getxattr_in), 0},
+    {FUSE_REMOVEXATTR, 0, 1},
+    {FUSE_FLUSH, sizeof(struct fuse_flush_in), 0},
+    {FUSE_OPENDIR, sizeof(struct fuse_open_in), 0},
+    {FUSE_READDIR, sizeof(struct fuse_read_in), 0},
+    {FUSE_READDIRPLUS, sizeof(struct fuse_read_in), 0},
+    {FUSE_RELEASEDIR, sizeof(struct fuse_release_in), 0},
+    {FUSE_FSYNCDIR, sizeof(struct fuse_fsync_in), 0},
+    {FUSE_SYNCFS, 8, 0},
+    {FUSE_ACCESS, sizeof(struct fuse_access_in), 0},
+    {FUSE_CREATE, sizeof(struct fuse_create_in), 1},
+    {FUSE_CREATE, sizeof(struct fuse_create_in), 1},
+    {FUSE_INTERRUPT, sizeof(struct fuse_interrupt_in), 0},
+    {FUSE_FALLOCATE, sizeof(struct fuse_fallocate_in), 0},
+    {FUSE_LSEEK, sizeof(struct fuse_lseek_in), 0},
+    {FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in), 0},
 };
 
 /* Where a structure's words are flags, modes or nodes, most values are such; else it is anything.
  */
-static size_t write_arguments(u32 opcode, u8 *to)
+static void write_arguments(u32 opcode, u8 *to, size_t size)
 {
-    u64 words[16];
-    size_t size;
+    u64 words[FS_ARGUMENTS_MAX / sizeof(u64)];
 
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         words[i] = one_in(3) ? any_node() : any_value();
     switch (opcode) {
-    case FUSE_FORGET:
     case FUSE_LINK:
     case FUSE_RENAME:
-        size = 8;
+    case FUSE_RENAME2:
+        words[0] = any_node();
+        words[1] = below(5);
+        break;
+    case FUSE_FORGET:
+        words[0] = below(3);
         break;
     case FUSE_SETATTR:
         words[0] = below(1 << 12);
-        size = sizeof(struct fuse_setattr_in);
         break;
     case FUSE_READ:
     case FUSE_READDIR:
     case FUSE_READDIRPLUS:
     case FUSE_WRITE:
-        if (!one_in(4))
-            words[1] = below(5000);
-        size = sizeof(struct fuse_read_in);
+        words[1] = one_in(4) ? any_value() : one_in(2) ? 0 : below(5000);
+        words[2] = one_in(3) ? any_value() : below(opcode == FUSE_WRITE ? 100 : 5000);
+        break;
+    case FUSE_SETXATTR:
+        words[0] = below(20);
         break;
     case FUSE_MKNOD:
         words[0] = (below(16) << 12 | below(01000)) | any_value() << 32;
-        size = sizeof(struct fuse_mknod_in);
         break;
-    case FUSE_CREATE:
-    case FUSE_RENAME2:
-        size = 16;
-        break;
-    default:
-        size = 8 * below(6);
     }
     memcpy(to, words, size);
-    return size;
 }
 
 static size_t write_request(void)
 {
+    const struct shape *shape = &shapes[below(ARRAY_SIZE(shapes))];
     struct fuse_in_header header = {
-        .opcode = one_in(50) ? (u32)any_value() : opcodes[below(ARRAY_SIZE(opcodes))],
+        .opcode = one_in(50) ? (u32)any_value() : shape->opcode,
         .unique = random_number(),
         .nodeid = any_node(),
         .uid = one_in(4) ? (u32)any_value() : 0,
         .gid = one_in(4) ? (u32)any_value() : 0,
     };
     u8 *start = memory + REQUEST, *to = start + sizeof(header);
-    unsigned names = (unsigned)below(3);
+    size_t arguments = one_in(20) ? 8 * below(16) : shape->arguments;
+    unsigned names = one_in(20) ? (unsigned)below(3) : shape->names;
 
-    to += write_arguments(header.opcode, to);
+    write_arguments(header.opcode, to, arguments);
+    to += arguments;
     for (unsigned i = 0; i < names; i++) {
         const char *name = any_name();
 
         memcpy(to, name, strlen(name) + 1);
         to += strlen(name) + (one_in(30) ? 0 : 1);
     }
-    if (one_in(8)) { /* a value, or data */
+    if (shape->opcode == FUSE_WRITE || shape->opcode == FUSE_SETXATTR || one_in(8)) { /* data */
         size_t size = below(2000);
 
         memset(to, 'v', size);
