@@ -143,19 +143,6 @@ struct library {
 /* Finds and checks them, or fails with a sentence. */
 void library_find(struct library *library);
 
-/* ---- pith_symbols.c: names for addresses of the kernel ---- */
-
-struct symbols;
-
-/* NULL: the image has no symbol table. */
-struct symbols *symbols_open(int kernel_fd);
-/*
- * Writes `line` to `fd` with the function and offset after each address in it that is written as
- * [<ffffffff80123456>].
- */
-void symbols_print_line(const struct symbols *symbols, int fd, const char *line, size_t size,
-                        const char *line_end);
-
 /* ---- pith_initramfs.c ---- */
 
 /* An archive in memory with init, /pith/bin and the files asked for. */

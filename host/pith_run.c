@@ -43,7 +43,6 @@ struct run {
     struct rlimit limits[CALLER_LIMITS];
     struct stream streams[STREAMS];
     struct terminal *terminal; /* NULL: none */
-    struct symbols *symbols;
     struct link link;
     struct channels *channels;
     struct buffer log, debug_log; /* a line that is not whole yet */
@@ -149,7 +148,6 @@ static bool start_machine(struct run *run)
     close(fds.initramfs);
     close(fds.link);
     close(fds.debug);
-    run->symbols = symbols_open(library.kernel_fd);
     return true;
 }
 
@@ -225,17 +223,17 @@ static void reap_children(struct run *run)
 
 /* ---- The kernel's log ---- */
 
-/* Prints the lines that are whole, with names for addresses. */
+/* Prints the lines that are whole: on a raw terminal each needs its own way to the left. */
 static void print_log(struct run *run, struct buffer *log, const uint8_t *bytes, size_t size)
 {
-    const char *line_end = run->terminal && terminal_is_raw(run->terminal) ? "\r\n" : "\n";
+    bool is_raw = run->terminal && terminal_is_raw(run->terminal);
     uint8_t *newline;
 
     buffer_append(log, bytes, size);
     while (log->size && (newline = memchr(log->data, '\n', log->size))) {
         size_t line = newline - log->data;
 
-        symbols_print_line(run->symbols, STDERR_FILENO, (char *)log->data, line, line_end);
+        dprintf(STDERR_FILENO, "%.*s%s", (int)line, (char *)log->data, is_raw ? "\r\n" : "\n");
         buffer_consume(log, line + 1);
     }
 }

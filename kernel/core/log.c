@@ -104,7 +104,8 @@ static void replay(log_sink *write)
 
 void log_sink_register(log_sink *sink, enum log_level most_verbose)
 {
-    spin_lock(&log_lock);
+    bool locked = log_lock_take();
+
     for (int i = 0; i < SINKS_MAX; i++) {
         if (sinks[i].write)
             continue;
@@ -112,7 +113,8 @@ void log_sink_register(log_sink *sink, enum log_level most_verbose)
         replay(sink);
         break;
     }
-    spin_unlock(&log_lock);
+    if (locked)
+        spin_unlock(&log_lock);
 }
 
 /* Moves a position that the ring has overtaken to the first whole line that is still there. */
@@ -130,13 +132,14 @@ static u64 position_mend(u64 position)
 
 size_t log_read(u64 *position, char *buffer, size_t size)
 {
+    bool locked = log_lock_take();
     size_t bytes = 0;
 
-    spin_lock(&log_lock);
     *position = position_mend(*position);
     while (bytes < size && *position < written)
         buffer[bytes++] = ring[(*position)++ % LOG_BYTES];
-    spin_unlock(&log_lock);
+    if (locked)
+        spin_unlock(&log_lock);
     return bytes;
 }
 

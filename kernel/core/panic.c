@@ -3,7 +3,8 @@
  *
  * The first CPU that panics wins; a second one, and a panic inside the panic, only stops. The text
  * goes through the log, whose lock may be held by a CPU that was stopped, so from here on the log
- * takes no lock. Last, the hook (tty/) brings the text to the host.
+ * takes no lock. Last, the hook (tty/), or before there is one the debug console, brings the text
+ * to the host.
  *
  * Context: any, NMI included.
  */
@@ -77,6 +78,8 @@ static noreturn void panic_text(const struct trap_frame *frame, const char *text
         panic_describe();
     if (panic_hook)
         panic_hook();
+    else
+        early_console_panic();
     machine_halt_cpu();
 }
 

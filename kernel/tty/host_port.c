@@ -459,7 +459,7 @@ static void port_panic(void)
 
     if (!host_link_exists())
         return;
-    if (!log_wanted) {
+    if (!log_wanted && !early_console_has_log()) {
         header.size = log_read(&position, text + sizeof(header), 8192);
         memcpy(text, &header, sizeof(header));
         if (header.size)

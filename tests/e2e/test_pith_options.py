@@ -171,3 +171,10 @@ def test_no_file_server_without_root():
 def test_options_end_at_the_program():
     line = run('run', '--accel', 'tcg', '--dry-run', 'ls', '--no-such-option')
     assert line.returncode == 0
+
+
+def test_panic_at_boot_is_status_255_with_names_of_functions():
+    result = run('run', '-q', '--accel', 'tcg', '--root', 'none', '--append', 'panic=assert', '--',
+                 '/init')
+    assert result.returncode == 255
+    assert b'panic: ' in result.stderr and b'kernel_main+0x' in result.stderr

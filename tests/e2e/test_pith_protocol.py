@@ -300,24 +300,6 @@ while guest.receive(): pass''')
     assert result.returncode == 255 and result.stderr == b'panic: no memory\n'
 
 
-def kernel_symbol(name):
-    kernel = os.path.join(os.path.dirname(PITH), 'pith.elf')
-    for line in subprocess.check_output(['nm', kernel], text=True).splitlines():
-        if line.split()[2] == name:
-            return int(line.split()[0], 16)
-    raise KeyError(name)
-
-
-def test_addresses_of_a_panic_get_names(tmp_path):
-    address = kernel_symbol('panic') + 4
-    result = run_fake(tmp_path, f'''
-guest.start()
-guest.send(DATA, LOG, b'  [<{address:016x}>] [<12>] [<{1:016x}>]\\n')
-guest.send(PANIC, LOG)
-while guest.receive(): pass''')
-    assert result.stderr.decode() == f'  [<{address:016x}>] panic+0x4 [<12>] [<{1:016x}>]\n'
-
-
 def test_machine_that_ends_too_early_is_status_125(tmp_path):
     result = run_fake(tmp_path, 'sys.exit(0)')
     assert result.returncode == 125 and b'reset itself' in result.stderr

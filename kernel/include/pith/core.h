@@ -56,6 +56,8 @@ typedef void log_sink(const char *line, size_t bytes);
 void log_sink_register(log_sink *sink, enum log_level most_verbose);
 /* Called once by panic, after its text was logged, with the other CPUs stopped. May be NULL. */
 void panic_hook_register(void (*hook)(void));
+/* Whether the log, and so a panic's text, already goes to a port of the machine (`log=`). */
+bool early_console_has_log(void);
 /* Prints the current process in a panic; proc/ registers it. */
 void panic_describe_register(void (*describe)(void));
 /* Copies what the ring holds from sequence position *position on, which it moves. Bytes copied. */
