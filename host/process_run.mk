@@ -37,3 +37,9 @@ soak-process-run: $(PROCESS_RUN_CHECKED)
 	tests/process_run/fuzz $(PROCESS_RUN_CHECKED) 100000 2
 bench-process-run: $(PROCESS_RUN)
 	@bench/process_run $(PROCESS_RUN)
+
+# ---- The documents: their output and figures come from running the commands in them ----
+
+.PHONY: docs-process-run
+docs-process-run: $(PROCESS_RUN) ## makes the output and figures of docs/process-run.md
+	PATH="$(CURDIR)/$(B):$$PATH" tools/refresh-doc docs/process-run.md

@@ -46,7 +46,6 @@ static double percent_of(u64 part, u64 whole)
 
 static void print_processes(const struct result *result)
 {
-    puts("Process    Arrival   Response  Turnaround        CPU       Wait");
     for (u32 i = 0; i < result->count; i++) {
         const struct process_result *process = &result->processes[i];
 
@@ -74,6 +73,7 @@ void summary_print(const struct result *result, const struct options *options)
 {
     const char *plural = result->cpus == 1 ? "" : "s";
 
+    puts("Process    Arrival   Response  Turnaround        CPU       Wait");
     if (!options->shows_summary_only)
         print_processes(result);
     print_averages(result);

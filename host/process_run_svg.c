@@ -13,19 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDTH         1280
-#define HEIGHT        720
-#define LEFT          150 /* of the bars; the rows' names stand there */
-#define RIGHT         1250
-#define TOP           110
-#define BOTTOM        610
-#define ROW_HEIGHT    64 /* at most */
-#define BARS_MAX      20000u
-#define ROWS_MAX      100u
-#define TICKS         20 /* at most */
-#define TITLE_LENGTH  70
-#define NUMBER_WIDTH  12 /* a bar this wide has room for a number of two digits */
-#define NUMBER_HEIGHT 14
+#define WIDTH        1280
+#define HEIGHT       720
+#define LEFT         150 /* of the bars; the rows' names stand there */
+#define RIGHT        1250
+#define TOP          110
+#define BOTTOM       610
+#define ROW_HEIGHT   96 /* at most */
+#define BARS_MAX     20000u
+#define ROWS_MAX     100u
+#define TICKS        20 /* at most */
+#define TITLE_LENGTH 70
+#define NUMBER_SIZE  20 /* at most, of a process's number in a CPU's bar */
 
 struct bar {
     u32 row;
@@ -150,17 +149,17 @@ static void draw_bar(const struct svg *svg, const struct bar *bar)
     const struct look *look = &looks[bar->state];
     double x = x_of(svg, bar->from), width = x_of(svg, bar->to) - x;
     double height = look->height * row_height(svg), bottom = row_bottom(svg, bar->row);
+    double size = MIN(height * 0.6, (double)NUMBER_SIZE);
     char number[16];
 
     draw_rectangle(svg->file, x, bottom - height, width, height, look->color);
     snprintf(number, sizeof(number), "%u", bar->process);
-    if (bar->process == NO_PROCESS || height < NUMBER_HEIGHT ||
-        width < NUMBER_WIDTH * (double)strlen(number))
+    if (bar->process == NO_PROCESS || width < size * (double)strlen(number))
         return;
     fprintf(svg->file,
-            "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%u\" text-anchor=\"middle\" "
+            "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%.0f\" text-anchor=\"middle\" "
             "fill=\"#ffffff\">%s</text>\n",
-            x + width / 2, bottom - height / 2 + NUMBER_HEIGHT / 3.0, NUMBER_HEIGHT, number);
+            x + width / 2, bottom - height / 2 + size / 3, size, number);
 }
 
 /* The policy and the processes: letters, digits and commas, so nothing needs escaping. */
