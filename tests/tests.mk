@@ -44,7 +44,7 @@ GUEST_PROGRAMS := $(GUEST_TESTS:tests/guest/%.c=$(B)/tests/guest/%) \
 	$(patsubst %,$(B)/tests/guest/dynamic/test_%,$(GUEST_DYNAMIC))
 GUEST_PROGRAMS := $(filter $(patsubst tests/guest/%.c,\%/%,$(GUEST_TESTS)),$(GUEST_PROGRAMS))
 # The kernel's user headers come after musl's own.
-GUEST_CFLAGS := -std=gnu17 -g -O1 -Wall -Wextra -Werror -Wno-sign-compare -Wno-unused-parameter \
+GUEST_CFLAGS := -std=gnu17 -g -O1 -Wall -Wextra -Werror -Wno-sign-compare -Wno-unused-parameter -Wno-infinite-recursion \
 	-fno-strict-aliasing -MMD -MP
 GUEST_MUSL := musl-gcc -static -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 
