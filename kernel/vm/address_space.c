@@ -10,18 +10,7 @@
 #include "internal.h"
 #include "tables.h"
 
-static struct slab_cache *space_cache;              /* [const] after boot */
-static struct address_space *(*current_hook)(void); /* [const] after boot */
-
-void address_space_current_register(struct address_space *(*current)(void))
-{
-    current_hook = current;
-}
-
-struct address_space *address_space_current(void)
-{
-    return current_hook ? current_hook() : NULL;
-}
+static struct slab_cache *space_cache; /* [const] after boot */
 
 int address_space_create(struct address_space **space_out)
 {
@@ -60,8 +49,8 @@ void address_space_put(struct address_space *space)
     /* Against who found us through a file: they see no region from here on. */
     rwlock_write_lock(&space->lock);
     tables_destroy(space);
-    regions_destroy(space);
-    rwlock_write_unlock(&space->lock);
+    regions_drop_all(space);
+    space_write_unlock(space);
     if (space->executable)
         space->executable_put(space->executable);
     address_space_holder_put(space);
@@ -101,8 +90,7 @@ static int child_forget(struct address_space *child, struct gather *gather)
             return error;
         tables_unmap(child, region->start, region->end, gather);
         if (region->flags & REGION_NO_FORK) {
-            region_remove(region);
-            region_free(region);
+            region_drop(region);
         }
     }
     return 0;
@@ -131,10 +119,12 @@ int address_space_copy(struct address_space *parent, struct address_space **chil
     gather_finish(&gather);
     if (!error && parent->any_not_inherited) {
         gather_init(&gather, child);
+        rwlock_write_lock(&child->lock);
         error = child_forget(child, &gather);
         gather_finish(&gather);
+        space_write_unlock(child);
     }
-    rwlock_write_unlock(&parent->lock);
+    space_write_unlock(parent);
     if (error) {
         address_space_put(child);
         return error;
@@ -159,4 +149,5 @@ void vm_init(void)
     fault_init();
     page_fault_init();
     shared_memory_init();
+    sched_switch_register(address_space_switch);
 }

@@ -141,7 +141,7 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
         return 0;
     rwlock_write_lock(&space->lock);
     error = advise_locked(space, address, end, advice);
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     return error;
 }
 
@@ -165,17 +165,9 @@ static u64 region_borrow(struct address_space *space, u64 start, struct region *
         if (part)
             region_open(part);
     }
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     *part_out = part;
     return end;
-}
-
-static void region_return(struct address_space *space, struct region *part)
-{
-    rwlock_write_lock(&space->lock);
-    region_close(part);
-    rwlock_write_unlock(&space->lock);
-    region_free(part);
 }
 
 static int region_sync(struct region *part, u64 start, u64 end)
@@ -205,7 +197,8 @@ int address_space_sync(struct address_space *space, u64 address, u64 bytes, int 
         if (part) {
             if (flags & MS_SYNC)
                 error = region_sync(part, address, MIN(region_end, end));
-            region_return(space, part);
+            region_close(part);
+            region_free(part);
         }
         if (error)
             return error;

@@ -370,7 +370,7 @@ static int stack_grow(struct address_space *space, u64 address)
     region_resize(stack, start, stack->end);
     error = 0;
 out:
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     return error;
 }
 

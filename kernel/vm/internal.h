@@ -8,8 +8,6 @@ void address_space_leave_all(struct address_space *space);
 
 /* address_space.c: gives up the struct alone. */
 void address_space_holder_put(struct address_space *space);
-/* The address space of the calling thread, or NULL. */
-struct address_space *address_space_current(void);
 
 /* region.c */
 #define region_entry(tree_pointer) tree_entry_or_null((tree_pointer), struct region, node)
@@ -41,9 +39,15 @@ void regions_init(struct address_space *space);
 /* A copy of `like` that is in no tree, without its pager being told. NULL: no memory. */
 struct region *region_alloc(const struct region *like) must_check;
 void region_free(struct region *region);
-/* Into and out of the tree of its space, with the space's sums; the pager is told. */
+/* Into the tree of its space, with the space's sums; the pager is told. */
 void region_insert(struct region *region);
-void region_remove(struct region *region);
+/* Out of the tree and away; the pager is told by space_write_unlock. */
+void region_drop(struct region *region);
+/*
+ * Lets go of space->lock, then closes the regions that were dropped: that may end a file, which
+ * takes locks that come before ours.
+ */
+void space_write_unlock(struct address_space *space);
 /* Changes the bounds of a region in its tree; they stay between its neighbours. */
 void region_resize(struct region *region, u64 start, u64 end);
 /* Changes the flags, with the space's sums. */
@@ -68,8 +72,8 @@ void regions_open(struct address_space *space);
 /* Tells the pager alone: for a region that is in no tree. */
 void region_open(struct region *region);
 void region_close(struct region *region);
-/* All regions go, when their pages have gone. */
-void regions_destroy(struct address_space *space);
+/* Drops all regions, when their pages have gone. */
+void regions_drop_all(struct address_space *space);
 
 /* fault.c: resolves a fault as if the access had happened. REGION_READ, WRITE or EXECUTE. */
 int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code) must_check;

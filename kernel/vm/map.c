@@ -139,11 +139,13 @@ int address_space_map(struct address_space *space, const struct map_request *req
             return error;
     }
     rwlock_write_lock(&space->lock);
+    if (space->lock_future)
+        own.flags |= REGION_LOCKED;
     error = map_locked(space, &own, bytes, address_out);
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     if (shares_nothing)
         shared_memory_put(own.object); /* the region has a reference of its own */
-    if (!error && ((request->map_flags & MAP_POPULATE) || (request->flags & REGION_LOCKED))) {
+    if (!error && ((request->map_flags & MAP_POPULATE) || (own.flags & REGION_LOCKED))) {
         /* What cannot be filled now faults later (mmap(2)). */
         int ignored = address_space_populate(
             space, *address_out, bytes, request->flags & REGION_WRITE ? PAGER_WRITE : PAGER_READ);
@@ -184,8 +186,7 @@ int space_unmap_locked(struct address_space *space, u64 start, u64 end)
         } else if (region->end > end) {
             region_resize(region, end, region->end);
         } else {
-            region_remove(region);
-            region_free(region);
+            region_drop(region);
         }
     }
     return 0;
@@ -200,7 +201,7 @@ int address_space_unmap(struct address_space *space, u64 address, u64 bytes)
         return -EINVAL;
     rwlock_write_lock(&space->lock);
     error = space_unmap_locked(space, address, end);
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     return error;
 }
 
@@ -245,6 +246,6 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_d
     if (!error)
         space->heap_end = end;
     end = space->heap_end;
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     return end;
 }

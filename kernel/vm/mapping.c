@@ -78,7 +78,7 @@ static void space_work(struct address_space *space, struct mapping *mapping, u64
         }
     }
     gather_finish(&gather);
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
 }
 
 /* The region behind the cursor, with the cursor moved behind it; NULL: that was the last. */

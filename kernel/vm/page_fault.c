@@ -36,7 +36,7 @@ static u32 access_of_code(u64 code)
 /* An address that is no user memory never has a region. */
 static int mend(u64 address, u64 code)
 {
-    struct address_space *space = address_space_current();
+    struct address_space *space = thread_current()->space;
 
     if (!space || address >= USER_END)
         return -EFAULT;

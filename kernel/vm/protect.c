@@ -110,6 +110,6 @@ int address_space_protect(struct address_space *space, u64 address, u64 bytes, u
     rwlock_write_lock(&space->lock);
     error = protect_locked(space, address, end, protection, &gather);
     gather_finish(&gather);
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     return error;
 }

@@ -179,7 +179,7 @@ void region_insert(struct region *region)
     region_open(region);
 }
 
-void region_remove(struct region *region)
+void region_drop(struct region *region)
 {
     struct address_space *space = region->space;
 
@@ -187,7 +187,23 @@ void region_remove(struct region *region)
     tree_remove(&space->regions, &region->node);
     sums_add(space, region->flags, -(s64)region_pages(region));
     space->region_count--;
-    region_close(region);
+    region->node.right = space->dropped ? &space->dropped->node : NULL;
+    space->dropped = region;
+}
+
+void space_write_unlock(struct address_space *space)
+{
+    struct region *region = space->dropped;
+
+    space->dropped = NULL;
+    rwlock_write_unlock(&space->lock);
+    while (region) {
+        struct region *next = child_region(region->node.right);
+
+        region_close(region);
+        region_free(region);
+        region = next;
+    }
 }
 
 void region_resize(struct region *region, u64 start, u64 end)
@@ -253,8 +269,7 @@ static void regions_join(struct region *lower, struct region *upper)
 {
     u64 end = upper->end;
 
-    region_remove(upper);
-    region_free(upper);
+    region_drop(upper);
     region_resize(lower, lower->start, end);
 }
 
@@ -311,15 +326,15 @@ static struct region *leaf_take(struct tree *tree, struct tree_node **cursor)
     return tree_entry(node, struct region, node);
 }
 
-void regions_destroy(struct address_space *space)
+void regions_drop_all(struct address_space *space)
 {
     struct tree_node *cursor = space->regions.root;
     struct region *region;
 
     space->recent = NULL;
     while ((region = leaf_take(&space->regions, &cursor))) {
-        region_close(region);
-        region_free(region);
+        region->node.right = space->dropped ? &space->dropped->node : NULL;
+        space->dropped = region;
     }
 }
 

@@ -214,6 +214,6 @@ int address_space_remap(struct address_space *space, const struct remap_request 
         return -EINVAL;
     rwlock_write_lock(&space->lock);
     error = remap_locked(&move, address_out);
-    rwlock_write_unlock(&space->lock);
+    space_write_unlock(space);
     return error;
 }

@@ -53,7 +53,7 @@ struct pager {
     /*
      * A region that uses this object came into being (also by fork or split), or goes away: get and
      * put a reference on region->object, mapping_add and mapping_remove. space->lock is held for
-     * writing; neither may fail.
+     * writing when it is opened, and not held when it is closed; neither may fail.
      */
     void (*region_opened)(struct region *region);
     void (*region_closed)(struct region *region);
@@ -95,6 +95,7 @@ struct address_space {
     struct refcount holders;    /* [references' one] and who must find the struct itself */
     struct rwlock lock;         /* LOCK_ADDRESS_SPACE: regions; read by faults */
     struct tree regions;        /* guarded_by(&lock) */
+    struct region *dropped;     /* guarded_by(&lock) out of the tree; closed when it is let go */
     struct region *recent;      /* [atomic] the last that was found; valid with `lock` */
     struct spinlock table_lock; /* LOCK_PAGE_TABLE */
     phys_addr root;             /* [const] the page table */
@@ -111,6 +112,7 @@ struct address_space {
     u64 data_pages; /* private writable, for RLIMIT_DATA */
     u64 peak_total_pages;
     u32 region_count;
+    bool lock_future;       /* mlockall(MCL_FUTURE): new regions are locked */
     bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
     /* Guarded like the page tables. */
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
@@ -142,8 +144,6 @@ void address_space_put(struct address_space *space);
 void address_space_switch(struct address_space *from, struct address_space *to);
 /* Pages that are in memory now, of all three kinds. */
 u64 address_space_resident_pages(const struct address_space *space);
-/* proc/ tells whose address space the current thread has (NULL: a kernel thread). */
-void address_space_current_register(struct address_space *(*current)(void));
 
 /* ---- Regions: what mmap(2) and its kin do. Addresses and lengths are checked here. Sleep. ---- */
 
@@ -178,6 +178,15 @@ int address_space_sync(struct address_space *space, u64 address, u64 bytes, int 
 /* brk(2): moves the heap's end; returns where it is then. */
 u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_data_pages,
                                u64 limit_total_pages);
+/*
+ * mlock(2) and its kin: locks the pages of [start, end), or unlocks them. -ENOMEM: there is a hole,
+ * or the limit is reached; -EPERM: the limit is 0.
+ */
+#define SPACE_LOCK          BIT(0)
+#define SPACE_LOCK_POPULATE BIT(1) /* brings them in as well */
+#define SPACE_LOCK_ALL      BIT(2) /* whatever is there: holes are no error */
+int address_space_lock(struct address_space *space, u64 start, u64 end, u64 limit_pages,
+                       unsigned flags) must_check;
 /* mincore(2): a byte a page. */
 int address_space_resident(struct address_space *space, u64 address, u64 pages, u8 *resident_out)
     must_check;

@@ -1,0 +1,313 @@
+/*
+ * The calls on memory: mmap(2) and its kin, brk(2), mlock(2), madvise(2), mincore(2), msync(2).
+ *
+ * Here protections and flags become those of regions, a descriptor becomes a pager and its object,
+ * and resource limits come along; vm/ does the rest.
+ */
+#include <pith/abi.h>
+
+#include <pith/abi/mman.h>
+#include <pith/fs.h>
+#include <pith/proc.h>
+#include <pith/vm.h>
+
+#include "syscalls.h"
+
+#define PROT_KNOWN (PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM)
+#define MAP_KNOWN                                                                            \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |      \
+     MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
+     MAP_HUGETLB | MAP_FIXED_NOREPLACE)
+#define MINCORE_PAGES PAGE_SIZE /* answered with one copy */
+
+/* The calling thread's. */
+static struct address_space *space_current(void)
+{
+    return thread_current()->space;
+}
+
+static u64 limit_pages(unsigned resource)
+{
+    return limit_soft(resource) >> PAGE_SHIFT;
+}
+
+/* What mlock(2) may lock in all. */
+static u64 limit_locked_pages(void)
+{
+    if (credentials_can(thread_current()->credentials, CAPABILITY_IPC_LOCK))
+        return U64_MAX;
+    return limit_pages(RLIMIT_MEMLOCK);
+}
+
+static u32 region_protection(u64 protection)
+{
+    return (protection & PROT_READ ? REGION_READ : 0) |
+           (protection & PROT_WRITE ? REGION_WRITE : 0) |
+           (protection & PROT_EXEC ? REGION_EXECUTE : 0);
+}
+
+/* ---- mmap ---- */
+
+static u32 region_flags(u64 protection, u32 map_flags)
+{
+    u32 flags =
+        region_protection(protection) | REGION_MAY_READ | REGION_MAY_WRITE | REGION_MAY_EXECUTE;
+
+    if ((map_flags & MAP_TYPE) != MAP_PRIVATE)
+        flags |= REGION_SHARED;
+    if (map_flags & MAP_GROWSDOWN)
+        flags |= REGION_GROWS_DOWN;
+    if (map_flags & MAP_LOCKED)
+        flags |= REGION_LOCKED;
+    if (map_flags & MAP_NORESERVE)
+        flags |= REGION_NO_RESERVE;
+    return flags;
+}
+
+/* Fills in what a file puts behind the region. -EACCES, -ENODEV, -EINVAL. */
+static int request_file(struct map_request *request, struct file *file)
+{
+    bool shared = request->flags & REGION_SHARED;
+
+    if (!(file->mode & FILE_READ))
+        return -EACCES;
+    if (shared && !(file->mode & FILE_WRITE)) {
+        if (request->flags & REGION_WRITE)
+            return -EACCES;
+        request->flags &= ~REGION_MAY_WRITE;
+    }
+    if (request->flags & REGION_GROWS_DOWN)
+        return -EINVAL;
+    if (!file->operations->map)
+        return -ENODEV;
+    return file->operations->map(file, request);
+}
+
+static int map_file(struct map_request *request, int fd, u64 *address_out)
+{
+    struct fd_use use = fd_enter(fd);
+    int error;
+
+    if (!use.file)
+        return -EBADF;
+    error = request_file(request, use.file);
+    if (!error)
+        error = address_space_map(space_current(), request, address_out);
+    fd_leave(use);
+    return error;
+}
+
+/* Whether the flags name a kind of mapping. MAP_SHARED_VALIDATE refuses what it does not know. */
+static int map_flags_check(u32 map_flags)
+{
+    switch (map_flags & MAP_TYPE) {
+    case MAP_SHARED_VALIDATE:
+        if (map_flags & ~MAP_KNOWN)
+            return -EOPNOTSUPP;
+        break;
+    case MAP_SHARED:
+    case MAP_PRIVATE:
+        break;
+    default:
+        return -EINVAL;
+    }
+    if ((map_flags & MAP_GROWSDOWN) && (map_flags & MAP_TYPE) != MAP_PRIVATE)
+        return -EINVAL;
+    return map_flags & MAP_HUGETLB ? -ENOMEM : 0; /* no pages are set aside for it */
+}
+
+long sys_mmap(const struct syscall_args *args)
+{
+    u64 protection = arg_u64(args, 2), offset = arg_u64(args, 5), address = 0;
+    u32 map_flags = arg_u32(args, 3);
+    struct map_request request = {
+        .address = arg_u64(args, 0),
+        .bytes = arg_u64(args, 1),
+        .flags = region_flags(protection, map_flags),
+        .map_flags = map_flags,
+        .offset_pages = offset >> PAGE_SHIFT,
+        .limit_total_pages = limit_pages(RLIMIT_AS),
+        .limit_data_pages = limit_pages(RLIMIT_DATA),
+        .limit_locked_pages = limit_locked_pages(),
+    };
+    int error = map_flags_check(map_flags);
+
+    if (error)
+        return error;
+    if ((offset & ~PAGE_MASK) || request.bytes == 0)
+        return -EINVAL;
+    if (map_flags & MAP_ANONYMOUS) {
+        request.offset_pages = 0;
+        error = address_space_map(space_current(), &request, &address);
+    } else if (offset + request.bytes < offset) {
+        error = -EOVERFLOW;
+    } else {
+        error = map_file(&request, arg_int(args, 4), &address);
+    }
+    return error ? error : (long)address;
+}
+
+long sys_munmap(const struct syscall_args *args)
+{
+    return address_space_unmap(space_current(), arg_u64(args, 0), arg_u64(args, 1));
+}
+
+long sys_mprotect(const struct syscall_args *args)
+{
+    u64 protection = arg_u64(args, 2);
+
+    if (protection & ~(u64)(PROT_KNOWN | PROT_GROWSDOWN | PROT_GROWSUP))
+        return -EINVAL;
+    if ((protection & PROT_GROWSDOWN) && (protection & PROT_GROWSUP))
+        return -EINVAL;
+    return address_space_protect(space_current(), arg_u64(args, 0), arg_u64(args, 1),
+                                 region_protection(protection));
+}
+
+long sys_mremap(const struct syscall_args *args)
+{
+    const struct remap_request request = {
+        .address = arg_u64(args, 0),
+        .old_bytes = arg_u64(args, 1),
+        .new_bytes = arg_u64(args, 2),
+        .flags = arg_u32(args, 3),
+        .new_address = arg_u64(args, 4),
+        .limit_total_pages = limit_pages(RLIMIT_AS),
+        .limit_data_pages = limit_pages(RLIMIT_DATA),
+    };
+    u64 address = 0;
+    int error = address_space_remap(space_current(), &request, &address);
+
+    return error ? error : (long)address;
+}
+
+long sys_brk(const struct syscall_args *args)
+{
+    return address_space_set_heap_end(space_current(), arg_u64(args, 0), limit_pages(RLIMIT_DATA),
+                                      limit_pages(RLIMIT_AS));
+}
+
+/* ---- Advice, and what is in memory ---- */
+
+long sys_madvise(const struct syscall_args *args)
+{
+    return address_space_advise(space_current(), arg_u64(args, 0), arg_u64(args, 1),
+                                arg_int(args, 2));
+}
+
+long sys_msync(const struct syscall_args *args)
+{
+    u64 address = arg_u64(args, 0);
+    int flags = arg_int(args, 2);
+
+    if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC))
+        return -EINVAL;
+    if ((flags & MS_ASYNC) && (flags & MS_SYNC))
+        return -EINVAL;
+    if (address & ~PAGE_MASK)
+        return -EINVAL;
+    return address_space_sync(space_current(), address, arg_u64(args, 1), flags);
+}
+
+static long mincore_copy(u64 address, u64 pages, struct user_ptr to)
+{
+    u8 *resident = kmalloc(MINCORE_PAGES, 0);
+    long error = 0;
+
+    if (!resident)
+        return -EAGAIN;
+    while (pages && !error) {
+        u64 part = MIN(pages, MINCORE_PAGES);
+
+        error = address_space_resident(space_current(), address, part, resident);
+        if (!error)
+            error = copy_out(to, resident, part);
+        address += part << PAGE_SHIFT;
+        to = user_ptr_add(to, part);
+        pages -= part;
+    }
+    kfree(resident);
+    return error;
+}
+
+long sys_mincore(const struct syscall_args *args)
+{
+    u64 address = arg_u64(args, 0), bytes = arg_u64(args, 1);
+
+    if (address & ~PAGE_MASK)
+        return -EINVAL;
+    if (!user_range_is_valid(address, bytes))
+        return -ENOMEM;
+    return mincore_copy(address, DIV_ROUND_UP(bytes, PAGE_SIZE), arg_user_ptr(args, 2));
+}
+
+/* ---- Locking in memory: nothing is ever paged out, so it counts, and faults pages in ---- */
+
+static long lock_range(u64 address, u64 bytes, unsigned flags)
+{
+    u64 start = address & PAGE_MASK, end = ALIGN_UP(address + bytes, PAGE_SIZE);
+
+    if (end < start || !user_range_is_valid(start, end - start))
+        return -EINVAL;
+    return address_space_lock(space_current(), start, end, limit_locked_pages(), flags);
+}
+
+long sys_mlock(const struct syscall_args *args)
+{
+    return lock_range(arg_u64(args, 0), arg_u64(args, 1), SPACE_LOCK | SPACE_LOCK_POPULATE);
+}
+
+long sys_mlock2(const struct syscall_args *args)
+{
+    u32 flags = arg_u32(args, 2);
+
+    if (flags & ~MLOCK_ONFAULT)
+        return -EINVAL;
+    return lock_range(arg_u64(args, 0), arg_u64(args, 1),
+                      SPACE_LOCK | (flags & MLOCK_ONFAULT ? 0 : SPACE_LOCK_POPULATE));
+}
+
+long sys_munlock(const struct syscall_args *args)
+{
+    return lock_range(arg_u64(args, 0), arg_u64(args, 1), 0);
+}
+
+long sys_mlockall(const struct syscall_args *args)
+{
+    u32 flags = arg_u32(args, 0);
+
+    if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
+        return -EINVAL;
+    if (limit_locked_pages() == 0)
+        return -EPERM;
+    if (flags & MCL_FUTURE)
+        space_current()->lock_future = true;
+    if (!(flags & MCL_CURRENT))
+        return 0;
+    return address_space_lock(space_current(), 0, USER_END, limit_locked_pages(),
+                              SPACE_LOCK | SPACE_LOCK_ALL |
+                                  (flags & MCL_ONFAULT ? 0 : SPACE_LOCK_POPULATE));
+}
+
+long sys_munlockall(const struct syscall_args *args)
+{
+    space_current()->lock_future = false;
+    return address_space_lock(space_current(), 0, USER_END, U64_MAX, SPACE_LOCK_ALL);
+}
+
+/* ---- Protection keys: as on a CPU without them ---- */
+
+long sys_pkey_mprotect(const struct syscall_args *args)
+{
+    return arg_int(args, 3) == -1 ? sys_mprotect(args) : -EINVAL;
+}
+
+long sys_pkey_alloc(const struct syscall_args *args)
+{
+    return arg_u64(args, 0) ? -EINVAL : -ENOSPC;
+}
+
+long sys_pkey_free(const struct syscall_args *args)
+{
+    return -EINVAL;
+}

@@ -1,0 +1,89 @@
+/*
+ * mlock(2): regions whose pages are to stay in memory.
+ *
+ * Pages of processes are never paged out, so to lock them is to count them and to bring them in.
+ *
+ * Locking: space->lock for writing; none while pages are brought in.
+ */
+#include "internal.h"
+
+/* How many pages of the range are not locked yet. */
+static u64 unlocked_pages(struct address_space *space, u64 start, u64 end)
+{
+    struct region *region;
+    u64 pages = 0;
+
+    for (region = region_find_from(space, start); region && region->start < end;
+         region = region_next(region))
+        if (!(region->flags & REGION_LOCKED))
+            pages += (MIN(region->end, end) - MAX(region->start, start)) >> PAGE_SHIFT;
+    return pages;
+}
+
+static int lock_locked(struct address_space *space, u64 start, u64 end, u64 limit_pages,
+                       unsigned flags)
+{
+    struct region *region;
+    int error;
+
+    if (!(flags & SPACE_LOCK_ALL) && !range_is_mapped(space, start, end))
+        return -ENOMEM;
+    if ((flags & SPACE_LOCK) &&
+        space->locked_pages + unlocked_pages(space, start, end) > limit_pages)
+        return limit_pages ? -ENOMEM : -EPERM;
+    error = regions_split_at(space, start, end);
+    if (error)
+        return error;
+    for (region = region_find_from(space, start); region && region->start < end;
+         region = region_next(region)) {
+        if (region->flags & REGION_SPECIAL)
+            continue;
+        region_set_flags(region, flags & SPACE_LOCK ? region->flags | REGION_LOCKED
+                                                    : region->flags & ~REGION_LOCKED);
+        region = region_merge(region);
+    }
+    return 0;
+}
+
+/* Brings in what is there, region by region; holes and what allows nothing are passed over. */
+static int bring_in(struct address_space *space, u64 start, u64 end)
+{
+    int error = 0;
+
+    while (start < end && !error) {
+        struct region *region;
+        u64 until = end;
+        u32 flags = 0;
+
+        rwlock_read_lock(&space->lock);
+        region = region_find_from(space, start);
+        if (region && region->start < end) {
+            start = MAX(start, region->start);
+            until = MIN(region->end, end);
+            flags = region->flags;
+        }
+        rwlock_read_unlock(&space->lock);
+        if (flags & (REGION_READ | REGION_WRITE))
+            error = address_space_populate(space, start, until - start,
+                                           (flags & (REGION_WRITE | REGION_SHARED)) == REGION_WRITE
+                                               ? PAGER_WRITE
+                                               : PAGER_READ);
+        start = until;
+    }
+    return error == -EFAULT ? -ENOMEM : error;
+}
+
+int address_space_lock(struct address_space *space, u64 start, u64 end, u64 limit_pages,
+                       unsigned flags)
+{
+    int error;
+
+    if (start >= end)
+        return 0;
+    rwlock_write_lock(&space->lock);
+    error = lock_locked(space, start, end, limit_pages, flags);
+    space_write_unlock(space);
+    if (!error && (flags & SPACE_LOCK_POPULATE))
+        error = bring_in(space, start, end);
+    return error;
+}
