@@ -16,3 +16,25 @@ $(B)/pith: $(PITH_OBJECTS) $(FS_SERVER_LIBRARY)
 	$(CC) -o $@ $^ -lm
 
 -include $(PITH_OBJECTS:.o=.d)
+
+# ---- To run it, and to install it ----
+
+# What a machine needs to run: the command, the kernel and the guest's programs.
+RUNNABLE := $(B)/pith $(KERNEL_ELF) $(USER_PROGRAMS)
+
+.PHONY: run install
+run: ## boots to a shell; CMD="ls -l" runs one command instead
+	@tools/install-packages build
+	@$(MAKE) --no-print-directory -s $(RUNNABLE)
+	@$(B)/pith $(if $(CMD),run -- $(CMD),shell)
+
+install: $(RUNNABLE) $(B)/process-run ## installs below PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pith/guest/bin \
+		$(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install $(B)/pith $(B)/process-run $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(KERNEL_ELF) $(DESTDIR)$(PREFIX)/lib/pith
+	install $(B)/guest/init $(DESTDIR)$(PREFIX)/lib/pith/guest
+	install $(filter $(B)/guest/bin/%,$(USER_PROGRAMS)) $(DESTDIR)$(PREFIX)/lib/pith/guest/bin
+	install -m 644 $(wildcard host/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 host/completion/pith $(DESTDIR)$(PREFIX)/share/bash-completion/completions
