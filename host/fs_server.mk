@@ -35,3 +35,7 @@ soak-fs-fuzz: $(FS_FUZZ) ## a million hostile requests to the file server
 	for seed in 1 2 3 4; do \
 		FS_FUZZ_REQUESTS=250000 FS_FUZZ_SEED=$$seed $(FS_FUZZ) || exit 1; \
 	done
+
+.PHONY: test-fs-linux
+test-fs-linux: $(B)/host/fs-serve ## the file server under a Linux guest, compared with the host
+	PITH_BUILD=$(abspath $(B)) python3 -m pytest -q tests/e2e/test_file_server.py
