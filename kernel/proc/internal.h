@@ -19,6 +19,8 @@ struct number {
 /* ---- process.c ---- */
 
 int number_alloc(struct number **number_out) must_check;
+/* One that was never published. */
+void number_free(struct number *number);
 void number_free_unused(struct number *number) must_hold(&process_table_lock);
 void process_tables_init(void);
 /* NEW, no threads, not in the table: its actions, limits and the like are not set. */
@@ -26,11 +28,12 @@ int process_alloc(struct process **process_out) must_check;
 /* A thread of `process` with an identity; neither is in any list. */
 int process_thread_alloc(struct process *process, void (*entry)(void *), void *argument,
                          struct thread **thread_out) must_check;
+/* An identity for a thread that has none. */
+int process_thread_adopt(struct process *process, struct thread *thread) must_check;
 /* Gives up a thread that was never started. */
 void process_thread_abandon(struct thread *thread);
 /* Numbers and lists. */
-void process_publish(struct process *process, struct thread_identity *leader, struct number *number)
-    must_hold(&process_table_lock);
+void process_publish(struct process *process, struct number *number) must_hold(&process_table_lock);
 void identity_publish(struct thread_identity *identity, struct number *number)
     must_hold(&process_table_lock);
 
@@ -56,6 +59,8 @@ int pending_take(struct pending_signals *pending, u64 set, struct signal_info *i
 /* Whether the default action of a signal is to do nothing, or to stop. */
 bool signal_default_is_ignore(int signal);
 bool signal_default_is_stop(int signal);
+/* Pending process signals that the caller will not take are shown to the other threads. */
+void signals_offer_others(struct process *process, struct thread_identity *own, u64 set);
 /* Sets or clears WORK_SIGNAL of the calling thread as what is pending demands. */
 void signal_work_update_locked(struct process *process, struct thread_identity *identity);
 #define SIGNALS_STOP \
@@ -67,6 +72,7 @@ void signal_work_update_locked(struct process *process, struct thread_identity *
 
 /* ---- signal_send.c ---- */
 
+int signal_send_thread_locked(struct thread *thread, const struct signal_info *info);
 int signal_send_process_locked(struct process *process, const struct signal_info *info)
     must_hold(&process->signals_lock);
 /* All threads but the caller get SIGKILL. */
@@ -105,6 +111,16 @@ void session_release(struct session *session);
 struct tty *session_leader_ended_locked(struct process *leader) must_hold(&process_table_lock);
 void session_terminal_hang_up(struct tty *tty);
 
+/* ---- fork.c, exit.c, wait.c, pidfd.c ---- */
+
+void thread_parts_release(struct thread *thread);
+/* Robust futexes, clear_child_tid: before the thread leaves its address space. */
+void thread_memory_release(struct thread *thread);
+void processes_put_reaped(struct list *reaped);
+/* The signal or exit code in a wait status. */
+int status_detail(int status);
+int pidfd_for_clone(const struct clone_request *request, struct process *process) must_check;
+
 /* ---- the others ---- */
 
 void thread_robust_list_release(struct thread_identity *identity);
@@ -114,11 +130,21 @@ void vfork_release(struct process *process);
 /* exec ends all threads but the caller, which takes over the leader's number. */
 int process_become_single(struct process *process) must_check;
 void itimers_init(struct process *process);
-/* exec and exit. */
+/* exec: POSIX timers go; exit: all. */
+void itimers_exec(struct process *process);
 void itimers_clear(struct process *process);
-/* At a sample, with the time used: ITIMER_VIRTUAL, ITIMER_PROF, RLIMIT_CPU. */
+/* At a sample: ITIMER_VIRTUAL, ITIMER_PROF, RLIMIT_CPU. */
+void process_sample(struct thread *thread, u64 period_ns);
+void posix_timers_clear(struct process *process);
+void limits_init(struct process *process);
+void limits_init_thread(struct thread *thread);
+void credentials_init(void);
+struct credentials *credentials_create_root(void) must_check;
 void usage_add(struct cpu_usage *to, const struct cpu_usage *more);
 void usage_add_space(struct cpu_usage *to, const struct address_space *space);
+/* exec: what was counted by the old address space stays the process's. */
+void usage_keep_space(struct process *process);
+u64 process_count_of_user(u32 uid);
 void usage_add_thread(struct cpu_usage *to, struct thread *thread);
 /* What the threads and the space of a living process add up to. */
 void process_usage_locked(struct process *process, struct cpu_usage *usage_out)

@@ -12,6 +12,8 @@
  */
 #include "internal.h"
 
+#define TIMER_SLACK_NS 50000 /* PR_GET_TIMERSLACK; nothing is ever that late on purpose */
+
 struct spinlock process_table_lock = SPINLOCK_INIT(LOCK_PROCESS_TABLE);
 struct process *process_init;
 
@@ -87,6 +89,13 @@ void number_free_unused(struct number *number)
     slab_free(number_cache, number);
 }
 
+void number_free(struct number *number)
+{
+    spin_lock(&process_table_lock);
+    number_free_unused(number);
+    spin_unlock(&process_table_lock);
+}
+
 static struct number *number_find(int value)
 {
     return value > 0 ? radix_lookup(&numbers, value) : NULL;
@@ -124,6 +133,8 @@ void process_put(struct process *process)
     if (!refcount_dec_is_zero(&process->references))
         return;
     pending_flush(&process->pending, ~0ul);
+    if (process->last_credentials)
+        credentials_put(process->last_credentials);
     slab_free(process_cache, process);
 }
 
@@ -137,29 +148,39 @@ static void identity_free(struct thread *thread)
     slab_free(identity_cache, identity);
 }
 
-int process_thread_alloc(struct process *process, void (*entry)(void *), void *argument,
-                         struct thread **thread_out)
+int process_thread_adopt(struct process *process, struct thread *thread)
 {
     struct thread_identity *identity = slab_alloc(identity_cache, ALLOC_CLEARED);
-    int error;
 
     if (!identity)
         return -ENOMEM;
-    error = thread_create(entry, argument, thread_out);
-    if (error) {
-        slab_free(identity_cache, identity);
-        return error;
-    }
-    identity->thread = *thread_out;
+    identity->thread = thread;
     identity->process = process;
     process_get(process);
     list_init(&identity->link);
     pending_init(&identity->pending);
     identity->alternate.flags = SS_DISABLE;
-    (*thread_out)->process = process;
-    (*thread_out)->identity = identity;
-    (*thread_out)->on_free = identity_free;
+    identity->timer_slack_ns = TIMER_SLACK_NS;
+    thread->process = process;
+    thread->identity = identity;
+    thread->on_free = identity_free;
     return 0;
+}
+
+int process_thread_alloc(struct process *process, void (*entry)(void *), void *argument,
+                         struct thread **thread_out)
+{
+    struct thread *thread;
+    int error = thread_create(entry, argument, &thread);
+
+    if (error)
+        return error;
+    error = process_thread_adopt(process, thread);
+    if (error)
+        thread_put(thread);
+    else
+        *thread_out = thread;
+    return error;
 }
 
 void process_thread_abandon(struct thread *thread)
@@ -179,14 +200,13 @@ void identity_publish(struct thread_identity *identity, struct number *number)
     created++;
 }
 
-void process_publish(struct process *process, struct thread_identity *leader, struct number *number)
+void process_publish(struct process *process, struct number *number)
 {
     process->pid = number->value;
     process->number = number;
     number->process = process;
     process_get(process); /* the table's; whoever reaps it gives it up */
     living++;
-    identity_publish(leader, number);
 }
 
 void process_unpublish_locked(struct process *process)
@@ -343,6 +363,22 @@ int process_session_id(struct process *process)
     return id;
 }
 
+u64 process_count_of_user(u32 uid)
+{
+    struct number *number;
+    u64 count = 0, value = 1;
+
+    spin_lock(&process_table_lock);
+    radix_for_each(number, &numbers, value)
+    {
+        struct thread_identity *identity = number->identity;
+
+        count += identity && identity->thread->credentials->uid == uid;
+    }
+    spin_unlock(&process_table_lock);
+    return count;
+}
+
 u64 processes_created(void)
 {
     return READ_ONCE(created);
@@ -490,6 +526,16 @@ void process_usage_locked(struct process *process, struct cpu_usage *usage_out)
     }
     if (space)
         usage_add_space(usage_out, space);
+    else
+        usage_add(usage_out, &process->space_usage);
+}
+
+void usage_keep_space(struct process *process)
+{
+    spin_lock(&process_table_lock);
+    usage_add(&process->ended_usage, &process->space_usage);
+    process->space_usage = (struct cpu_usage){};
+    spin_unlock(&process_table_lock);
 }
 
 void process_usage(struct process *process, struct cpu_usage *usage_out)

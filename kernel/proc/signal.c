@@ -177,7 +177,7 @@ void signal_work_update_locked(struct process *process, struct thread_identity *
  * Signals for the process that only this thread would have taken are offered to the others when it
  * blocks them: one that waits must not sleep over a signal that nobody looks for.
  */
-static void signals_offer_others(struct process *process, struct thread_identity *own, u64 set)
+void signals_offer_others(struct process *process, struct thread_identity *own, u64 set)
 {
     struct thread_identity *other;
 

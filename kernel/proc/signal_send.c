@@ -136,14 +136,18 @@ int signal_send_process(struct process *process, const struct signal_info *info)
     return error;
 }
 
+int signal_send_thread_locked(struct thread *thread, const struct signal_info *info)
+{
+    return thread->identity->exiting ? 0 : send_locked(thread->process, thread->identity, info);
+}
+
 int signal_send_thread(struct thread *thread, const struct signal_info *info)
 {
     struct process *process = thread->process;
-    int error = 0;
+    int error;
 
     spin_lock(&process->signals_lock);
-    if (!thread->identity->exiting)
-        error = send_locked(process, thread->identity, info);
+    error = signal_send_thread_locked(thread, info);
     spin_unlock(&process->signals_lock);
     return error;
 }

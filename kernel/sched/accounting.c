@@ -18,6 +18,12 @@
 
 static u64 loads[3]; /* [cpu] the boot CPU writes them */
 static struct timer load_timer;
+static void (*sample_hook)(struct thread *thread, u64 period_ns); /* [const] after boot */
+
+void sched_sample_register(void (*hook)(struct thread *thread, u64 period_ns))
+{
+    sample_hook = hook;
+}
 
 static void sample(struct timer *timer)
 {
@@ -38,6 +44,8 @@ static void sample(struct timer *timer)
         else
             queue->user_ticks++;
     }
+    if (sample_hook)
+        sample_hook(thread, SAMPLE_NS);
     timer_set(&queue->sample_timer, clock_monotonic_ns() + SAMPLE_NS);
 }
 

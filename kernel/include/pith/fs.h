@@ -168,6 +168,7 @@ int file_table_create(struct file_table **table_out) must_check;
 int file_table_copy(struct file_table *from, struct file_table **copy_out) must_check;
 void file_table_get(struct file_table *table);
 void file_table_put(struct file_table *table);
+bool file_table_is_shared(const struct file_table *table);
 /* exec: the table is the caller's alone. */
 void file_table_close_on_exec(struct file_table *table);
 /* How many slots there are, and the file at one with a reference (for /proc/PID/fd), or NULL. */

@@ -139,6 +139,8 @@ struct process {
     bool has_subreaper;                   /* one of its ancestors is */
     struct credentials *last_credentials; /* of the last thread, once there is none; a reference */
     char last_name[THREAD_NAME_BYTES];
+    struct cpu_usage space_usage;    /* of the address space that it gave up last */
+    int leader_status;               /* how the leader ended */
     struct cpu_usage ended_usage;    /* of threads that ended */
     struct cpu_usage children_usage; /* of those that were waited for */
 
@@ -157,7 +159,7 @@ struct process {
     struct timer real_timer_core;
     struct interval_timer virtual_timer, profile_timer; /* checked at samples */
     struct list posix_timers;
-    struct timer cpu_limit_timer;
+    u64 sampled_ns, cpu_limit_told; /* CPU time by samples; seconds told of */
 
     struct abi_rlimit limits[RLIMITS]; /* guarded_by(&signals_lock) */
     u32 pending_count;                 /* [atomic] queued signals, for RLIMIT_SIGPENDING */
@@ -274,6 +276,9 @@ int process_wait(const struct wait_request *request, struct wait_result *result_
 
 /* ---- Sending signals ---- */
 
+/* sigaltstack's ss_flags for a thread whose user stack pointer is there. */
+u32 alternate_stack_status(const struct alternate_stack *stack, u64 stack_pointer);
+
 /* What is sent with a signal: the first 48 bytes of siginfo_t, which is all that Linux fills. */
 struct signal_info {
     s32 signal, error, code, padding;
@@ -309,9 +314,27 @@ void signal_mask_replace_temporarily(u64 mask);
 void signal_mask_restore(void);
 void signal_mask_set(u64 mask);
 bool signal_is_pending(void); /* one that is not blocked */
+static inline bool fatal_signal_is_pending(void)
+{
+    return READ_ONCE(thread_current()->pending_work) & WORK_KILLED;
+}
 /* For signalfd and sigtimedwait: takes one of `set` that is pending. Its number, or 0. */
 int signal_take(u64 set, struct signal_info *info_out);
 void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_out);
+
+/* ---- Timers of the calling process. deadline_ns is what is left; 0: not set. ---- */
+
+void process_itimer_get(int which, struct interval_timer *left_out);
+void process_itimer_set(int which, const struct interval_timer *left);
+/*
+ * A timer's number, -EAGAIN or -ENOMEM. `event` NULL: SIGALRM with the number. Takes over the
+ * target's reference (SIGEV_THREAD_ID) on success.
+ */
+int posix_timer_create(const struct abi_sigevent *event, struct thread *target) must_check;
+int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out) must_check;
+int posix_timer_set(int id, const struct interval_timer *value)
+    must_check; /* an absolute deadline */
+int posix_timer_delete(int id) must_check;
 
 /* ---- Groups and sessions ---- */
 
@@ -351,6 +374,13 @@ void session_set_terminal(struct tty *tty);
 /* Takes a session's terminal away (puts its reference). */
 void session_clear_terminal(s32 session);
 
+/* ---- pidfds ---- */
+
+/* A descriptor, or an error. flags: O_NONBLOCK. */
+int pidfd_open(struct process *process, u32 flags) must_check;
+/* A reference; NULL: `fd` is no pidfd. */
+struct process *pidfd_process(int fd) must_check;
+
 /* ---- Limits ---- */
 
 static inline u64 limit_soft(unsigned resource)
@@ -368,6 +398,9 @@ int process_limits_change(struct process *process, unsigned resource,
 struct credentials *credentials_prepare(void) must_check;
 /* Takes over the reference; the old ones are given up. */
 void credentials_install(struct credentials *credentials);
+/* What a change of uids does to capabilities; `changed` is not installed yet. */
+void credentials_uids_changed(struct credentials *changed, const struct credentials *before);
+void credentials_fsuid_changed(struct credentials *changed, const struct credentials *before);
 /* What exec makes of them: the file's set-id bits, ambient capabilities. AT_SECURE in *secure_out.
  */
 int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
@@ -389,5 +422,8 @@ void futex_wake_one(struct user_ptr at);
 /* ---- Boot ---- */
 
 void proc_init(void);
-/* Starts process 1 with /init of the root directory. */
-void proc_start_init(void);
+/*
+ * Starts process 1: its thread calls `prepare`, which may sleep (drivers, the initramfs), then
+ * executes /init.
+ */
+void proc_start_init(void (*prepare)(void));

@@ -167,6 +167,9 @@ void kernel_thread_register(void (*adopt)(struct thread *thread));
  */
 void sched_switch_register(void (*switch_to)(struct address_space *from, struct address_space *to));
 
+/* proc/ gives what is called at each sample of a busy CPU, for the running thread; see sampling. */
+void sched_sample_register(void (*sample)(struct thread *thread, u64 period_ns));
+
 /* ---- Running ---- */
 
 void sched_yield(void);

@@ -1,0 +1,193 @@
+/*
+ * Credentials: copies to change, and what exec and uid changes make of capabilities.
+ *
+ * A struct credentials is never changed once a thread has it; whoever checks rights with a
+ * reference needs no lock. The rules for capabilities are capabilities(7)'s, "Transformation of
+ * capabilities during execve()" and "Effect of user ID changes on capabilities".
+ *
+ * Locking: a thread swaps its own pointer under process_table_lock; others read it under that.
+ */
+#include "internal.h"
+
+#define SECURE_KEEP_CAPABILITIES BIT(4) /* SECBIT_KEEP_CAPS */
+#define CAPABILITIES_ALL         (BIT(CAPABILITY_LAST + 1) - 1)
+/* What the file-system uid 0 brings: CHOWN, DAC_*, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD,
+ * MAC_OVERRIDE
+ */
+#define CAPABILITIES_FILE_SYSTEM (0x1ful | BIT(9) | BIT(CAPABILITY_MKNOD) | BIT(32))
+
+static struct slab_cache *credentials_cache;
+
+void credentials_init(void)
+{
+    credentials_cache = slab_cache_create("credentials", sizeof(struct credentials), 8);
+    assert(credentials_cache);
+}
+
+struct credentials *credentials_create_root(void)
+{
+    struct credentials *root = slab_alloc(credentials_cache, ALLOC_CLEARED);
+
+    if (!root)
+        return NULL;
+    refcount_set(&root->references, 1);
+    root->capabilities_permitted = CAPABILITIES_ALL;
+    root->capabilities_effective = CAPABILITIES_ALL;
+    root->capabilities_bounding = CAPABILITIES_ALL;
+    return root;
+}
+
+static struct credentials *credentials_copy(const struct credentials *from)
+{
+    struct credentials *copy = slab_alloc(credentials_cache, 0);
+    size_t bytes = from->group_count * sizeof(u32);
+
+    if (!copy)
+        return NULL;
+    *copy = *from;
+    refcount_set(&copy->references, 1);
+    copy->groups = NULL;
+    if (bytes) {
+        copy->groups = kmalloc(bytes, 0);
+        if (!copy->groups) {
+            slab_free(credentials_cache, copy);
+            return NULL;
+        }
+        memcpy(copy->groups, from->groups, bytes);
+    }
+    return copy;
+}
+
+struct credentials *credentials_prepare(void)
+{
+    return credentials_copy(thread_current()->credentials);
+}
+
+void credentials_put(struct credentials *credentials)
+{
+    if (!refcount_dec_is_zero(&credentials->references))
+        return;
+    kfree(credentials->groups);
+    slab_free(credentials_cache, credentials);
+}
+
+void credentials_install(struct credentials *credentials)
+{
+    struct thread *thread = thread_current();
+    struct credentials *before = thread->credentials;
+
+    if (before->euid != credentials->euid || before->egid != credentials->egid)
+        process_current()->dumpable = false;
+    spin_lock(&process_table_lock);
+    thread->credentials = credentials;
+    spin_unlock(&process_table_lock);
+    credentials_put(before);
+}
+
+bool credentials_have_group(const struct credentials *credentials, u32 gid)
+{
+    u32 low = 0, high = credentials->group_count;
+
+    if (credentials->fsgid == gid)
+        return true;
+    while (low < high) {
+        u32 middle = (low + high) / 2;
+
+        if (credentials->groups[middle] == gid)
+            return true;
+        if (credentials->groups[middle] < gid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* ---- Changes of ids ---- */
+
+static bool any_uid_is_root(const struct credentials *credentials)
+{
+    return credentials->uid == 0 || credentials->euid == 0 || credentials->suid == 0;
+}
+
+void credentials_uids_changed(struct credentials *changed, const struct credentials *before)
+{
+    if (any_uid_is_root(before) && !any_uid_is_root(changed)) {
+        if (!(changed->secure_bits & SECURE_KEEP_CAPABILITIES)) {
+            changed->capabilities_permitted = 0;
+            changed->capabilities_effective = 0;
+        }
+        changed->capabilities_ambient = 0;
+    }
+    if (before->euid == 0 && changed->euid != 0)
+        changed->capabilities_effective = 0;
+    if (before->euid != 0 && changed->euid == 0)
+        changed->capabilities_effective = changed->capabilities_permitted;
+}
+
+void credentials_fsuid_changed(struct credentials *changed, const struct credentials *before)
+{
+    u64 own = changed->capabilities_permitted & CAPABILITIES_FILE_SYSTEM;
+
+    if (before->fsuid == 0 && changed->fsuid != 0)
+        changed->capabilities_effective &= ~CAPABILITIES_FILE_SYSTEM;
+    if (before->fsuid != 0 && changed->fsuid == 0)
+        changed->capabilities_effective |= own;
+}
+
+/* ---- exec ---- */
+
+static void take_set_ids(const struct inode *inode, struct credentials *credentials)
+{
+    if (credentials->no_new_privileges)
+        return;
+    if (inode->mode & S_ISUID)
+        credentials->euid = inode->uid;
+    if ((inode->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+        credentials->egid = inode->gid;
+}
+
+static void transform_capabilities(struct credentials *credentials, bool ids_changed)
+{
+    if (ids_changed)
+        credentials->capabilities_ambient = 0;
+    if (credentials->uid == 0 || credentials->euid == 0) {
+        credentials->capabilities_permitted =
+            credentials->capabilities_inheritable | credentials->capabilities_bounding;
+        credentials->capabilities_effective =
+            credentials->euid == 0 ? credentials->capabilities_permitted : 0;
+    } else {
+        credentials->capabilities_permitted = credentials->capabilities_ambient;
+        credentials->capabilities_effective = credentials->capabilities_ambient;
+    }
+}
+
+static void transform(const struct inode *inode, struct credentials *credentials)
+{
+    u32 euid = credentials->euid, egid = credentials->egid;
+
+    take_set_ids(inode, credentials);
+    credentials->suid = credentials->euid;
+    credentials->fsuid = credentials->euid;
+    credentials->sgid = credentials->egid;
+    credentials->fsgid = credentials->egid;
+    credentials->secure_bits &= ~(u32)SECURE_KEEP_CAPABILITIES;
+    transform_capabilities(credentials, credentials->euid != euid || credentials->egid != egid);
+}
+
+int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
+                         u32 *secure_out)
+{
+    struct credentials *before = thread_current()->credentials, after = *before;
+
+    transform(file->inode, &after);
+    *secure_out = after.uid != after.euid || after.gid != after.egid;
+    after.references = before->references;
+    if (memcmp(&after, before, sizeof(after)) == 0) {
+        credentials_get(before);
+        *credentials_out = before;
+        return 0;
+    }
+    *credentials_out = credentials_copy(&after);
+    return *credentials_out ? 0 : -ENOMEM;
+}

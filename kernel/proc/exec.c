@@ -1,0 +1,270 @@
+/*
+ * exec: a process becomes another program.
+ *
+ * The new address space is built completely beside the old one: segments mapped, stack written. So
+ * whatever goes wrong leaves the caller as it was. Then the point of no return, after which nothing
+ * fails: the other threads end, the caller takes over the leader's number, the address spaces
+ * change places, and what the old program set is reset (handlers, alternate stack, descriptors
+ * marked close-on-exec, timers).
+ *
+ * Context: the calling thread. Sleeps.
+ */
+#include "exec.h"
+
+/* ---- Preparation: may fail ---- */
+
+static int open_program(struct exec *exec, const struct exec_request *request)
+{
+    if (request->file) {
+        file_get(request->file);
+        exec->program.file = request->file;
+        return 0;
+    }
+    return file_open_executable(NULL, request->name, LOOKUP_FOLLOW, &exec->program.file);
+}
+
+static int space_prepare(struct exec *exec)
+{
+    struct address_space *space;
+    int error = address_space_create(&space);
+
+    if (error)
+        return error;
+    exec->space = space;
+    space->stack_top = layout_stack_top();
+    space->mmap_top = layout_mmap_top(space->stack_top, limit_soft(RLIMIT_STACK));
+    error = elf_program_map(&exec->program, space, exec->interpreter.file);
+    if (!error && exec->interpreter.file)
+        error = elf_interpreter_map(&exec->interpreter, space);
+    if (error)
+        return error;
+    error = address_space_map_vdso(space, &space->vdso);
+    if (error == -ENOSYS)
+        error = 0;
+    if (!error)
+        error = exec_stack_build(exec);
+    return error;
+}
+
+static u64 image_entry(const struct elf_image *image)
+{
+    return image->bias + image->header.entry;
+}
+
+static int prepare(struct exec *exec, const struct exec_request *request)
+{
+    int error = open_program(exec, request);
+
+    if (!error)
+        error = exec_strings_copy(&exec->strings, request);
+    if (!error && string_copy(exec->script_path, request->name, sizeof(exec->script_path)) < 0)
+        error = -ENAMETOOLONG;
+    if (!error)
+        error = exec_resolve_scripts(exec);
+    if (!error)
+        error = elf_image_read(&exec->program);
+    if (!error)
+        error = elf_interpreter_open(&exec->program, &exec->interpreter);
+    if (!error)
+        error = credentials_for_exec(exec->program.file, &exec->credentials, &exec->secure);
+    if (!error)
+        error = space_prepare(exec);
+    if (error)
+        return error;
+    exec->entry = image_entry(exec->interpreter.file ? &exec->interpreter : &exec->program);
+    return user_range_is_valid(exec->entry, 1) ? 0 : -ENOEXEC;
+}
+
+static void executable_put(void *executable)
+{
+    file_allow_write(executable);
+    file_put(executable);
+}
+
+/* The address space keeps the file, which nobody may write meanwhile. */
+static int executable_hold(struct exec *exec)
+{
+    int error = file_deny_write(exec->program.file);
+
+    if (error)
+        return error;
+    file_get(exec->program.file);
+    exec->space->executable = exec->program.file;
+    exec->space->executable_put = executable_put;
+    return 0;
+}
+
+/* ---- The point of no return ---- */
+
+static void take_over_number(struct process *process, struct thread_identity *identity)
+{
+    struct number *own;
+
+    spin_lock(&process_table_lock);
+    own = identity->number;
+    if (own != process->number) {
+        own->identity = NULL;
+        number_free_unused(own);
+        identity->number = process->number;
+        identity->number->identity = identity;
+        identity->tid = process->pid;
+    }
+    spin_unlock(&process_table_lock);
+}
+
+/* -EAGAIN: another thread was faster, and we end. */
+int process_become_single(struct process *process)
+{
+    struct thread *own = thread_current();
+    int error = 0;
+
+    if (process->thread_count == 1 && own->identity->tid == process->pid)
+        return 0;
+    spin_lock(&process->signals_lock);
+    if (process->group_exit || process->exec_thread) {
+        spin_unlock(&process->signals_lock);
+        return -EAGAIN;
+    }
+    process->exec_thread = own;
+    process_kill_threads_locked(process, own);
+    while (process->thread_count > 1 && !error)
+        error = thread_block(WAIT_KILLABLE, WAIT_FOR_EXEC, &process->signals_lock);
+    process->exec_thread = NULL;
+    signal_work_update_locked(process, own->identity);
+    spin_unlock(&process->signals_lock);
+    if (!error)
+        take_over_number(process, own->identity);
+    return error;
+}
+
+static void actions_reset(struct process *process)
+{
+    spin_lock(&process->signals_lock);
+    for (int i = 0; i < SIGNALS; i++) {
+        bool ignored = process->actions[i].handler == SIG_IGN;
+
+        process->actions[i] = (struct signal_action){.handler = ignored ? SIG_IGN : SIG_DFL};
+    }
+    spin_unlock(&process->signals_lock);
+}
+
+static void name_set_from_path(struct thread_identity *identity, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    (void)string_copy(identity->name, slash ? slash + 1 : path, THREAD_NAME_BYTES);
+}
+
+static void identity_reset(struct thread_identity *identity, const char *path)
+{
+    identity->alternate = (struct alternate_stack){.flags = SS_DISABLE};
+    identity->clear_child_tid = user_ptr_at(0);
+    identity->set_child_tid = user_ptr_at(0);
+    identity->robust_list = user_ptr_at(0);
+    name_set_from_path(identity, path);
+}
+
+static void space_replace(struct thread *thread, struct exec *exec)
+{
+    struct address_space *before = thread->space;
+    u64 flags;
+
+    if (before)
+        thread_memory_release(thread);
+    thread_space_set(thread, exec->space);
+    exec->space = NULL;
+    flags = interrupts_save_disable();
+    address_space_switch(before, thread->space);
+    interrupts_restore(flags);
+    if (!before)
+        return;
+    usage_keep_space(thread->process);
+    address_space_put(before);
+    vfork_release(thread->process);
+}
+
+static void process_reset(struct process *process, const struct exec *exec)
+{
+    spin_lock(&process_table_lock);
+    process->exit_signal = SIGCHLD;
+    process->did_exec = true;
+    spin_unlock(&process_table_lock);
+    process->dumpable = !exec->secure;
+    if (exec->secure)
+        process->parent_death_signal = 0;
+    process->personality = 0;
+    itimers_exec(process);
+}
+
+static void commit(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
+{
+    struct thread *thread = thread_current();
+    struct process *process = thread->process;
+
+    space_replace(thread, exec);
+    credentials_install(exec->credentials);
+    exec->credentials = NULL;
+    actions_reset(process);
+    identity_reset(thread->identity, request->name);
+    process_reset(process, exec);
+    file_table_close_on_exec(thread->files);
+    thread->restart.function = NULL;
+    trap_frame_init_user(frame, exec->entry, exec->stack_pointer);
+}
+
+/* exec works on a table of its own: closing in it must not close for another process. */
+static int files_unshare(struct thread *thread)
+{
+    struct file_table *copy, *before = thread->files;
+    int error;
+
+    if (!file_table_is_shared(before))
+        return 0;
+    error = file_table_copy(before, &copy);
+    if (error)
+        return error;
+    spin_lock(&process_table_lock);
+    thread->files = copy;
+    spin_unlock(&process_table_lock);
+    file_table_put(before);
+    return 0;
+}
+
+static int run(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
+{
+    int error = prepare(exec, request);
+
+    if (!error)
+        error = executable_hold(exec);
+    if (!error)
+        error = process_become_single(process_current());
+    if (!error)
+        error = files_unshare(thread_current());
+    if (!error)
+        error = user_context_reset(&thread_current()->user);
+    if (!error)
+        commit(exec, request, frame);
+    return error;
+}
+
+int process_exec(const struct exec_request *request, struct trap_frame *frame)
+{
+    struct exec *exec = kmalloc(sizeof(*exec), 0);
+    int error;
+
+    if (!exec)
+        return -ENOMEM;
+    memset(exec, 0, __builtin_offsetof(struct exec, head));
+    exec->name = request->name;
+    exec_strings_init(&exec->strings);
+    error = run(exec, request, frame);
+    if (exec->space)
+        address_space_put(exec->space);
+    if (exec->credentials)
+        credentials_put(exec->credentials);
+    elf_image_release(&exec->interpreter);
+    elf_image_release(&exec->program);
+    exec_strings_fini(&exec->strings);
+    kfree(exec);
+    return error;
+}

@@ -1,0 +1,69 @@
+/* What the parts of exec share: strings, images, the new stack. */
+#pragma once
+
+#include <pith/abi/elf.h>
+
+#include "internal.h"
+
+/* Arguments and environment as they will lie on the new stack: each with its NUL, in order. */
+struct exec_strings {
+    char *buffer;
+    size_t bytes, size, limit;
+    u32 argument_count, environment_count;
+    size_t argument_bytes; /* of the arguments; the environment follows */
+};
+
+/* A program or its interpreter, before and after it is mapped. */
+struct elf_image {
+    struct file *file;
+    struct elf_header header;
+    struct elf_program_header *segments; /* header.program_header_count of them */
+    u64 bias;                            /* added to the addresses in the file */
+    u64 low, high;                       /* of the loaded segments, page aligned, in the file */
+    bool executable_stack;
+};
+
+#define EXEC_HEAD_BYTES 256 /* of the file: what tells its kind; a #! line's length */
+
+struct exec {
+    const char *name; /* AT_EXECFN */
+    struct exec_strings strings;
+    struct elf_image program, interpreter;
+    struct address_space *space;
+    struct credentials *credentials;
+    u32 secure;
+    u64 entry, stack_pointer;
+    char head[EXEC_HEAD_BYTES]; /* filled where they are used, as the next */
+    char script_path[PATH_MAX_BYTES];
+};
+
+/* ---- exec_strings.c ---- */
+
+void exec_strings_init(struct exec_strings *strings);
+void exec_strings_fini(struct exec_strings *strings);
+/* -E2BIG, -EFAULT, -ENOMEM. */
+int exec_strings_copy(struct exec_strings *strings, const struct exec_request *request) must_check;
+/* Puts `head` (with their NULs) in the place of the first argument. */
+int exec_strings_replace_first(struct exec_strings *strings, const char *head, size_t bytes,
+                               u32 count) must_check;
+
+/* ---- exec_script.c ---- */
+
+/* While exec->program.file is a script: opens what it names instead. -ENOEXEC: no kind we know. */
+int exec_resolve_scripts(struct exec *exec) must_check;
+
+/* ---- elf.c ---- */
+
+/* Reads and checks the headers. -ENOEXEC, -ENOMEM, -EIO. */
+int elf_image_read(struct elf_image *image) must_check;
+void elf_image_release(struct elf_image *image);
+/* Opens the interpreter that the program names, if it does. */
+int elf_interpreter_open(const struct elf_image *program, struct elf_image *interpreter) must_check;
+/* Maps the segments; sets bias. */
+int elf_program_map(struct elf_image *image, struct address_space *space, bool has_interpreter)
+    must_check;
+int elf_interpreter_map(struct elf_image *image, struct address_space *space) must_check;
+
+/* ---- exec_stack.c ---- */
+
+int exec_stack_build(struct exec *exec) must_check;

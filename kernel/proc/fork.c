@@ -1,0 +1,370 @@
+/*
+ * clone: fork, vfork and thread creation are one operation that shares or copies each part.
+ *
+ *     part            shared with      else
+ *     address space   CLONE_VM         copy-on-write copy
+ *     descriptors     CLONE_FILES      copy
+ *     directories     CLONE_FS         copy
+ *     the process     CLONE_THREAD     a new control block: family, handlers, pending signals
+ *
+ * The child is built where nobody sees it; it gets its number and enters the lists in one step
+ * under process_table_lock, which is the last that can fail but for telling the parent its tid. It
+ * begins in child_begin with a copy of the caller's trap frame at the top of its own kernel stack,
+ * and 0 as the call's result.
+ *
+ * Context: the calling thread, in a system call. Sleeps (memory; vfork's wait).
+ */
+#include "internal.h"
+
+#define CLONE_KNOWN                                                                             \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |           \
+     CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
+     CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND |    \
+     CLONE_PTRACE | CLONE_PIDFD)
+
+static int flags_check(const struct clone_request *request)
+{
+    u64 flags = request->flags;
+
+    if (flags & ~CLONE_KNOWN)
+        return -EINVAL;
+    if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
+        return -EINVAL;
+    if ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM))
+        return -EINVAL;
+    if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
+        return -EINVAL;
+    /* Handlers belong to a process here; only LinuxThreads ever shared them between two. */
+    if ((flags & CLONE_SIGHAND) && !(flags & CLONE_THREAD))
+        return -EINVAL;
+    if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
+        return -EINVAL;
+    if ((flags & CLONE_PARENT) && process_current() == process_init)
+        return -EINVAL;
+    return 0;
+}
+
+/* ---- The parts ---- */
+
+static int space_clone(struct thread *parent, struct thread *child, u64 flags)
+{
+    if (!(flags & CLONE_VM))
+        return address_space_copy(parent->space, &child->space);
+    address_space_get(parent->space);
+    child->space = parent->space;
+    return 0;
+}
+
+static int files_clone(struct thread *parent, struct thread *child, u64 flags)
+{
+    if (!(flags & CLONE_FILES))
+        return file_table_copy(parent->files, &child->files);
+    file_table_get(parent->files);
+    child->files = parent->files;
+    return 0;
+}
+
+static int directories_clone(struct thread *parent, struct thread *child, u64 flags)
+{
+    if (!(flags & CLONE_FS))
+        return directories_copy(parent->directories, &child->directories);
+    directories_get(parent->directories);
+    child->directories = parent->directories;
+    return 0;
+}
+
+void thread_parts_release(struct thread *thread)
+{
+    if (thread->directories)
+        directories_put(thread->directories);
+    if (thread->files)
+        file_table_put(thread->files);
+    if (thread->space)
+        address_space_put(thread->space);
+    if (thread->credentials)
+        credentials_put(thread->credentials);
+    thread->directories = NULL;
+    thread->files = NULL;
+    thread->space = NULL;
+    thread->credentials = NULL;
+}
+
+static int parts_clone(struct thread *parent, struct thread *child, u64 flags)
+{
+    int error;
+
+    credentials_get(parent->credentials);
+    child->credentials = parent->credentials;
+    error = files_clone(parent, child, flags);
+    if (!error)
+        error = directories_clone(parent, child, flags);
+    if (!error)
+        error = space_clone(parent, child, flags);
+    if (!error)
+        error = user_context_copy(&child->user, &parent->user);
+    if (error)
+        thread_parts_release(child);
+    return error;
+}
+
+static void scheduling_clone(const struct thread *parent, struct thread *child)
+{
+    child->class = parent->class;
+    child->nice = parent->nice;
+    child->policy.weight = parent->policy.weight;
+    child->policy.priority = parent->policy.priority;
+    child->affinity = parent->affinity;
+    child->limits_file_size = parent->limits_file_size;
+    child->limits_open_files = parent->limits_open_files;
+}
+
+static void registers_clone(struct thread *child, const struct clone_request *request,
+                            const struct trap_frame *frame)
+{
+    struct trap_frame *copy = trap_frame_at((char *)child->stack + KERNEL_STACK_BYTES);
+
+    *copy = *frame;
+    copy->rax = 0;
+    copy->original_rax = -1;
+    if (request->stack_pointer)
+        copy->rsp = request->stack_pointer;
+    if (request->flags & CLONE_SETTLS)
+        child->user.fs_base = request->tls;
+}
+
+static void identity_clone(struct thread_identity *parent, struct thread_identity *child,
+                           const struct clone_request *request)
+{
+    u64 flags = request->flags;
+
+    memcpy(child->name, parent->name, THREAD_NAME_BYTES);
+    child->blocked = parent->blocked;
+    child->timer_slack_ns = parent->timer_slack_ns;
+    if (!(flags & CLONE_VM) || (flags & CLONE_VFORK))
+        child->alternate = parent->alternate;
+    if (flags & CLONE_CHILD_CLEARTID)
+        child->clear_child_tid = request->child_tid;
+    if (flags & CLONE_CHILD_SETTID)
+        child->set_child_tid = request->child_tid;
+}
+
+/* What a new control block has of its parent's; both are the caller's alone or stay as they are. */
+static void process_clone_state(struct process *parent, struct process *child, u64 flags)
+{
+    spin_lock(&parent->signals_lock);
+    memcpy(child->actions, parent->actions, sizeof(child->actions));
+    memcpy(child->limits, parent->limits, sizeof(child->limits));
+    spin_unlock(&parent->signals_lock);
+    child->dumpable = parent->dumpable;
+    child->personality = parent->personality;
+    child->vfork_done = !(flags & CLONE_VFORK);
+    for (int i = 0; (flags & CLONE_CLEAR_SIGHAND) && i < SIGNALS; i++)
+        if (child->actions[i].handler != SIG_IGN)
+            child->actions[i] = (struct signal_action){};
+}
+
+/* ---- Building ---- */
+
+/* The first thing that a new user thread does. */
+static void child_begin(void *argument)
+{
+    struct thread *thread = thread_current();
+    struct thread_identity *identity = thread->identity;
+    s32 tid = identity->tid;
+
+    /* As on Linux a bad address here is the child's misfortune and nobody's error. */
+    if (!user_ptr_is_null(identity->set_child_tid))
+        (void)!copy_out(identity->set_child_tid, &tid, sizeof(tid));
+    user_mode_enter(trap_frame_at((char *)thread->stack + KERNEL_STACK_BYTES));
+}
+
+/* A thread of `process` that lacks only its number. */
+static int thread_build(struct process *process, const struct clone_request *request,
+                        const struct trap_frame *frame, struct thread **child_out)
+{
+    struct thread *parent = thread_current(), *child;
+    int error = process_thread_alloc(process, child_begin, NULL, &child);
+
+    if (error)
+        return error;
+    error = parts_clone(parent, child, request->flags);
+    if (error) {
+        process_thread_abandon(child);
+        return error;
+    }
+    scheduling_clone(parent, child);
+    registers_clone(child, request, frame);
+    identity_clone(parent->identity, child->identity, request);
+    *child_out = child;
+    return 0;
+}
+
+/* Whether the caller may not make children any more: it is doomed, or must see a signal first. */
+static int parent_check_locked(struct process *process)
+{
+    if (process->group_exit || process->exec_thread || signal_is_pending())
+        return -ERESTARTNOINTR;
+    return 0;
+}
+
+static int thread_enter(struct process *process, struct thread *child, struct number *number)
+{
+    int error;
+
+    spin_lock(&process_table_lock);
+    spin_lock(&process->signals_lock);
+    error = parent_check_locked(process);
+    if (!error)
+        identity_publish(child->identity, number);
+    if (!error && process->stop_wanted) /* it stops with the others, on its way to user mode */
+        process->stop_count++;
+    if (!error)
+        signal_work_update_locked(process, child->identity);
+    spin_unlock(&process->signals_lock);
+    spin_unlock(&process_table_lock);
+    return error;
+}
+
+static int process_enter(struct process *parent, struct thread *child, struct number *number,
+                         const struct clone_request *request)
+{
+    struct process *process = child->process;
+    int error;
+
+    spin_lock(&process_table_lock);
+    spin_lock(&parent->signals_lock);
+    error = parent_check_locked(parent);
+    spin_unlock(&parent->signals_lock);
+    if (!error) {
+        bool sibling = request->flags & CLONE_PARENT;
+
+        process->parent = sibling ? parent->parent : parent;
+        process->exit_signal = sibling ? parent->exit_signal : request->exit_signal;
+        process->has_subreaper = parent->has_subreaper || parent->is_subreaper;
+        list_push_back(&process->parent->children, &process->sibling);
+        group_join_locked(process, parent->group);
+        process_publish(process, number);
+        identity_publish(child->identity, number);
+    }
+    spin_unlock(&process_table_lock);
+    return error;
+}
+
+static int process_limit_check(const struct thread *parent)
+{
+    const struct credentials *credentials = parent->credentials;
+
+    if (processes_count() < limit_soft(RLIMIT_NPROC))
+        return 0;
+    if (credentials->uid == 0 || credentials_can(credentials, CAPABILITY_SYS_RESOURCE) ||
+        credentials_can(credentials, CAPABILITY_SYS_ADMIN))
+        return 0;
+    return process_count_of_user(credentials->uid) < limit_soft(RLIMIT_NPROC) ? 0 : -EAGAIN;
+}
+
+static void vfork_wait(struct process *child)
+{
+    int error = 0;
+
+    spin_lock(&child->vfork_queue.lock);
+    while (!child->vfork_done && !error)
+        error = wait_queue_wait(&child->vfork_queue, WAIT_KILLABLE, WAIT_FOR_VFORK);
+    spin_unlock(&child->vfork_queue.lock);
+}
+
+void vfork_release(struct process *process)
+{
+    if (process->vfork_done)
+        return;
+    spin_lock(&process->vfork_queue.lock);
+    process->vfork_done = true;
+    wait_queue_wake_locked(&process->vfork_queue, WAKE_ALL, 0);
+    spin_unlock(&process->vfork_queue.lock);
+}
+
+/* From here nothing fails: the parent hears the number, the child runs. */
+static int child_launch(struct thread *child, const struct clone_request *request, int tid)
+{
+    struct process *process = child->process;
+    bool waits = request->flags & CLONE_VFORK;
+
+    if (request->flags & CLONE_PARENT_SETTID)
+        (void)!copy_out(request->parent_tid, &tid, sizeof(tid));
+    if (waits)
+        process_get(process);
+    thread_start(child);
+    thread_put(child);
+    if (waits) {
+        vfork_wait(process);
+        process_put(process);
+    }
+    return tid;
+}
+
+static long clone_thread(const struct clone_request *request, const struct trap_frame *frame)
+{
+    struct process *process = process_current();
+    struct number *number;
+    struct thread *child;
+    int error;
+
+    error = thread_build(process, request, frame, &child);
+    if (error)
+        return error;
+    error = number_alloc(&number);
+    if (error)
+        goto abandon;
+    error = thread_enter(process, child, number);
+    if (!error)
+        return child_launch(child, request, number->value);
+    number_free(number);
+abandon:
+    thread_parts_release(child);
+    process_thread_abandon(child);
+    return error;
+}
+
+static long clone_process(const struct clone_request *request, const struct trap_frame *frame)
+{
+    struct process *parent = process_current(), *process;
+    struct number *number;
+    struct thread *child;
+    int error;
+
+    error = process_limit_check(thread_current());
+    if (error)
+        return error;
+    error = process_alloc(&process);
+    if (error)
+        return error;
+    process_clone_state(parent, process, request->flags);
+    error = thread_build(process, request, frame, &child);
+    process_put(process); /* the thread holds it now, or it goes */
+    if (error)
+        return error;
+    error = number_alloc(&number);
+    if (error)
+        goto abandon;
+    error = pidfd_for_clone(request, process);
+    if (error)
+        goto free_number;
+    error = process_enter(parent, child, number, request);
+    if (!error)
+        return child_launch(child, request, number->value);
+free_number:
+    number_free(number);
+abandon:
+    thread_parts_release(child);
+    process_thread_abandon(child);
+    return error;
+}
+
+long process_clone(const struct clone_request *request, const struct trap_frame *frame)
+{
+    int error = flags_check(request);
+
+    if (error)
+        return error;
+    return (request->flags & CLONE_THREAD) ? clone_thread(request, frame)
+                                           : clone_process(request, frame);
+}

@@ -1,0 +1,157 @@
+/*
+ * Interval timers, and the limit of CPU time.
+ *
+ * ITIMER_REAL is a timer of core/. The other two, and RLIMIT_CPU, count CPU time, which is sampled
+ * (sched/accounting.c): at each sample the running process's counters move on by one period, so
+ * they are as exact as that.
+ *
+ * Locking: signals_lock. The timer's function takes it, so nobody waits for the timer under it.
+ */
+#include "internal.h"
+
+/* The next deadline is counted from the last one, so that intervals do not drift. */
+static u64 next_deadline(const struct interval_timer *timer, u64 now_ns)
+{
+    u64 periods;
+
+    if (!timer->interval_ns)
+        return 0;
+    periods = (now_ns - timer->deadline_ns) / timer->interval_ns + 1;
+    return timer->deadline_ns + periods * timer->interval_ns;
+}
+
+static void real_timer_expired(struct timer *core)
+{
+    struct process *process = container_of(core, struct process, real_timer_core);
+    struct interval_timer *timer = &process->real_timer;
+    u64 now_ns = clock_monotonic_ns();
+    struct signal_info info;
+
+    spin_lock(&process->signals_lock);
+    if (timer->deadline_ns && timer->deadline_ns <= now_ns) {
+        signal_info_init(&info, SIGALRM, SI_KERNEL);
+        (void)signal_send_process_locked(process, &info);
+        timer->deadline_ns = next_deadline(timer, now_ns);
+    }
+    if (timer->deadline_ns)
+        timer_set(core, timer->deadline_ns);
+    spin_unlock(&process->signals_lock);
+}
+
+void itimers_init(struct process *process)
+{
+    timer_init(&process->real_timer_core, real_timer_expired);
+}
+
+static void real_timer_set(struct process *process, const struct interval_timer *value)
+{
+    timer_cancel_wait(&process->real_timer_core);
+    spin_lock(&process->signals_lock);
+    process->real_timer = *value;
+    if (value->deadline_ns)
+        timer_set(&process->real_timer_core, value->deadline_ns);
+    spin_unlock(&process->signals_lock);
+}
+
+void itimers_exec(struct process *process)
+{
+    posix_timers_clear(process);
+}
+
+void itimers_clear(struct process *process)
+{
+    static const struct interval_timer none;
+
+    posix_timers_clear(process);
+    if (process->real_timer.deadline_ns)
+        real_timer_set(process, &none);
+    /* Not set, but its function may still run for the last time. */
+    timer_cancel_wait(&process->real_timer_core);
+}
+
+/* ---- CPU time ---- */
+
+static void count_down(struct process *process, struct interval_timer *timer, u64 used_ns,
+                       int signal)
+{
+    struct signal_info info;
+
+    if (!timer->deadline_ns)
+        return;
+    if (timer->deadline_ns > used_ns) {
+        timer->deadline_ns -= used_ns;
+        return;
+    }
+    timer->deadline_ns = timer->interval_ns;
+    signal_info_init(&info, signal, SI_KERNEL);
+    (void)signal_send_process_locked(process, &info);
+}
+
+static void check_cpu_limit(struct process *process)
+{
+    const struct abi_rlimit *limit = &process->limits[RLIMIT_CPU];
+    u64 seconds = process->sampled_ns / NS_PER_SECOND;
+    struct signal_info info;
+
+    if (limit->soft == RLIM_INFINITY || seconds < MAX(limit->soft, process->cpu_limit_told + 1))
+        return;
+    process->cpu_limit_told = seconds;
+    signal_info_init(&info, seconds >= limit->hard ? SIGKILL : SIGXCPU, SI_KERNEL);
+    (void)signal_send_process_locked(process, &info);
+}
+
+/* From the sampling timer, for the thread that it interrupted. */
+void process_sample(struct thread *thread, u64 period_ns)
+{
+    struct process *process = thread->process;
+
+    if (!process || process->is_kernel)
+        return;
+    spin_lock(&process->signals_lock);
+    process->sampled_ns += period_ns;
+    if (cpu_current()->interrupted_user)
+        count_down(process, &process->virtual_timer, period_ns, SIGVTALRM);
+    count_down(process, &process->profile_timer, period_ns, SIGPROF);
+    check_cpu_limit(process);
+    spin_unlock(&process->signals_lock);
+}
+
+/* ---- setitimer, getitimer ---- */
+
+static struct interval_timer *timer_of(struct process *process, int which)
+{
+    if (which == ITIMER_REAL)
+        return &process->real_timer;
+    return which == ITIMER_VIRTUAL ? &process->virtual_timer : &process->profile_timer;
+}
+
+/* deadline_ns of the result is what is left; 0: not set. */
+void process_itimer_get(int which, struct interval_timer *left_out)
+{
+    struct process *process = process_current();
+    u64 now_ns = clock_monotonic_ns();
+
+    spin_lock(&process->signals_lock);
+    *left_out = *timer_of(process, which);
+    spin_unlock(&process->signals_lock);
+    if (which != ITIMER_REAL || !left_out->deadline_ns)
+        return;
+    /* One that is due is not off yet. */
+    left_out->deadline_ns = left_out->deadline_ns > now_ns ? left_out->deadline_ns - now_ns : 1;
+}
+
+void process_itimer_set(int which, const struct interval_timer *left)
+{
+    struct process *process = process_current();
+    struct interval_timer value = *left;
+
+    if (which == ITIMER_REAL) {
+        if (value.deadline_ns)
+            value.deadline_ns += clock_monotonic_ns();
+        real_timer_set(process, &value);
+        return;
+    }
+    spin_lock(&process->signals_lock);
+    *timer_of(process, which) = value;
+    spin_unlock(&process->signals_lock);
+}

@@ -1,0 +1,80 @@
+/*
+ * Resource limits: a process's, with copies in its threads of those that are asked all the time.
+ *
+ * Locking: signals_lock. A reader takes one field as it is.
+ */
+#include "internal.h"
+
+#define OPEN_FILES_MAX 1048576 /* fs.nr_open */
+
+/* What process 1 starts with; `pith` then sets its caller's. */
+static const struct abi_rlimit initial_limits[RLIMITS] = {
+    [RLIMIT_CPU] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_FSIZE] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_DATA] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_STACK] = {8ul << 20, RLIM_INFINITY},
+    [RLIMIT_CORE] = {0, RLIM_INFINITY},
+    [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_NPROC] = {PID_MAX, PID_MAX},
+    [RLIMIT_NOFILE] = {1024, OPEN_FILES_MAX},
+    [RLIMIT_MEMLOCK] = {8ul << 20, 8ul << 20},
+    [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
+    [RLIMIT_SIGPENDING] = {PID_MAX, PID_MAX},
+    [RLIMIT_MSGQUEUE] = {819200, 819200},
+    [RLIMIT_NICE] = {0, 0},
+    [RLIMIT_RTPRIO] = {0, 0},
+    [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
+};
+
+static void limits_publish_locked(struct process *process)
+{
+    struct thread_identity *identity;
+
+    thread_for_each (identity, process) {
+        identity->thread->limits_file_size = process->limits[RLIMIT_FSIZE].soft;
+        identity->thread->limits_open_files = process->limits[RLIMIT_NOFILE].soft;
+    }
+}
+
+void limits_init(struct process *process)
+{
+    memcpy(process->limits, initial_limits, sizeof(process->limits));
+}
+
+void limits_init_thread(struct thread *thread)
+{
+    thread->limits_file_size = thread->process->limits[RLIMIT_FSIZE].soft;
+    thread->limits_open_files = thread->process->limits[RLIMIT_NOFILE].soft;
+}
+
+static int change_locked(struct process *process, unsigned resource,
+                         const struct abi_rlimit *new_limit)
+{
+    struct abi_rlimit *limit = &process->limits[resource];
+
+    if (new_limit->hard > limit->hard &&
+        !credentials_can(thread_current()->credentials, CAPABILITY_SYS_RESOURCE))
+        return -EPERM;
+    if (resource == RLIMIT_NOFILE && new_limit->hard > OPEN_FILES_MAX)
+        return -EPERM;
+    *limit = *new_limit;
+    limits_publish_locked(process);
+    return 0;
+}
+
+int process_limits_change(struct process *process, unsigned resource,
+                          const struct abi_rlimit *new_limit, struct abi_rlimit *old_out)
+{
+    int error = 0;
+
+    if (resource >= RLIMITS || (new_limit && new_limit->soft > new_limit->hard))
+        return -EINVAL;
+    spin_lock(&process->signals_lock);
+    if (old_out)
+        *old_out = process->limits[resource];
+    if (new_limit)
+        error = change_locked(process, resource, new_limit);
+    spin_unlock(&process->signals_lock);
+    return error;
+}

@@ -1,0 +1,84 @@
+/*
+ * pidfds: a process as a file, that cannot come to mean another one. It is readable once the
+ * process has ended. The file holds a reference on the control block, not on the number.
+ *
+ * Context: sleeps where files are made.
+ */
+#include "internal.h"
+
+#include <pith/poll.h>
+
+static void pidfd_release(struct file *file)
+{
+    process_put(file->private_data);
+}
+
+static u32 pidfd_poll(struct file *file, struct poll_table *table)
+{
+    struct process *process = file->private_data;
+
+    poll_wait(table, &process->end_queue);
+    return READ_ONCE(process->state) == PROCESS_ALIVE ? 0 : POLL_IN | POLL_RDNORM;
+}
+
+static const struct file_operations pidfd_operations = {
+    .release = pidfd_release,
+    .poll = pidfd_poll,
+    .flags = FILE_OPERATIONS_STREAM,
+};
+
+static int pidfd_file(struct process *process, u32 flags, struct file **file_out)
+{
+    int error;
+
+    process_get(process);
+    error = file_create_anonymous("[pidfd]", &pidfd_operations, O_RDWR | flags, process, file_out);
+    if (error)
+        process_put(process);
+    return error;
+}
+
+int pidfd_open(struct process *process, u32 flags)
+{
+    struct file *file;
+    int result = pidfd_file(process, flags, &file);
+
+    if (result)
+        return result;
+    result = fd_install_new(file, O_CLOEXEC);
+    if (result < 0)
+        file_put(file);
+    return result;
+}
+
+/* A reference, or NULL: it is no pidfd (EBADF). */
+struct process *pidfd_process(int fd)
+{
+    struct file *file = fd_find(fd);
+    struct process *process = NULL;
+
+    if (!file)
+        return NULL;
+    if (file->operations == &pidfd_operations) {
+        process = file->private_data;
+        process_get(process);
+    }
+    file_put(file);
+    return process;
+}
+
+/* CLONE_PIDFD: the caller's descriptor for the child that is being made. */
+int pidfd_for_clone(const struct clone_request *request, struct process *process)
+{
+    int fd;
+
+    if (!(request->flags & CLONE_PIDFD))
+        return 0;
+    fd = pidfd_open(process, 0);
+    if (fd < 0)
+        return fd;
+    if (copy_out(request->pidfd, &fd, sizeof(fd)) == 0)
+        return 0;
+    (void)!fd_close(fd);
+    return -EFAULT;
+}

@@ -1,0 +1,160 @@
+/*
+ * How processes begin: process 2, which the kernel's own threads belong to, and process 1.
+ *
+ * Process 1 is made by hand, as nobody can fork it. Its thread starts in the kernel, prepares what
+ * needs a thread that may sleep, and executes /init, as any process executes a program.
+ */
+#include "internal.h"
+
+static struct process *process_kernel; /* [const] after boot */
+
+/* ---- Kernel threads ---- */
+
+static void adopt_kernel_thread(struct thread *thread)
+{
+    struct number *number;
+
+    if (number_alloc(&number) || process_thread_adopt(process_kernel, thread))
+        panic("no memory for a kernel thread");
+    thread->credentials = credentials_create_root();
+    (void)string_copy(thread->identity->name, thread->kernel_name, THREAD_NAME_BYTES);
+    spin_lock(&process_table_lock);
+    identity_publish(thread->identity, number);
+    spin_unlock(&process_table_lock);
+}
+
+/* ---- Sessions of the first two ---- */
+
+static void session_create_first(struct process *process, struct number *number)
+{
+    struct session *session = kmalloc(sizeof(*session), ALLOC_CLEARED);
+    struct process_group *group;
+
+    assert(session);
+    refcount_set(&session->references, 1);
+    session->id = number->value;
+    session->number = number;
+    session->leader = process;
+    if (group_create(number, session, &group))
+        panic("no memory for the first process");
+    spin_lock(&process_table_lock);
+    number->session = session;
+    group_join_locked(process, group);
+    spin_unlock(&process_table_lock);
+    group_put(group);
+    session_put(session);
+}
+
+/* The numbers are 1 and 2 because nobody else took one before. */
+static struct process *process_create_first(const char *name)
+{
+    struct process *process;
+    struct number *number;
+
+    if (process_alloc(&process) || number_alloc(&number))
+        panic("no memory for the first process");
+    process->vfork_done = true;
+    (void)string_copy(process->last_name, name, THREAD_NAME_BYTES);
+    limits_init(process);
+    session_create_first(process, number);
+    spin_lock(&process_table_lock);
+    process_publish(process, number);
+    spin_unlock(&process_table_lock);
+    return process;
+}
+
+/* ---- Process 1 ---- */
+
+static void (*prepare_hook)(void);
+
+static void init_begin(void *argument)
+{
+    static const char *const arguments[] = {"/init", NULL};
+    static const char *const environment[] = {"HOME=/", "TERM=linux", NULL};
+    static const struct exec_request request = {
+        .name = "/init",
+        .kernel_arguments = arguments,
+        .kernel_environment = environment,
+    };
+    struct thread *thread = thread_current();
+    struct trap_frame *frame = trap_frame_at((char *)thread->stack + KERNEL_STACK_BYTES);
+    int error;
+
+    if (prepare_hook)
+        prepare_hook();
+    error = process_exec(&request, frame);
+    if (error)
+        panic("/init cannot be executed: error %d", -error);
+    user_mode_enter(frame);
+}
+
+void proc_start_init(void (*prepare)(void))
+{
+    struct thread *thread;
+
+    prepare_hook = prepare;
+    if (process_thread_alloc(process_init, init_begin, NULL, &thread))
+        panic("no memory for process 1");
+    thread->credentials = credentials_create_root();
+    if (!thread->credentials || file_table_create(&thread->files) ||
+        directories_create(&thread->directories))
+        panic("no memory for process 1");
+    limits_init_thread(thread);
+    (void)string_copy(thread->identity->name, "init", THREAD_NAME_BYTES);
+    spin_lock(&process_table_lock);
+    identity_publish(thread->identity, process_init->number);
+    spin_unlock(&process_table_lock);
+    thread_start(thread);
+    thread_put(thread);
+}
+
+/* ---- Hooks of the folders below ---- */
+
+static struct address_space *space_current(void)
+{
+    return thread_current()->space;
+}
+
+static u64 stack_limit_bytes(void)
+{
+    return limit_soft(RLIMIT_STACK);
+}
+
+static int id_current(void)
+{
+    return process_pid(process_current());
+}
+
+static void describe_current(void)
+{
+    struct thread *thread = thread_current();
+
+    if (thread && thread->identity)
+        log_error("process %d, thread %d (%s)", thread->process->pid, thread->identity->tid,
+                  thread->identity->name);
+}
+
+static const struct fs_process_hooks fs_hooks = {
+    .signal_send_current = signal_send_current,
+    .process_id = id_current,
+};
+
+void proc_init(void)
+{
+    process_tables_init();
+    signals_init();
+    credentials_init();
+    futex_init();
+    process_init = process_create_first("init");
+    process_kernel = process_create_first("kernel");
+    process_kernel->is_kernel = true;
+    kernel_thread_register(adopt_kernel_thread);
+    sched_switch_register(address_space_switch);
+    sched_sample_register(process_sample);
+    address_space_current_register(space_current);
+    stack_limit_register(stack_limit_bytes);
+    fs_process_hooks_register(&fs_hooks);
+    panic_describe_register(describe_current);
+    fault_signals_init();
+    user_return_register(user_return);
+}
