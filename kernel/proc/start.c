@@ -110,11 +110,6 @@ void proc_start_init(void (*prepare)(void))
 
 /* ---- Hooks of the folders below ---- */
 
-static struct address_space *space_current(void)
-{
-    return thread_current()->space;
-}
-
 static u64 stack_limit_bytes(void)
 {
     return limit_soft(RLIMIT_STACK);
@@ -151,7 +146,6 @@ void proc_init(void)
     kernel_thread_register(adopt_kernel_thread);
     sched_switch_register(address_space_switch);
     sched_sample_register(process_sample);
-    address_space_current_register(space_current);
     stack_limit_register(stack_limit_bytes);
     fs_process_hooks_register(&fs_hooks);
     panic_describe_register(describe_current);
