@@ -4,7 +4,6 @@ KERNEL_OFFSETS_SOURCE := kernel/arch/x86_64/offsets.c
 KERNEL_SOURCES := $(filter-out $(KERNEL_OFFSETS_SOURCE), \
 	$(sort $(shell find kernel -name '*.c' -o -name '*.S')))
 KERNEL_GENERATED := # objects from generated sources, added by fragments
-KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$(B)/%.o)
 
 KERNEL_CFLAGS := $(COMMON_CFLAGS) -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
 	-mgeneral-regs-only -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
@@ -22,12 +21,19 @@ KERNEL_SANITIZE := -fsanitize=kernel-address --param asan-instrumentation-with-c
 else
 KERNEL_SANITIZE :=
 endif
+KERNEL_WRAP := --wrap=memcpy --wrap=memmove --wrap=memset
+KERNEL_LEFT_OUT :=
 else
 KERNEL_CFLAGS += -DSAN=0
 KERNEL_SANITIZE :=
+KERNEL_WRAP :=
+KERNEL_LEFT_OUT := kernel/core/sanitizer.c kernel/core/lock_check.c
 endif
+KERNEL_OBJECTS := $(patsubst %,$(B)/%.o,$(filter-out $(KERNEL_LEFT_OUT),$(KERNEL_SOURCES)))
+
 # Folders whose code runs before or below the sanitizer's shadow.
-KERNEL_UNSANITIZED := kernel/arch/% kernel/core/sanitizer.c kernel/lib/string.c
+KERNEL_UNSANITIZED := kernel/arch/% kernel/core/sanitizer.c kernel/lib/string.c \
+	kernel/mem/slab_layout.c
 
 KERNEL_ELF := $(B)/pith.elf
 KERNEL_SCRIPT := kernel/arch/x86_64/kernel.ld
@@ -38,7 +44,7 @@ all: $(KERNEL_ELF)
 # Linked twice: the second time with the names of the first one's functions, which lie behind all
 # code, so that no function moves.
 KERNEL_LINK = ld -static -nostdlib --gc-sections --build-id=none -z max-page-size=4096 \
-	-z noexecstack --no-warn-rwx-segments -T $(KERNEL_SCRIPT) $(KERNEL_OBJECTS) $(KERNEL_GENERATED)
+	-z noexecstack --no-warn-rwx-segments $(KERNEL_WRAP) -T $(KERNEL_SCRIPT) $(KERNEL_OBJECTS) $(KERNEL_GENERATED)
 
 $(KERNEL_ELF): $(KERNEL_OBJECTS) $(KERNEL_GENERATED) $(KERNEL_SCRIPT) tools/make-symbols
 	$(KERNEL_LINK) -o $@.unnamed

@@ -5,8 +5,11 @@
  * Context: the end of the boot, so that the host's link carries the text.
  */
 #include <pith/core.h>
+#include <pith/sanitizer.h>
 
 #define BAD_ADDRESS ((volatile u64 *)0xffffb00000000000ul) /* in no area of arch.h */
+
+static u64 poisoned;
 
 static void panic_now(void)
 {
@@ -34,6 +37,31 @@ static void panic_text_write(void)
     *(volatile u8 *)panic_text_write = 0;
 }
 
+/* These three are found by SAN=1 only. */
+static void panic_poison(void)
+{
+    u64 *alias = phys_to_virt(kernel_image_phys(&poisoned));
+
+    memory_poison(alias, sizeof(*alias), POISON_FREED_OBJECT);
+    *alias = 1;
+}
+
+static void panic_undefined(void)
+{
+    volatile u32 shift = 32, one = 1;
+
+    poisoned = one << shift;
+}
+
+static void panic_lock_order(void)
+{
+    struct spinlock outer = SPINLOCK_INIT(LOCK_PROCESS_TABLE);
+    struct spinlock inner = SPINLOCK_INIT(LOCK_LEAF);
+
+    spin_lock(&inner);
+    spin_lock(&outer);
+}
+
 static void hang(void)
 {
     interrupts_disable();
@@ -46,8 +74,15 @@ struct word {
     void (*action)(void);
 };
 static const struct word words[] = {
-    {"now", panic_now},     {"fault", panic_fault},           {"assert", panic_assert},
-    {"stack", panic_stack}, {"write-text", panic_text_write}, {"hang", hang},
+    {"now", panic_now},
+    {"fault", panic_fault},
+    {"assert", panic_assert},
+    {"stack", panic_stack},
+    {"write-text", panic_text_write},
+    {"poison", panic_poison},
+    {"undefined", panic_undefined},
+    {"lock-order", panic_lock_order},
+    {"hang", hang},
 };
 static void (*chosen)(void);
 
@@ -62,7 +97,7 @@ static int panic_set(const char *value)
     return -EINVAL;
 }
 
-PARAMETER(panic, "panic", "now|fault|assert|stack|write-text|hang",
+PARAMETER(panic, "panic", "now|fault|assert|stack|write-text|poison|undefined|lock-order|hang",
           "breaks the kernel at the end of its boot, in this way", .set = panic_set);
 
 void debug_words_run(void)

@@ -20,6 +20,8 @@
  */
 #include <pith/mem.h>
 
+#include <pith/sanitizer.h>
+
 #include "boot_memory.h"
 #include "internal.h"
 
@@ -155,6 +157,7 @@ struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags)
         if (!frame)
             return NULL;
     }
+    memory_unpoison(frame_data(frame), PAGE_SIZE << order);
     if (flags & ALLOC_CLEARED)
         for (u64 i = 0; i < 1ul << order; i++)
             page_clear(frame_data(frame + i));
@@ -168,6 +171,7 @@ void frame_free(struct frame *frame)
     unsigned order = frame->order;
 
     assert(frame->kind != FRAME_FREE && frame->kind != FRAME_RESERVED);
+    memory_poison(frame_data(frame), PAGE_SIZE << order, POISON_FREE_FRAME);
     stock->counts[frame->kind] -= 1l << order;
     refcount_set(&frame->references, 0);
     frame->kind = FRAME_RESERVED;

@@ -6,6 +6,8 @@
  */
 #include <pith/mem.h>
 
+#include <pith/sanitizer.h>
+
 #include "internal.h"
 
 #define STEP        16u   /* the alignment of everything, and the grain of `class_of_step` */
@@ -46,9 +48,14 @@ void *kmalloc(size_t bytes, unsigned flags)
     struct frame *frame;
 
     if (likely(bytes <= SMALL_BYTES)) {
-        struct slab_cache *cache = class_caches[class_of_step[DIV_ROUND_UP(bytes, STEP)]];
+        unsigned class = class_of_step[DIV_ROUND_UP(bytes, STEP)];
+        char *memory = slab_alloc(class_caches[class], flags);
 
-        return slab_alloc(cache, flags);
+        if (memory) {
+            memory_poison(memory, classes[class].bytes, POISON_BEHIND_OBJECT);
+            memory_unpoison(memory, bytes);
+        }
+        return memory;
     }
     frame = frame_alloc(order_of(bytes), FRAME_KERNEL, flags);
     return frame ? frame_data(frame) : NULL;

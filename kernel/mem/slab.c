@@ -17,6 +17,8 @@
  */
 #include <pith/mem.h>
 
+#include <pith/sanitizer.h>
+
 #include "internal.h"
 #include "slab.h"
 
@@ -236,6 +238,7 @@ void *slab_alloc(struct slab_cache *cache, unsigned flags)
         if (!object)
             return NULL;
     }
+    memory_unpoison(object, cache->layout.object_bytes);
     if (flags & ALLOC_CLEARED)
         memset(object, 0, cache->layout.object_bytes);
     return object;
@@ -281,6 +284,7 @@ void slab_free(struct slab_cache *cache, void *object)
 
     if (SAN)
         assert(frame_of(object)->kind == FRAME_SLAB && frame_of(object)->slab.owner == cache);
+    memory_poison(object, cache->layout.object_bytes, POISON_FREED_OBJECT);
     interrupts = interrupts_save_disable();
     magazine = cache->magazines[cpu_current()->id];
     if (likely(magazine && magazine->count < cache->magazine_rounds)) {

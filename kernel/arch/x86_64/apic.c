@@ -43,7 +43,11 @@ enum apic_register {
 #define TIMER_DIVIDE_BY_1 0xb
 #define BASE_X2APIC       BIT(10)
 #define BASE_ENABLED      BIT(11)
-#define MESSAGE_ADDRESS   0xfee00000ul
+/* The two PICs of a PC: all their lines off. */
+#define PIC_MASK_1      0x21
+#define PIC_MASK_2      0xa1
+
+#define MESSAGE_ADDRESS 0xfee00000ul
 
 static volatile u32 *registers; /* [const] NULL: x2APIC */
 
@@ -64,6 +68,8 @@ static void apic_write(enum apic_register reg, u32 value)
 
 void apic_init(void)
 {
+    port_write_u8(PIC_MASK_1, 0xff);
+    port_write_u8(PIC_MASK_2, 0xff);
     if (!cpu_has(FEATURE_X2APIC))
         registers = device_registers_map(msr_read(MSR_APIC_BASE) & PTE_ADDRESS, PAGE_SIZE);
 }
@@ -74,12 +80,16 @@ void apic_init_cpu(void)
 
     msr_write(MSR_APIC_BASE, cpu_has(FEATURE_X2APIC) ? base | BASE_X2APIC : base);
     apic_write(APIC_SPURIOUS, SPURIOUS_ENABLED | VECTOR_SPURIOUS);
-    apic_write(APIC_PRIORITY, 0);
     apic_write(APIC_LINE_0, MASKED);
     apic_write(APIC_LINE_1, MODE_NMI);
     apic_write(APIC_ERROR, MASKED);
     apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
     apic_write(APIC_TIMER, VECTOR_TIMER | (cpu_has(FEATURE_TSC_DEADLINE) ? TIMER_DEADLINE : 0));
+    /*
+     * Last, behind the mask of line 0: with this write QEMU looks anew at what is pending, and
+     * forgets what the firmware's timer raised by the PIC while our interrupts were off.
+     */
+    apic_write(APIC_PRIORITY, 0);
     cpu_current()->apic_id = apic_id();
 }
 

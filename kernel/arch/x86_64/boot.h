@@ -20,6 +20,8 @@ void boot_info_init(void);
 /* All memory of the machine, before anything was taken from it: what the direct map covers. */
 extern struct memory_range memory_map[MEMORY_RANGES_MAX]; /* [const] */
 extern u32 memory_map_count;
+/* What boot_alloc_pages gives lies below it: what is mapped. */
+extern phys_addr boot_alloc_end;
 
 /* page_table.c */
 void page_tables_init(void);

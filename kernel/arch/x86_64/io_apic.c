@@ -18,10 +18,6 @@
 #define LINE_IS_LEVEL   BIT(15)
 #define LINE_IS_LOW     BIT(13)
 
-/* The two PICs of a PC: all their lines off. */
-#define PIC_MASK_1 0x21
-#define PIC_MASK_2 0xa1
-
 struct io_apic {
     volatile u32 *registers;
     u32 line_first, line_count;
@@ -45,8 +41,6 @@ static void io_write(struct io_apic *io_apic, u32 reg, u32 value)
 
 void io_apics_init(void)
 {
-    port_write_u8(PIC_MASK_1, 0xff);
-    port_write_u8(PIC_MASK_2, 0xff);
     for (u32 i = 0; i < machine_facts.io_apic_count; i++) {
         struct io_apic *io_apic = &io_apics[io_apic_count++];
 

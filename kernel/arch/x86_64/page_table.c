@@ -9,6 +9,7 @@
  * Locking: none; boot CPU only, but for page_table_load and the flushes, which concern one CPU.
  */
 #include <pith/core.h>
+#include <pith/sanitizer.h>
 
 #include "boot.h"
 #include "constants.h"
@@ -90,6 +91,35 @@ static void map_memory(phys_addr start, phys_addr end)
     map_direct(MAX(start, sealed_end), end, KERNEL_DATA);
 }
 
+static bool is_memory(phys_addr start, phys_addr end)
+{
+    for (u32 i = 0; i < memory_map_count; i++) {
+        if (start < memory_map[i].start + memory_map[i].bytes && end > memory_map[i].start)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The sanitizer's shadow: an eighth of all memory. Holes in the memory map share one page of zeroes
+ * that nothing is written to.
+ */
+static void shadow_map(void)
+{
+    phys_addr end = memory_map[memory_map_count - 1].start + memory_map[memory_map_count - 1].bytes;
+    u64 covered = PAGE_SIZE * 8; /* by a page of shadow */
+    phys_addr zeroes = virt_to_phys(boot_alloc_pages(1));
+
+    for (phys_addr start = 0; start < end; start += covered) {
+        phys_addr page = zeroes;
+
+        if (is_memory(start, start + covered))
+            page = virt_to_phys(boot_alloc_pages(1));
+        map(SHADOW + start / 8, page, PAGE_SIZE, page == zeroes ? KERNEL_READ : KERNEL_DATA);
+    }
+    sanitizer_begin(end);
+}
+
 void page_tables_init(void)
 {
     root = boot_alloc_pages(1);
@@ -101,10 +131,11 @@ void page_tables_init(void)
     for (u64 at = KERNEL_VIRTUAL; at < KERNEL_VIRTUAL_END; at += table_entry_bytes(TABLE_LEVELS))
         table_below(&root[table_index(at, TABLE_LEVELS)]);
     table_below(&root[table_index(FRAME_ARRAY, TABLE_LEVELS)]);
-    if (SAN)
-        table_below(&root[table_index(SHADOW, TABLE_LEVELS)]);
     entry_at(DEVICE_AREA, 1);
     page_table_load(page_table_kernel());
+    boot_alloc_end = U64_MAX;
+    if (SAN)
+        shadow_map();
 }
 
 void *direct_map_include(phys_addr address, u64 bytes)

@@ -38,6 +38,7 @@ u32 pvh_start_info;
 u64 boot_tsc;
 
 struct boot_info boot_info;
+phys_addr boot_alloc_end = BOOT_TABLES_END;
 struct memory_range memory_map[MEMORY_RANGES_MAX];
 u32 memory_map_count;
 
@@ -137,7 +138,7 @@ void *boot_alloc_pages(u64 count)
         phys_addr start = boot_info.usable[i].start;
 
         if (start < LOW_MEMORY_END || boot_info.usable[i].bytes < bytes ||
-            start + bytes > BOOT_TABLES_END)
+            start + bytes > boot_alloc_end)
             continue;
         usable_take(start, start + bytes);
         return memset(phys_to_virt(start), 0, bytes);

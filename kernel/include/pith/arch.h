@@ -373,8 +373,9 @@ static inline phys_addr kernel_image_phys(const void *pointer)
 }
 
 /*
- * Memory for what is needed before frames are: cleared, below 1 GiB, never given back. Takes it
- * from boot_info.usable, so what mem_init finds there is what is free; nobody calls it after that.
+ * Memory for what is needed before frames are: cleared, the lowest first, never given back. Takes
+ * it from boot_info.usable, so what mem_init finds there is what is free; nobody calls it after
+ * that.
  */
 void *boot_alloc_pages(u64 count);
 

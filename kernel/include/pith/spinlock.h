@@ -31,7 +31,6 @@ static inline void spin_init(struct spinlock *lock, enum lock_class class)
 void spin_lock_wait(struct spinlock *lock);                       /* the contended path */
 void lock_check_acquire(const void *lock, enum lock_class class); /* SAN=1 */
 void lock_check_release(const void *lock, enum lock_class class); /* SAN=1 */
-void spin_unlock_checked(void);                                   /* SAN=1: seeded switches */
 
 static inline void spin_lock(struct spinlock *lock) acquires(lock) no_lock_check
 {
