@@ -1,0 +1,370 @@
+/*
+ * Mappings of files and shared memory, mremap, madvise, msync, memfd.
+ *
+ * covers: mremap madvise msync memfd_create mmap
+ */
+#include "guest.h"
+
+#include <setjmp.h>
+
+static sigjmp_buf escape;
+static void escape_on_signal(int signal)
+{
+    last_signal = signal;
+    siglongjmp(escape, 1);
+}
+
+static int signal_of_read(const volatile char *address)
+{
+    handle_signal(SIGSEGV, escape_on_signal, 0);
+    handle_signal(SIGBUS, escape_on_signal, 0);
+    if (sigsetjmp(escape, 1))
+        return last_signal;
+    (void)*address;
+    return 0;
+}
+
+static char *map(size_t bytes, int flags)
+{
+    return (char *)CHECK_OK(
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0));
+}
+
+static int file_of(size_t bytes)
+{
+    int fd;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT, 0644));
+    for (size_t i = 0; i < bytes; i += 4)
+        CHECK_EQ(write(fd, &i, 4), 4);
+    return fd;
+}
+
+static char *map_file(int fd, size_t bytes, int protection, int flags)
+{
+    return (char *)CHECK_OK(mmap(NULL, bytes, protection, flags, fd, 0));
+}
+
+TEST(mmap_shared_anonymous_memory_is_shared_with_children)
+{
+    volatile int *memory = (int *)map(2 * PAGE, MAP_SHARED);
+    pid_t child;
+
+    memory[0] = 1;
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_EQ(memory[0], 1);
+        memory[0] = 2;
+        memory[PAGE / 4] = 3; /* a page that neither had touched */
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(memory[0], 2);
+    CHECK_EQ(memory[PAGE / 4], 3);
+}
+
+TEST(mmap_private_file_shows_the_file_and_keeps_writes_to_itself)
+{
+    int fd = file_of(2 * PAGE);
+    char *memory = map_file(fd, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    unsigned value = 0;
+
+    CHECK_EQ(*(unsigned *)(memory + PAGE), PAGE);
+    *(unsigned *)(memory + PAGE) = 1;
+    CHECK_EQ(pread(fd, &value, 4, PAGE), 4);
+    CHECK_EQ(value, PAGE);
+}
+
+TEST(mmap_shared_file_and_read_and_write_see_each_other)
+{
+    int fd = file_of(2 * PAGE);
+    char *memory = map_file(fd, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    unsigned value = 0;
+
+    *(unsigned *)(memory + PAGE) = 1;
+    CHECK_EQ(pread(fd, &value, 4, PAGE), 4);
+    CHECK_EQ(value, 1);
+    value = 77;
+    CHECK_EQ(pwrite(fd, &value, 4, 100), 4);
+    CHECK_EQ(*(unsigned *)(memory + 100), 77);
+}
+
+TEST(mmap_shared_file_is_shared_between_mappings_and_processes)
+{
+    int fd = file_of(PAGE);
+    volatile char *one = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    volatile char *two = map_file(fd, PAGE, PROT_READ, MAP_SHARED);
+    pid_t child;
+
+    one[5] = 'x';
+    CHECK_EQ(two[5], 'x');
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        one[6] = 'y';
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(two[6], 'y');
+}
+
+TEST(mmap_file_at_an_offset_starts_there)
+{
+    int fd = file_of(3 * PAGE);
+    unsigned *memory = (unsigned *)CHECK_OK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 2 * PAGE));
+
+    CHECK_EQ(memory[0], 2 * PAGE);
+    CHECK_ERRNO(syscall(SYS_mmap, NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 100), EINVAL);
+}
+
+TEST(mmap_file_stays_after_close_and_unlink)
+{
+    int fd = file_of(PAGE);
+    char *memory = map_file(fd, PAGE, PROT_READ, MAP_SHARED);
+
+    close(fd);
+    CHECK_OK(unlink("file"));
+    CHECK_EQ(*(unsigned *)(memory + 8), 8);
+}
+
+TEST(mmap_file_tail_of_the_last_page_is_zero_and_stays_out_of_the_file)
+{
+    int fd = file_of(100);
+    char *memory = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    struct stat status;
+
+    for (int i = 100; i < PAGE; i++)
+        CHECK_EQ(memory[i], 0);
+    memory[200] = 1;
+    CHECK_OK(fstat(fd, &status));
+    CHECK_EQ(status.st_size, 100);
+}
+
+TEST(mmap_file_that_grows_shows_its_new_pages)
+{
+    int fd = file_of(PAGE);
+    char *memory = map_file(fd, 2 * PAGE, PROT_READ, MAP_SHARED);
+
+    CHECK_EQ(signal_of_read(memory + PAGE), SIGBUS);
+    CHECK_EQ(pwrite(fd, "new", 3, PAGE), 3);
+    CHECK_EQ(memory[PAGE], 'n');
+}
+
+TEST(mmap_of_dev_zero_is_zero)
+{
+    int fd = CHECK_OK(open("/dev/zero", O_RDWR));
+    char *memory = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+
+    CHECK_EQ(memory[0], 0);
+    memory[0] = 1;
+    CHECK_EQ(memory[0], 1);
+}
+
+TEST(msync_writes_back_and_checks_its_arguments)
+{
+    int fd = file_of(PAGE);
+    char *memory = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+
+    memory[0] = 'z';
+    CHECK_OK(msync(memory, PAGE, MS_SYNC));
+    CHECK_OK(msync(memory, PAGE, MS_ASYNC));
+    CHECK_OK(msync(memory, PAGE, MS_ASYNC | MS_INVALIDATE));
+    CHECK_ERRNO(msync(memory + 1, PAGE, MS_SYNC), EINVAL);
+    CHECK_ERRNO(msync(memory, PAGE, MS_SYNC | MS_ASYNC), EINVAL);
+    CHECK_ERRNO(msync(memory, PAGE, 0x100), EINVAL);
+    CHECK_OK(munmap(memory, PAGE));
+    CHECK_ERRNO(msync(memory, PAGE, MS_SYNC), ENOMEM);
+}
+
+/* ---- mremap ---- */
+
+TEST(mremap_grows_and_keeps_the_content)
+{
+    char *memory = map(2 * PAGE, MAP_PRIVATE), *moved;
+
+    memory[0] = 1;
+    memory[PAGE] = 2;
+    moved = (char *)CHECK_OK(mremap(memory, 2 * PAGE, 200 * PAGE, MREMAP_MAYMOVE));
+    CHECK_EQ(moved[0], 1);
+    CHECK_EQ(moved[PAGE], 2);
+    CHECK_EQ(moved[199 * PAGE], 0);
+}
+
+TEST(mremap_shrinks_in_place)
+{
+    char *memory = map(4 * PAGE, MAP_PRIVATE);
+
+    memory[0] = 1;
+    CHECK_EQ(mremap(memory, 4 * PAGE, PAGE, 0), memory);
+    CHECK_EQ(memory[0], 1);
+    CHECK_EQ(signal_of_read(memory + PAGE), SIGSEGV);
+}
+
+TEST(mremap_that_must_not_move_gives_enomem)
+{
+    char *memory = map(3 * PAGE, MAP_PRIVATE);
+
+    CHECK_ERRNO(mremap(memory, PAGE, 2 * PAGE, 0), ENOMEM);
+    CHECK_OK(munmap(memory + PAGE, 2 * PAGE));
+    CHECK_EQ(mremap(memory, PAGE, 2 * PAGE, 0), memory);
+}
+
+TEST(mremap_to_a_fixed_place_replaces_it)
+{
+    char *memory = map(2 * PAGE, MAP_PRIVATE), *place = map(4 * PAGE, MAP_PRIVATE);
+
+    memory[PAGE] = 7;
+    place[PAGE] = 8;
+    CHECK_EQ(mremap(memory, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place + PAGE),
+             place + PAGE);
+    CHECK_EQ(place[2 * PAGE], 7);
+    CHECK_EQ(place[PAGE], 0);
+    CHECK_EQ(signal_of_read(memory), SIGSEGV);
+}
+
+TEST(mremap_of_a_shared_file_mapping_keeps_the_file)
+{
+    int fd = file_of(4 * PAGE);
+    char *memory = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+
+    memory = (char *)CHECK_OK(mremap(memory, PAGE, 4 * PAGE, MREMAP_MAYMOVE));
+    CHECK_EQ(*(unsigned *)(memory + 3 * PAGE), 3 * PAGE);
+}
+
+TEST(mremap_errors_are_as_documented)
+{
+    char *memory = map(4 * PAGE, MAP_PRIVATE);
+
+    CHECK_ERRNO(mremap(memory + 1, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EINVAL);
+    CHECK_ERRNO(mremap(memory, PAGE, 0, MREMAP_MAYMOVE), EINVAL);
+    CHECK_ERRNO(mremap(memory, PAGE, PAGE, MREMAP_FIXED, memory + PAGE), EINVAL);
+    CHECK_ERRNO(mremap(memory, PAGE, PAGE, 0x100), EINVAL);
+    CHECK_ERRNO(mremap(memory, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, memory + PAGE),
+                EINVAL);
+    CHECK_OK(munmap(memory + PAGE, PAGE));
+    CHECK_ERRNO(mremap(memory + PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
+    CHECK_ERRNO(mremap(memory, 2 * PAGE, 8 * PAGE, MREMAP_MAYMOVE), EFAULT);
+}
+
+/* ---- madvise ---- */
+
+TEST(madvise_dontneed_makes_anonymous_memory_zero)
+{
+    char *memory = map(4 * PAGE, MAP_PRIVATE);
+
+    memset(memory, 1, 4 * PAGE);
+    CHECK_OK(madvise(memory + PAGE, 2 * PAGE, MADV_DONTNEED));
+    CHECK_EQ(memory[0], 1);
+    CHECK_EQ(memory[PAGE], 0);
+    CHECK_EQ(memory[2 * PAGE + 5], 0);
+    CHECK_EQ(memory[3 * PAGE], 1);
+}
+
+TEST(madvise_dontneed_of_a_private_file_brings_the_file_back)
+{
+    int fd = file_of(PAGE);
+    char *memory = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+
+    *(unsigned *)(memory + 8) = 99;
+    CHECK_OK(madvise(memory, PAGE, MADV_DONTNEED));
+    CHECK_EQ(*(unsigned *)(memory + 8), 8);
+}
+
+TEST(madvise_dontneed_leaves_the_other_process_its_copy)
+{
+    char *memory = map(PAGE, MAP_PRIVATE);
+    pid_t child;
+
+    memory[0] = 5;
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(madvise(memory, PAGE, MADV_DONTNEED));
+        CHECK_EQ(memory[0], 0);
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(memory[0], 5);
+}
+
+TEST(madvise_wipeonfork_gives_the_child_zeroes)
+{
+    char *memory = map(PAGE, MAP_PRIVATE);
+    pid_t child;
+
+    memory[0] = 5;
+    CHECK_OK(madvise(memory, PAGE, MADV_WIPEONFORK));
+    child = CHECK_OK(fork());
+    if (child == 0)
+        _exit(memory[0]);
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(memory[0], 5);
+}
+
+TEST(madvise_dontfork_keeps_memory_from_the_child)
+{
+    char *memory = map(PAGE, MAP_PRIVATE);
+    pid_t child;
+
+    memory[0] = 5;
+    CHECK_OK(madvise(memory, PAGE, MADV_DONTFORK));
+    child = CHECK_OK(fork());
+    if (child == 0)
+        _exit(signal_of_read(memory) == SIGSEGV ? 0 : 1);
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(memory[0], 5);
+}
+
+TEST(madvise_hints_change_nothing_that_can_be_seen)
+{
+    static const int hints[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED,
+                                MADV_COLD};
+    char *memory = map(PAGE, MAP_PRIVATE);
+
+    memory[0] = 5;
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        CHECK_OK(madvise(memory, PAGE, hints[i]));
+    CHECK_EQ(memory[0], 5);
+}
+
+TEST(madvise_errors_are_as_documented)
+{
+    char *memory = map(2 * PAGE, MAP_PRIVATE);
+
+    CHECK_ERRNO(madvise(memory + 1, PAGE, MADV_NORMAL), EINVAL);
+    CHECK_ERRNO(madvise(memory, PAGE, 999), EINVAL);
+    CHECK_OK(munmap(memory, PAGE));
+    CHECK_ERRNO(madvise(memory, 2 * PAGE, MADV_NORMAL), ENOMEM);
+}
+
+/* ---- memfd ---- */
+
+TEST(memfd_create_makes_a_file_without_name)
+{
+    int fd = CHECK_OK(memfd_create("name", MFD_CLOEXEC));
+    char link[128] = "", path[64], *memory;
+    struct stat status;
+
+    CHECK_OK(ftruncate(fd, 2 * PAGE));
+    memory = map_file(fd, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    memory[PAGE] = 'm';
+    CHECK_EQ(pread(fd, link, 1, PAGE), 1);
+    CHECK_EQ(link[0], 'm');
+    CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    CHECK_OK(fstat(fd, &status));
+    CHECK(S_ISREG(status.st_mode));
+    CHECK_EQ(status.st_nlink, 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    memset(link, 0, sizeof(link));
+    CHECK_OK(readlink(path, link, sizeof(link) - 1));
+    CHECK_STR_EQ(link, "/memfd:name (deleted)");
+}
+
+TEST(memfd_create_errors_are_as_documented)
+{
+    static char name[300];
+
+    memset(name, 'n', sizeof(name) - 1);
+    CHECK_ERRNO(memfd_create(name, 0), EINVAL);
+    CHECK_ERRNO(memfd_create("x", 0x8000), EINVAL);
+    CHECK_ERRNO(syscall(SYS_memfd_create, bad_address(), 0), EFAULT);
+}
