@@ -151,6 +151,8 @@ void run_queue_charge(struct run_queue *queue, u64 now_ns)
     struct thread *running = queue->running;
     u64 ran_ns = now_ns - queue->charged_ns;
 
+    if (now_ns <= queue->charged_ns) /* who read the clock waited for the lock meanwhile */
+        return;
     queue->charged_ns = now_ns;
     if (running == queue->idle)
         return;
@@ -311,6 +313,7 @@ void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_n
     struct run_queue *queue = run_queue_of(choose_cpu(thread));
 
     spin_lock(&queue->lock);
+    run_queue_charge(queue, now_ns);
     run_queue_push(queue, thread, why, now_ns);
     preemption_check(queue, now_ns);
     spin_unlock(&queue->lock);
