@@ -203,9 +203,7 @@ static struct policy_thread *fair_pick(struct policy_queue *queue, u64 now_ns)
 static void fair_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                         u64 now_ns)
 {
-    if (running->slice_left_ns == 0) /* nobody took the CPU when the last request was served */
-        request_begin(queue, running);
-    running->slice_left_ns -= MIN(ran_ns, running->slice_left_ns);
+    policy_charge_slice(running, ran_ns);
     running->virtual_ns += to_virtual(ran_ns, running->weight);
     queue_settle(queue);
 }
@@ -226,7 +224,7 @@ static bool fair_should_preempt(struct policy_queue *queue, const struct policy_
 static u64 fair_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                          u64 now_ns)
 {
-    return policy_slice_left(running, queue->parameters.quantum_ns);
+    return running->slice_left_ns;
 }
 
 const struct policy policy_fair = {

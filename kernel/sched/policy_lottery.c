@@ -108,7 +108,7 @@ static struct policy_thread *lottery_pick(struct policy_queue *queue, u64 now_ns
 static void lottery_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                            u64 now_ns)
 {
-    policy_charge_slice(running, ran_ns, queue->parameters.quantum_ns);
+    policy_charge_slice(running, ran_ns);
 }
 
 static void lottery_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
@@ -124,7 +124,7 @@ static bool lottery_should_preempt(struct policy_queue *queue, const struct poli
 static u64 lottery_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                             u64 now_ns)
 {
-    return policy_slice_left(running, queue->parameters.quantum_ns);
+    return running->slice_left_ns;
 }
 
 const struct policy policy_lottery = {

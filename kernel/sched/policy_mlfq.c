@@ -8,9 +8,9 @@
  *     rule 4   who has used up his quantum, in one go or in many, moves down a level
  *     rule 5   after each boost interval everybody returns to the top
  *
- * slice_left_ns is what a thread may still use at its level. It survives waits, which is rule 4:
- * giving up the CPU just before the quantum ends gains nothing. (POLICY_MLFQ_ACCOUNT_LOST is the
- * rule as the book first had it, for the experiment that games it.)
+ * The time that a thread used at its level survives waits, which is rule 4: giving up the CPU just
+ * before the quantum ends gains nothing. (POLICY_MLFQ_ACCOUNT_LOST is the rule as the book first
+ * had it, for the experiment that games it.)
  *
  * Boosts are numbered by the clock. The queue's lists are joined when a call first sees a new
  * number; each thread remembers the last one that it has had and catches up when it is next looked
@@ -44,6 +44,7 @@ static void thread_boost(const struct policy_queue *queue, struct policy_thread 
         return;
     thread->boost = queue->boost;
     thread->level = 0;
+    thread->level_used_ns = 0;
     thread->slice_left_ns = 0;
 }
 
@@ -52,7 +53,7 @@ static void queue_boost(struct policy_queue *queue, u64 now_ns)
 {
     u64 boost = now_ns / queue->parameters.boost_interval_ns;
 
-    if (boost == queue->boost)
+    if (boost <= queue->boost)
         return;
     queue->boost = boost;
     for (u32 level = 1; level < queue->parameters.levels; level++)
@@ -106,26 +107,21 @@ static struct policy_thread *mlfq_pick(struct policy_queue *queue, u64 now_ns)
     queue->count--;
     thread = list_entry(link, struct policy_thread, link);
     thread_boost(queue, thread);
-    if (thread->slice_left_ns == 0)
-        thread->slice_left_ns = quantum_of(queue, thread->level);
+    thread->slice_left_ns = quantum_of(queue, thread->level) - thread->level_used_ns;
     return thread;
 }
 
-/* Rule 4: takes the time from the quanta of as many levels as it fills. */
+/* Rule 4: the time fills the quanta of one level after the other; at the bottom in turns. */
 static void mlfq_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                         u64 now_ns)
 {
     u32 bottom = queue->parameters.levels - 1;
-    u64 slice = policy_slice_left(running, quantum_of(queue, running->level));
+    u64 used = running->level_used_ns + ran_ns;
 
-    while (ran_ns >= slice) {
-        ran_ns -= slice;
-        running->level = MIN(running->level + 1, bottom);
-        slice = quantum_of(queue, running->level);
-        if (running->level == bottom)
-            ran_ns %= slice;
-    }
-    running->slice_left_ns = ran_ns ? slice - ran_ns : 0;
+    policy_charge_slice(running, ran_ns);
+    while (running->level < bottom && used >= quantum_of(queue, running->level))
+        used -= quantum_of(queue, running->level++);
+    running->level_used_ns = used % quantum_of(queue, running->level);
     queue_boost(queue, now_ns);
     thread_boost(queue, running);
 }
@@ -133,7 +129,7 @@ static void mlfq_charge(struct policy_queue *queue, struct policy_thread *runnin
 static void mlfq_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
 {
     if (queue->parameters.mlfq_account == POLICY_MLFQ_ACCOUNT_LOST)
-        running->slice_left_ns = 0;
+        running->level_used_ns = 0;
 }
 
 static bool mlfq_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
@@ -147,13 +143,15 @@ static bool mlfq_should_preempt(struct policy_queue *queue, const struct policy_
     return top < level || (top == level && running->slice_left_ns == 0);
 }
 
+/* Whoever waits is asked about again when the running one's level changes, or everybody's. */
 static u64 mlfq_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                          u64 now_ns)
 {
     u64 interval = queue->parameters.boost_interval_ns;
     u64 until_boost = interval - now_ns % interval;
+    u64 until_down = quantum_of(queue, running->level) - running->level_used_ns;
 
-    return MIN(policy_slice_left(running, quantum_of(queue, running->level)), until_boost);
+    return MIN(until_down, until_boost);
 }
 
 const struct policy policy_mlfq = {

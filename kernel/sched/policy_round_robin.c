@@ -45,7 +45,7 @@ static struct policy_thread *round_robin_pick(struct policy_queue *queue, u64 no
 static void round_robin_charge(struct policy_queue *queue, struct policy_thread *running,
                                u64 ran_ns, u64 now_ns)
 {
-    policy_charge_slice(running, ran_ns, queue->parameters.quantum_ns);
+    policy_charge_slice(running, ran_ns);
 }
 
 static void round_robin_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
@@ -61,7 +61,7 @@ static bool round_robin_should_preempt(struct policy_queue *queue,
 static u64 round_robin_slice_ns(const struct policy_queue *queue,
                                 const struct policy_thread *running, u64 now_ns)
 {
-    return policy_slice_left(running, queue->parameters.quantum_ns);
+    return running->slice_left_ns;
 }
 
 const struct policy policy_round_robin = {

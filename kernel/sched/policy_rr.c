@@ -41,7 +41,7 @@ static struct policy_thread *rr_pick(struct policy_queue *queue, u64 now_ns)
 static void rr_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                       u64 now_ns)
 {
-    policy_charge_slice(running, ran_ns, queue->parameters.quantum_ns);
+    policy_charge_slice(running, ran_ns);
 }
 
 static void rr_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
@@ -61,7 +61,7 @@ static bool rr_should_preempt(struct policy_queue *queue, const struct policy_th
 static u64 rr_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                        u64 now_ns)
 {
-    return policy_slice_left(running, queue->parameters.quantum_ns);
+    return running->slice_left_ns;
 }
 
 const struct policy policy_rr = {

@@ -48,7 +48,9 @@ static void stride_push(struct policy_queue *queue, struct policy_thread *thread
     if (why != POLICY_PUSH_PREEMPTED && why != POLICY_PUSH_YIELDED)
         thread->virtual_ns = queue->virtual_now_ns - (u64)thread->lag_ns;
     if (why == POLICY_PUSH_YIELDED && first && pass_before(&thread->node, first))
-        thread->virtual_ns = thread_of(first)->virtual_ns; /* and behind it */
+        thread->virtual_ns = thread_of(first)->virtual_ns;    /* and behind it */
+    if (is_before(thread->virtual_ns, queue->virtual_now_ns)) /* it changed its class running */
+        thread->virtual_ns = queue->virtual_now_ns;
     tree_insert(&queue->tree, &thread->node, pass_before);
     queue->count++;
 }
@@ -87,21 +89,19 @@ static void stride_charge(struct policy_queue *queue, struct policy_thread *runn
     queue->virtual_now_ns = running->virtual_ns;
     if (first && pass_before(first, &running->node))
         queue->virtual_now_ns = thread_of(first)->virtual_ns;
-    policy_charge_slice(running, ran_ns, queue->parameters.quantum_ns);
+    policy_charge_slice(running, ran_ns);
 }
 
 static bool stride_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                                   u64 now_ns)
 {
-    struct tree_node *first = tree_first(&queue->tree);
-
-    return first && running->slice_left_ns == 0 && !pass_before(&running->node, first);
+    return queue->count > 0 && running->slice_left_ns == 0;
 }
 
 static u64 stride_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                            u64 now_ns)
 {
-    return policy_slice_left(running, queue->parameters.quantum_ns);
+    return running->slice_left_ns;
 }
 
 const struct policy policy_stride = {

@@ -116,6 +116,8 @@ static inline void machine_give_way(struct machine *machine, enum policy_push wh
 {
     struct machine_thread *thread = machine->running;
 
+    /* The kernel switches a little after it decided to, and charges again. */
+    machine->queue.policy->charge(&machine->queue, &thread->policy, 0, machine_now_ns(machine));
     machine->running = NULL;
     machine_push(machine, thread, why);
 }

@@ -168,5 +168,5 @@ TEST(mlfq_takes_a_long_time_that_was_charged_at_once_from_all_levels_it_fills)
     policy_mlfq.charge(&machine.queue, &thread->policy, 100 * UNIT_NS, 100 * UNIT_NS);
     CHECK_EQ(level_of(thread), LEVELS - 1);
     /* 2 + 4 + 8, then 86 in turns of 16: 6 into the sixth. */
-    CHECK_EQ(thread->policy.slice_left_ns, 10 * UNIT_NS);
+    CHECK_EQ(thread->policy.level_used_ns, 6 * UNIT_NS);
 }

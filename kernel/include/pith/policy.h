@@ -36,30 +36,33 @@
 enum policy_push {
     POLICY_PUSH_NEW,       /* it never ran */
     POLICY_PUSH_WOKEN,     /* it waited, and no longer does */
-    POLICY_PUSH_PREEMPTED, /* it was running and gives way: its slice is over or a better one came
-                            */
+    POLICY_PUSH_PREEMPTED, /* it was running and gives way: its turn is over, or a better came */
     POLICY_PUSH_YIELDED,   /* it was running and asked to give way (sched_yield) */
     POLICY_PUSH_MIGRATED,  /* it comes from another CPU's queue */
 };
 
 /*
  * What policies keep of a thread: zeroed when the thread is created, and guarded by the
- * run_queue.lock of the queue that it belongs to. The mechanism sets the first group, while the
- * thread is not in the queue.
+ * run_queue.lock of the queue that it belongs to. The first group is the mechanism's, which changes
+ * it only while the thread is not in the queue.
  */
 struct policy_thread {
-    u32 weight;            /* share: from the nice value, or lottery tickets; not 0 */
-    u32 priority;          /* POSIX, 1 to 99, larger first */
-    u64 expected_burst_ns; /* how long its next (or present) burst on the CPU lasts in all: exact */
-    u64 remaining_burst_ns; /* and what is left of it; exact in the simulator, in the kernel an
-                               exponential average of past bursts */
+    u32 weight;   /* share: from the nice value, or lottery tickets; not 0 */
+    u32 priority; /* POSIX, 1 to 99, larger first */
+    /*
+     * How long its next (or present) burst on the CPU lasts in all, and what is left of it: exact
+     * in the simulator, in the kernel as the average of past bursts lets expect.
+     */
+    u64 expected_burst_ns;
+    u64 remaining_burst_ns;
 
     struct list link;      /* in a list of the queue */
     struct tree_node node; /* in the tree of the queue */
     u64 subtree;           /* what the tree says of all below and with `node` */
     u32 level;             /* mlfq: its list, 0 is the top */
     u64 boost;             /* mlfq: the last boost that it has had */
-    u64 slice_left_ns;     /* what is left of its quantum; 0: its turn is over, or not begun */
+    u64 slice_left_ns;     /* what is left of its turn; 0: it is over, or has not begun */
+    u64 level_used_ns;     /* mlfq: time used at its level */
     u64 virtual_ns;        /* fair, stride: time used, divided by its weight */
     u64 deadline_ns;       /* fair: the virtual deadline of its request */
     u64 left_ns;           /* fair: when it left a queue, with lag_ns */
@@ -127,22 +130,10 @@ struct policy {
                     u64 now_ns);
 };
 
-/* What is left of the running thread's turn. Where one is over and it still runs, a new one began.
- */
-static inline u64 policy_slice_left(const struct policy_thread *running, u64 quantum_ns)
+/* Takes `ran_ns` from the running thread's turn. Once over, it is over until the next pick. */
+static inline void policy_charge_slice(struct policy_thread *running, u64 ran_ns)
 {
-    return running->slice_left_ns ? running->slice_left_ns : quantum_ns;
-}
-
-/* Takes `ran_ns` from the running thread's turns. */
-static inline void policy_charge_slice(struct policy_thread *running, u64 ran_ns, u64 quantum_ns)
-{
-    u64 slice = policy_slice_left(running, quantum_ns);
-
-    if (ran_ns < slice)
-        running->slice_left_ns = slice - ran_ns;
-    else
-        running->slice_left_ns = (quantum_ns - (ran_ns - slice) % quantum_ns) % quantum_ns;
+    running->slice_left_ns -= MIN(ran_ns, running->slice_left_ns);
 }
 
 extern const struct policy policy_fair;
