@@ -17,6 +17,9 @@ $(B)/pith: $(PITH_OBJECTS) $(FS_SERVER_LIBRARY)
 
 -include $(PITH_OBJECTS:.o=.d)
 
+# Their unit tests see the same C library.
+$(B)/tests/unit/linked/host/pith_%.o $(B)/tests/unit/host_link.o: UNIT_CFLAGS += -D_GNU_SOURCE
+
 # ---- To run it, and to install it ----
 
 # What a machine needs to run: the command, the kernel and the guest's programs.
