@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -181,6 +182,8 @@ static void end_run(struct run *run, int status)
     run->status = status;
     run->phase_deadline_ns = 0;
     kill_machine(run);
+    if (run->terminal)
+        terminal_restore(run->terminal);
 }
 
 /* The same after a failure, which is told at once: a slow reader gets only a moment more. */
@@ -267,10 +270,10 @@ static int take_hello(struct run *run, const uint8_t *payload)
     if (run->phase != STARTING)
         return -EPROTO;
     if (version != HOST_PROTOCOL_VERSION) {
+        break_run(run, PITH_FAILED);
         say("the kernel speaks version %u of the protocol, this command version %u; run make, or "
             "install pith again",
             version, HOST_PROTOCOL_VERSION);
-        break_run(run, PITH_FAILED);
         return 0;
     }
     run->phase = BOOTING;
@@ -331,10 +334,10 @@ static void receive_frames(struct run *run)
         run->link_is_up = false;
     if (result >= 0)
         return;
-    say("the guest broke the protocol with this command (%s); its kernel is damaged",
-        strerror(-result));
     run->link_is_up = false;
     break_run(run, PITH_FAILED);
+    say("the guest broke the protocol with this command (%s); its kernel is damaged",
+        strerror(-result));
 }
 
 /* ---- Signals ---- */
@@ -369,7 +372,7 @@ static void take_signal(struct run *run, uint32_t number)
         stop_and_continue(run);
         break;
     case SIGCONT:
-        if (run->terminal)
+        if (run->terminal && run->phase != ENDING)
             terminal_continue(run->terminal);
         send_window(run);
         break;
@@ -404,7 +407,10 @@ static int next_timeout(const struct run *run)
         deadline = run->phase_deadline_ns;
     if (!deadline)
         return -1;
-    return deadline <= now ? 0 : (int)((deadline - now + NS_PER_MS - 1) / NS_PER_MS);
+    if (deadline <= now)
+        return 0;
+    deadline = (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
+    return deadline < INT_MAX ? (int)deadline : INT_MAX;
 }
 
 static void check_deadlines(struct run *run)
@@ -412,6 +418,7 @@ static void check_deadlines(struct run *run)
     uint64_t now = clock_now_ns();
 
     if (run->deadline_ns && now >= run->deadline_ns) {
+        end_run(run, PITH_TIMED_OUT);
         if (!run->options->quiet)
             say("the time limit of %g s is over", run->options->timeout_ms / 1000.0);
         end_now(run, PITH_TIMED_OUT);
@@ -420,8 +427,8 @@ static void check_deadlines(struct run *run)
         return;
     run->phase_deadline_ns = 0;
     if (run->phase == STARTING) {
-        say("the kernel did not start; --debug shows how far it came");
         break_run(run, PITH_FAILED);
+        say("the kernel did not start; --debug shows how far it came");
     } else if (run->machine_ended) {
         end_now(run, run->status);
     }
@@ -433,8 +440,8 @@ static void check_machine(struct run *run)
 {
     if (!run->machine_ended || run->link_is_up || run->phase == ENDING)
         return;
-    qemu_say_why(run->complaint_fd, run->machine_status);
     break_run(run, PITH_FAILED);
+    qemu_say_why(run->complaint_fd, run->machine_status);
 }
 
 static bool is_over(const struct run *run)
@@ -485,6 +492,9 @@ int run_machine(struct run_options *options)
     take_signals(run);
     if (!start_machine(run))
         return 0;
+    if (options->gdb_port && !options->quiet)
+        say("the machine waits for a debugger: gdb -ex 'target remote :%u' build/pith.elf",
+            options->gdb_port);
     run->phase_deadline_ns = options->gdb_port ? 0 : clock_now_ns() + BOOT_LIMIT_NS;
     run->channels = channels_create(&run->link, run->streams, run->terminal);
     link_send(&run->link, HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version));
