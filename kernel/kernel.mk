@@ -1,7 +1,8 @@
 # Rules for the kernel: every .c and .S below kernel/ is part of it.
 
 KERNEL_OFFSETS_SOURCE := kernel/arch/x86_64/offsets.c
-KERNEL_SOURCES := $(filter-out $(KERNEL_OFFSETS_SOURCE), \
+VDSO_SOURCE := kernel/arch/x86_64/vdso/vdso.c
+KERNEL_SOURCES := $(filter-out $(KERNEL_OFFSETS_SOURCE) $(VDSO_SOURCE), \
 	$(sort $(shell find kernel -name '*.c' -o -name '*.S')))
 KERNEL_GENERATED := # objects from generated sources, added by fragments
 
@@ -59,6 +60,19 @@ $(KERNEL_OFFSETS): $(KERNEL_OFFSETS_SOURCE)
 	$(CC) $(KERNEL_CFLAGS) -MF $@.d -MT $@ -S -o $@.s $<
 	sed -n 's/^\(#define [A-Z_0-9]* \)\$$*/\1/p' $@.s >$@
 -include $(KERNEL_OFFSETS).d
+
+# The vDSO: a shared object for user mode, embedded in the kernel.
+VDSO_SO := $(B)/kernel/arch/x86_64/vdso.so
+VDSO_SCRIPT := kernel/arch/x86_64/vdso/vdso.ld
+$(VDSO_SO): $(VDSO_SOURCE) $(VDSO_SCRIPT) kernel/include/pith/vdso.h
+	@mkdir -p $(@D)
+	$(CC) $(WARNINGS) -std=gnu17 -O2 -fPIC -ffreestanding -fno-stack-protector -fno-builtin \
+		-fcf-protection=none -fno-asynchronous-unwind-tables -mgeneral-regs-only -Ikernel/include \
+		-fvisibility=default -c -o $@.o $(VDSO_SOURCE)
+	ld -shared -soname linux-vdso.so.1 --hash-style=both --build-id=sha1 -z max-page-size=4096 \
+		-z noexecstack --no-warn-rwx-segments -s -T $(VDSO_SCRIPT) -o $@ $@.o
+$(B)/kernel/arch/x86_64/vdso_image.S.o: $(VDSO_SO)
+$(B)/kernel/arch/x86_64/vdso_image.S.o: KERNEL_CFLAGS += -DVDSO_SO='"$(VDSO_SO)"'
 
 # The compiler would make calls of themselves from the loops in these.
 $(B)/kernel/lib/string.c.o: KERNEL_CFLAGS += -fno-tree-loop-distribute-patterns -fno-builtin

@@ -1,23 +1,30 @@
 /*
  * The order in which core/ is brought up, and the clock of the day.
  *
- * The day's clock is the monotonic one plus an offset; whoever knows the date (the description of
- * the run, clock_settime) sets it. Until then it counts from 1970.
+ * The day's clock is the monotonic one plus an offset, which lies in the vDSO's page; whoever knows
+ * the date (the description of the run, clock_settime) sets it. Until then it counts from 1970.
  */
 #include <pith/core.h>
+#include <pith/vdso.h>
 
 #include "parts.h"
 
-static u64 realtime_offset_ns; /* [atomic] */
+static struct spinlock realtime_lock = SPINLOCK_INIT(LOCK_LEAF); /* vdso_data's writers */
 
 u64 clock_realtime_ns(void)
 {
-    return clock_monotonic_ns() + READ_ONCE(realtime_offset_ns);
+    return clock_monotonic_ns() + READ_ONCE(vdso_data.realtime_offset_ns);
 }
 
 void clock_realtime_set(u64 ns)
 {
-    WRITE_ONCE(realtime_offset_ns, ns - clock_monotonic_ns());
+    spin_lock(&realtime_lock);
+    /* Pairs with the acquire loads of the vDSO's readers: odd first, even last. */
+    __atomic_store_n(&vdso_data.sequence, vdso_data.sequence + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    WRITE_ONCE(vdso_data.realtime_offset_ns, ns - clock_monotonic_ns());
+    __atomic_store_n(&vdso_data.sequence, vdso_data.sequence + 1, __ATOMIC_RELEASE);
+    spin_unlock(&realtime_lock);
 }
 
 void core_init_cpu(void)

@@ -12,6 +12,7 @@
 #include <pith/core.h>
 
 #include "constants.h"
+#include "features.h"
 #include "registers.h"
 #include "trap.h"
 
@@ -116,6 +117,8 @@ void descriptors_init(void *trap_stacks)
 
     if (!gates[0].words[0])
         gates_init();
+    if (cpu_has(FEATURE_RDTSCP))
+        msr_write(MSR_TSC_AUX, cpu_current()->id); /* the vDSO's getcpu */
     task_state_init(this_cpu(task_state), trap_stacks);
     segments_load(*this_cpu(segments), this_cpu(task_state));
     __asm__ volatile("lidt %0" : : "m"(pointer));
