@@ -13,17 +13,17 @@ static struct spinlock realtime_lock = SPINLOCK_INIT(LOCK_LEAF); /* vdso_data's 
 
 u64 clock_realtime_ns(void)
 {
-    return clock_monotonic_ns() + READ_ONCE(vdso_data.realtime_offset_ns);
+    return clock_monotonic_ns() + READ_ONCE(vdso_data->realtime_offset_ns);
 }
 
 void clock_realtime_set(u64 ns)
 {
     spin_lock(&realtime_lock);
     /* Pairs with the acquire loads of the vDSO's readers: odd first, even last. */
-    __atomic_store_n(&vdso_data.sequence, vdso_data.sequence + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&vdso_data->sequence, vdso_data->sequence + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    WRITE_ONCE(vdso_data.realtime_offset_ns, ns - clock_monotonic_ns());
-    __atomic_store_n(&vdso_data.sequence, vdso_data.sequence + 1, __ATOMIC_RELEASE);
+    WRITE_ONCE(vdso_data->realtime_offset_ns, ns - clock_monotonic_ns());
+    __atomic_store_n(&vdso_data->sequence, vdso_data->sequence + 1, __ATOMIC_RELEASE);
     spin_unlock(&realtime_lock);
 }
 

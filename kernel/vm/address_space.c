@@ -149,5 +149,6 @@ void vm_init(void)
     fault_init();
     page_fault_init();
     shared_memory_init();
+    vdso_init();
     sched_switch_register(address_space_switch);
 }

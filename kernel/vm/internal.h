@@ -89,6 +89,7 @@ bool range_is_mapped(struct address_space *space, u64 start, u64 end);
 int shared_memory_create(u64 pages, void **object_out) must_check;
 void shared_memory_put(void *object);
 void shared_memory_init(void);
+void vdso_init(void);
 
 /* unmap.c: the work of munmap with space->lock held for writing and addresses checked. -ENOMEM. */
 int space_unmap_locked(struct address_space *space, u64 start, u64 end) must_check;

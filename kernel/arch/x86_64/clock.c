@@ -30,12 +30,8 @@
 u64 tsc_hz;
 u64 clock_scale; /* 0: not known yet */
 
-/* A page of its own: processes see all of it. */
-static union {
-    struct vdso_data data;
-    u8 page[PAGE_SIZE];
-} vdso_page aligned(PAGE_SIZE);
-extern struct vdso_data vdso_data __attribute__((alias("vdso_page")));
+static struct vdso_data boot_vdso_data;
+struct vdso_data *vdso_data = &boot_vdso_data;
 
 u64 clock_monotonic_ns(void)
 {
@@ -115,8 +111,8 @@ void clock_init(void)
     if (!tsc_hz)
         tsc_hz = tsc_hz_measured();
     clock_scale = (NS_PER_SECOND << SCALE_SHIFT) / tsc_hz;
-    vdso_data.clock_scale = clock_scale;
-    vdso_data.has_rdtscp = cpu_has(FEATURE_RDTSCP);
+    vdso_data->clock_scale = clock_scale;
+    vdso_data->has_rdtscp = cpu_has(FEATURE_RDTSCP);
 }
 
 void timer_interrupt_set(u64 deadline_ns)

@@ -46,7 +46,10 @@ static const struct feature_source sources[FEATURES] = {
     [FEATURE_ERMS] = {7, 0, EBX, 9},
 };
 
+#define HWCAP2_FSGSBASE BIT(1)
+
 u64 features_in_use;
+u64 cpu_hwcap, cpu_hwcap2;
 static bool switched_off[FEATURES];
 
 PARAMETER(nosmap, "nosmap", "", "leaves user memory accessible in kernel mode",
@@ -91,6 +94,14 @@ static bool feature_is_here(const struct feature_source *source)
     return registers[source->reg] & BIT(source->bit);
 }
 
+/* What programs read as AT_HWCAP and AT_HWCAP2. */
+static void hwcap_init(void)
+{
+    cpu_hwcap = cpuid(1, 0).edx;
+    if (cpu_has(FEATURE_FSGSBASE))
+        cpu_hwcap2 |= HWCAP2_FSGSBASE;
+}
+
 void features_init(void)
 {
     for (enum feature feature = 0; feature < FEATURES; feature++) {
@@ -99,6 +110,7 @@ void features_init(void)
     }
     if (!cpu_has(FEATURE_XSAVE))
         features_in_use &= ~(BIT(FEATURE_XSAVEOPT) | BIT(FEATURE_XSAVEC));
+    hwcap_init();
 }
 
 void features_enable(void)

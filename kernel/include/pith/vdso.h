@@ -19,8 +19,8 @@ struct vdso_data {
 };
 
 #ifdef __PITH_KERNEL__
-/* A page of its own, in the kernel's image. */
-extern struct vdso_data vdso_data;
+/* At first in the kernel's image; vm/ gives it a page of its own before there are processes. */
+extern struct vdso_data *vdso_data;
 /* The image as it is mapped into processes: whole pages, in the kernel's image. */
 extern const char vdso_image[], vdso_image_end[];
 #endif
