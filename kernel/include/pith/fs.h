@@ -40,6 +40,7 @@ struct directories {
     struct spinlock lock;      /* LOCK_LEAF */
     struct path root, working; /* guarded_by(&lock) */
     u32 umask;                 /* [atomic] */
+    struct list link;          /* of all, for pivot_root(2) */
 };
 /* For the first process: both at the root of the first mount. -ENOMEM. */
 int directories_create(struct directories **directories_out) must_check;
@@ -145,6 +146,10 @@ ssize_t file_write(struct file *file, struct io_buffer *io, u64 *offset);
 /* Kernel reads (exec). Bytes read, fewer at the end, or an error. */
 ssize_t file_read_kernel(struct file *file, void *to, size_t bytes, u64 offset) must_check;
 ssize_t file_write_kernel(struct file *file, const void *from, size_t bytes, u64 offset) must_check;
+/* lseek(2). The offset's lock is taken. */
+s64 file_seek(struct file *file, s64 offset, int whence);
+/* For `seek` operations: moves file->offset for a file that ends at `end`. The lock is held. */
+s64 file_seek_common(struct file *file, s64 offset, int whence, s64 end);
 /* Executables: while denied, opening for writing is -ETXTBSY, and the other way round. */
 int file_deny_write(struct file *file) must_check;
 void file_allow_write(struct file *file);
@@ -200,6 +205,13 @@ void fd_release(struct file_table *table, const int *fds, int count);
 /* reserve + install of one; takes over the reference on success. Returns the number or an error. */
 int fd_install_new(struct file *file, u32 close_on_exec) must_check;
 int fd_close(int fd);
+/* dup2: installs at exactly `fd`, closing what was there; takes over the reference on success. */
+int fd_replace(struct file *file, int fd, u32 close_on_exec) must_check;
+int fd_get_close_on_exec(int fd); /* FD_CLOEXEC, 0, or -EBADF */
+int fd_set_close_on_exec(int fd, u32 close_on_exec) must_check;
+/* close_range(2) of the calling thread's table. */
+void fd_range_close(u32 first, u32 last);
+void fd_range_set_close_on_exec(u32 first, u32 last);
 
 /* ---- Names ---- */
 

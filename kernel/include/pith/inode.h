@@ -136,7 +136,7 @@ struct inode {
     const struct file_operations *file_operations; /* [const] */
 
     u32 links;
-    u32 generation;
+    u32 flags;  /* INODE_* */
     u64 number; /* [const] */
     u64 rdev;   /* [const] */
     s64 accessed_ns, modified_ns, changed_ns, born_ns;
@@ -152,6 +152,8 @@ struct inode {
     void *private_data;           /* the file system's */
     struct rcu_head rcu;
 };
+
+#define INODE_LINKABLE BIT(0) /* made by O_TMPFILE: linkat may give it its first name */
 
 static inline bool inode_is_directory(const struct inode *inode)
 {
@@ -208,10 +210,12 @@ struct dentry *dentry_create_root(struct inode *inode) must_check;
  * with a directory's entries (READDIRPLUS); the directory is locked.
  */
 struct dentry *dentry_find_child(struct dentry *parent, const char *name, u32 bytes) must_check;
-/* Caches a child that is not cached yet (NULL inode: negative); takes over the inode's reference.
+/*
+ * Caches a child that is not cached yet (NULL inode: negative); takes over the inode's reference and
+ * gives one on the dentry. The directory is locked. -ENOMEM.
  */
-int dentry_add_child(struct dentry *parent, const char *name, u32 bytes, struct inode *inode)
-    must_check;
+int dentry_add_child(struct dentry *parent, const char *name, u32 bytes, struct inode *inode,
+                     struct dentry **dentry_out) must_check;
 /* Until then (clock_monotonic_ns) the name needs no `revalidate`; U64_MAX: never. */
 void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns);
 /* Keeps a dentry in the cache until it is deleted: the cache is the directory (tmpfs). */
@@ -243,6 +247,9 @@ struct file_system_type {
     struct list link;
 };
 #define FILE_SYSTEM_NO_DEVICE BIT(0)
+/* file_system.flags, beside MS_RDONLY: its names stay when no mount is left (a singleton). */
+#define FILE_SYSTEM_STAYS BIT(31)
+#define FILE_SIZE_MAX     0x7fffffffffffffffl
 void file_system_register(struct file_system_type *type);
 /* The type of that name, or NULL. */
 const struct file_system_type *file_system_type_find(const char *name) must_check;
@@ -263,12 +270,13 @@ struct file_system_operations {
 /* One instance of a file system (Linux's superblock). */
 struct file_system {
     struct refcount references;
-    u32 flags;                                       /* MS_RDONLY */
+    u32 flags;                                       /* [atomic] MS_RDONLY */
     const struct file_system_type *type;             /* [const] */
     const struct file_system_operations *operations; /* [const] */
     struct dentry *root;                             /* [const] after mount */
     u64 device;                                      /* [const] st_dev */
     u64 magic;                                       /* [const] statfs(2)'s f_type */
+    u32 mounts; /* guarded_by(&inode_lock) */
     u64 size_max;                                    /* [const] of a file: -EFBIG beyond */
     struct spinlock inode_lock;                      /* LOCK_INODE_TABLE: the file system's own */
     void *private_data;

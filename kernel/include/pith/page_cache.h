@@ -101,6 +101,9 @@ int page_cache_sync(struct inode *inode) must_check;
 /* Pages in all caches, for /proc/meminfo. */
 u64 page_cache_total_pages(void);
 
+/* A file was read: its access time, as its mount wants it. */
+void file_accessed(struct file *file);
+
 /* ---- Regular files over the page cache: entries of struct file_operations ---- */
 
 ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offset);

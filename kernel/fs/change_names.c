@@ -1,0 +1,434 @@
+/*
+ * Making, removing and moving names in directories.
+ *
+ * All follow one pattern: walk to the directory, lock it, look the last name up, check rights, ask
+ * the file system, change the name cache. The directory's inode.lock is what makes looking and
+ * changing one step.
+ *
+ * rename takes two directories: the rename lock first (one move between directories of one kernel
+ * at a time, so that no two moves make a circle), then the directories, the upper one first.
+ */
+#include "change_names.h"
+
+#include "permission.h"
+
+static struct mutex rename_lock; /* LOCK_RENAME */
+
+/* ---- Making ---- */
+
+struct new_name {
+    struct parent parent;
+    struct dentry *dentry; /* negative, with a reference */
+};
+
+/* Finds the place for a new name, and locks its directory. */
+static int new_name_begin(const struct path *start, const char *name, u32 mode,
+                          struct new_name *new)
+{
+    struct dentry *directory;
+    int error = parent_find(start, name, 0, &new->parent);
+
+    if (error)
+        return error;
+    directory = new->parent.directory.dentry;
+    error = -EEXIST;
+    if (new->parent.last_type != LAST_NAME)
+        goto put_parent;
+    error = mutex_lock_killable(&directory->inode->lock);
+    if (error)
+        goto put_parent;
+    error = dentry_lookup_locked(directory, &new->parent.last, &new->dentry);
+    if (error)
+        goto unlock;
+    error = -EEXIST;
+    if (new->dentry->inode)
+        goto put_dentry;
+    /* "a/" can only become a directory. */
+    error = -ENOENT;
+    if (new->parent.has_trailing_slash && (mode & S_IFMT) != S_IFDIR)
+        goto put_dentry;
+    error = may_create(&new->parent.directory);
+    if (error)
+        goto put_dentry;
+    return 0;
+
+put_dentry:
+    dentry_put(new->dentry);
+unlock:
+    mutex_unlock(&directory->inode->lock);
+put_parent:
+    parent_put(&new->parent);
+    return error;
+}
+
+/* `inode`: what came of it, with a reference, or NULL. */
+static int new_name_end(struct new_name *new, struct inode *inode, int error)
+{
+    if (!error)
+        dentry_instantiate(new->dentry, inode);
+    dentry_put(new->dentry);
+    mutex_unlock(&new->parent.directory.dentry->inode->lock);
+    parent_put(&new->parent);
+    return error;
+}
+
+int name_mkdir(const struct path *start, const char *name, u32 mode)
+{
+    struct inode *inode = NULL, *directory;
+    struct new_name new;
+    int error = new_name_begin(start, name, S_IFDIR, &new);
+
+    if (error)
+        return error;
+    directory = new.parent.directory.dentry->inode;
+    error = -EPERM;
+    if (directory->operations->mkdir)
+        error = directory->operations->mkdir(directory, new.dentry,
+                                             S_IFDIR | (mode & (0777 | S_ISVTX)), &inode);
+    return new_name_end(&new, inode, error);
+}
+
+int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev)
+{
+    struct inode *inode = NULL, *directory;
+    struct new_name new;
+    int error = new_name_begin(start, name, mode, &new);
+
+    if (error)
+        return error;
+    directory = new.parent.directory.dentry->inode;
+    error = -EPERM;
+    if ((mode & S_IFMT) == S_IFREG && directory->operations->create)
+        error = directory->operations->create(directory, new.dentry, mode, &inode);
+    else if ((mode & S_IFMT) != S_IFREG && directory->operations->mknod)
+        error = directory->operations->mknod(directory, new.dentry, mode, rdev, &inode);
+    return new_name_end(&new, inode, error);
+}
+
+int name_symlink(const struct path *start, const char *name, const char *target)
+{
+    struct inode *inode = NULL, *directory;
+    struct new_name new;
+    int error = new_name_begin(start, name, S_IFLNK, &new);
+
+    if (error)
+        return error;
+    directory = new.parent.directory.dentry->inode;
+    error = -EPERM;
+    if (directory->operations->symlink)
+        error = directory->operations->symlink(directory, new.dentry, target, &inode);
+    return new_name_end(&new, inode, error);
+}
+
+static int link_check(const struct path *target, const struct new_name *new)
+{
+    const struct inode *directory = new->parent.directory.dentry->inode;
+    const struct inode *inode = target->dentry->inode;
+
+    if (target->mount != new->parent.directory.mount)
+        return -EXDEV;
+    if (!directory->operations->link || inode_is_directory(inode))
+        return -EPERM;
+    return 0;
+}
+
+int name_link(const struct path *target, const struct path *start, const char *name)
+{
+    struct inode *inode = target->dentry->inode, *directory;
+    struct new_name new;
+    int error = new_name_begin(start, name, inode->mode, &new);
+
+    if (error)
+        return error;
+    directory = new.parent.directory.dentry->inode;
+    error = link_check(target, &new);
+    if (error)
+        return new_name_end(&new, NULL, error);
+    /* A directory cannot be linked, so the inode comes after the directory in the order. */
+    mutex_lock(&inode->lock);
+    if (!inode->links && !(inode->flags & INODE_LINKABLE))
+        error = -ENOENT;
+    if (!error)
+        error = directory->operations->link(directory, new.dentry, inode);
+    if (!error) {
+        inode->flags &= ~(u32)INODE_LINKABLE;
+        inode_get(inode);
+    }
+    mutex_unlock(&inode->lock);
+    return new_name_end(&new, inode, error);
+}
+
+/* ---- Removing ---- */
+
+/* Asks the file system, with the directory and what goes locked. */
+static int victim_remove(struct inode *directory, struct dentry *victim, u32 type)
+{
+    const struct inode_operations *operations = directory->operations;
+    int (*remove)(struct inode *, struct dentry *) =
+        type == S_IFDIR ? operations->rmdir : operations->unlink;
+    struct inode *inode = victim->inode;
+    int error;
+
+    if (!remove)
+        return -EPERM;
+    mutex_lock(&inode->lock);
+    error = remove(directory, victim);
+    mutex_unlock(&inode->lock);
+    if (error)
+        return error;
+    if (type == S_IFDIR)
+        dentry_prune_children(victim);
+    dentry_delete(victim);
+    return 0;
+}
+
+static int name_remove(const struct path *start, const char *name, u32 type)
+{
+    struct parent parent;
+    struct dentry *directory, *victim;
+    int error = parent_find(start, name, 0, &parent);
+
+    if (error)
+        return error;
+    directory = parent.directory.dentry;
+    error = type != S_IFDIR            ? -EISDIR
+            : parent.last_type == LAST_DOT    ? -EINVAL
+            : parent.last_type == LAST_DOTDOT ? -ENOTEMPTY
+                                              : -EBUSY;
+    if (parent.last_type != LAST_NAME)
+        goto put_parent;
+    error = mutex_lock_killable(&directory->inode->lock);
+    if (error)
+        goto put_parent;
+    error = dentry_lookup_locked(directory, &parent.last, &victim);
+    if (error)
+        goto unlock;
+    if (parent.has_trailing_slash && type != S_IFDIR && victim->inode)
+        error = inode_is_directory(victim->inode) ? -EISDIR : -ENOTDIR;
+    if (!error)
+        error = may_delete(&parent.directory, victim, type);
+    if (!error)
+        error = victim_remove(directory->inode, victim, type);
+    mutex_unlock(&directory->inode->lock);
+    /* The last reference may end the file: outside of the directory's lock. */
+    dentry_put(victim);
+    parent_put(&parent);
+    return error;
+
+unlock:
+    mutex_unlock(&directory->inode->lock);
+put_parent:
+    parent_put(&parent);
+    return error;
+}
+
+int name_unlink(const struct path *start, const char *name)
+{
+    return name_remove(start, name, S_IFREG);
+}
+
+int name_rmdir(const struct path *start, const char *name)
+{
+    return name_remove(start, name, S_IFDIR);
+}
+
+/* ---- Moving ---- */
+
+struct rename {
+    struct parent from_parent, to_parent;
+    struct dentry *from, *to; /* with references */
+    struct dentry *trap;      /* a directory above the other: what must not be moved into it */
+    u32 flags;
+};
+
+/* Locks both directories; where one is above the other, the upper one first. */
+static void directories_lock(struct rename *rename)
+{
+    struct dentry *from = rename->from_parent.directory.dentry;
+    struct dentry *to = rename->to_parent.directory.dentry;
+    bool from_is_first = from < to;
+
+    rename->trap = NULL;
+    if (from == to) {
+        mutex_lock(&from->inode->lock);
+        return;
+    }
+    mutex_lock(&rename_lock);
+    if (dentry_is_below(to, from)) {
+        from_is_first = true;
+        for (rename->trap = to; rename->trap->parent != from;)
+            rename->trap = rename->trap->parent;
+    } else if (dentry_is_below(from, to)) {
+        from_is_first = false;
+        for (rename->trap = from; rename->trap->parent != to;)
+            rename->trap = rename->trap->parent;
+    }
+    mutex_lock(from_is_first ? &from->inode->lock : &to->inode->lock);
+    mutex_lock(from_is_first ? &to->inode->lock : &from->inode->lock);
+}
+
+static void directories_unlock(const struct rename *rename)
+{
+    struct dentry *from = rename->from_parent.directory.dentry;
+    struct dentry *to = rename->to_parent.directory.dentry;
+
+    mutex_unlock(&from->inode->lock);
+    if (from == to)
+        return;
+    mutex_unlock(&to->inode->lock);
+    mutex_unlock(&rename_lock);
+}
+
+/* A slash behind a name that is no directory. */
+static int slashes_check(const struct rename *rename)
+{
+    bool is_directory = inode_is_directory(rename->from->inode);
+
+    if (!is_directory && rename->from_parent.has_trailing_slash)
+        return -ENOTDIR;
+    if (rename->flags & RENAME_EXCHANGE)
+        is_directory = inode_is_directory(rename->to->inode);
+    if (!is_directory && rename->to_parent.has_trailing_slash)
+        return -ENOTDIR;
+    return 0;
+}
+
+static int rename_check(const struct rename *rename)
+{
+    const struct dentry *from = rename->from, *to = rename->to;
+    u32 to_type = rename->flags & RENAME_EXCHANGE       ? 0
+                  : inode_is_directory(from->inode) ? S_IFDIR
+                                                    : S_IFREG;
+    int error;
+
+    /* Into itself; onto a directory above. */
+    if (from == rename->trap)
+        return -EINVAL;
+    if (to == rename->trap)
+        return rename->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+    error = may_delete(&rename->from_parent.directory, from, 0);
+    if (error)
+        return error;
+    error = to->inode ? may_delete(&rename->to_parent.directory, to, to_type)
+                      : may_create(&rename->to_parent.directory);
+    if (error)
+        return error;
+    /* A directory that moves elsewhere changes its "..". */
+    if (inode_is_directory(from->inode) && from->parent != to->parent)
+        error = inode_permission(from->inode, MAY_WRITE);
+    if (!error && (rename->flags & RENAME_EXCHANGE) && inode_is_directory(to->inode) &&
+        from->parent != to->parent)
+        error = inode_permission(to->inode, MAY_WRITE);
+    return error;
+}
+
+static int rename_do(struct rename *rename)
+{
+    struct inode *from_directory = rename->from_parent.directory.dentry->inode;
+    struct inode *to_directory = rename->to_parent.directory.dentry->inode;
+    struct inode *target = rename->to->inode;
+    int error;
+
+    if (rename->from->inode == target)
+        return 0;
+    if (!from_directory->operations->rename)
+        return -EPERM;
+    if (target)
+        mutex_lock(&target->lock);
+    error = from_directory->operations->rename(from_directory, rename->from, to_directory,
+                                               rename->to, rename->flags);
+    if (target)
+        mutex_unlock(&target->lock);
+    if (error)
+        return error;
+    if (rename->flags & RENAME_EXCHANGE) {
+        dentry_exchange(rename->from, rename->to);
+        return 0;
+    }
+    if (target && inode_is_directory(target))
+        dentry_prune_children(rename->to);
+    dentry_move(rename->from, rename->to);
+    return 0;
+}
+
+static int rename_locked(struct rename *rename)
+{
+    int error = dentry_lookup_locked(rename->from_parent.directory.dentry,
+                                     &rename->from_parent.last, &rename->from);
+
+    if (error)
+        return error;
+    error = -ENOENT;
+    if (!rename->from->inode)
+        goto put_from;
+    error = dentry_lookup_locked(rename->to_parent.directory.dentry, &rename->to_parent.last,
+                                 &rename->to);
+    if (error)
+        goto put_from;
+    error = -EEXIST;
+    if ((rename->flags & RENAME_NOREPLACE) && rename->to->inode)
+        goto put_to;
+    error = -ENOENT;
+    if ((rename->flags & RENAME_EXCHANGE) && !rename->to->inode)
+        goto put_to;
+    error = slashes_check(rename);
+    if (!error)
+        error = rename_check(rename);
+    if (!error)
+        error = rename_do(rename);
+    return error; /* both references go after the locks */
+
+put_to:
+    dentry_put(rename->to);
+    rename->to = NULL;
+put_from:
+    dentry_put(rename->from);
+    rename->from = NULL;
+    return error;
+}
+
+static int rename_between(struct rename *rename)
+{
+    int error;
+
+    if (rename->from_parent.directory.mount != rename->to_parent.directory.mount)
+        return -EXDEV;
+    if (rename->from_parent.last_type != LAST_NAME)
+        return -EBUSY;
+    if (rename->to_parent.last_type != LAST_NAME)
+        return rename->flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+    directories_lock(rename);
+    error = rename_locked(rename);
+    directories_unlock(rename);
+    if (rename->to)
+        dentry_put(rename->to);
+    if (rename->from)
+        dentry_put(rename->from);
+    return error;
+}
+
+int name_rename(const struct path *from_start, const char *from, const struct path *to_start,
+                const char *to, u32 flags)
+{
+    struct rename rename = {.flags = flags};
+    int error;
+
+    if ((flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) ||
+        ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))))
+        return -EINVAL;
+    error = parent_find(from_start, from, 0, &rename.from_parent);
+    if (error)
+        return error;
+    error = parent_find(to_start, to, 0, &rename.to_parent);
+    if (!error) {
+        error = rename_between(&rename);
+        parent_put(&rename.to_parent);
+    }
+    parent_put(&rename.from_parent);
+    return error;
+}
+
+void change_names_init(void)
+{
+    mutex_init(&rename_lock, LOCK_RENAME);
+}

@@ -1,0 +1,665 @@
+/*
+ * The name cache: which names a directory has, and which it has not.
+ *
+ *      parent <---------- child --------> inode
+ *         \  children      | hash (parent, name)
+ *          '---------------+--> bucket -> dentry -> dentry -> NULL
+ *
+ * A dentry is one name in one directory. It holds a reference on its parent and on its inode;
+ * without an inode it is negative: the directory has no such name. A dentry that nobody uses
+ * (references 0) stays in the cache until memory is short: a hand goes over the buckets and takes
+ * those that were not used since it came by. A pinned one holds a reference to itself: in tmpfs
+ * the cache is the directory.
+ *
+ * A lookup takes no lock. It reads a chain under RCU, and a rename, which moves dentries between
+ * chains, makes namespace_sequence odd meanwhile: who finds nothing, or finds the number changed,
+ * looks again under dentry_lock. `inode` is set once, so a positive dentry that was found is what
+ * it says; an unlinked one was so a moment ago. A reader may compare a name that is just being
+ * changed; it then fails to match, or the sequence tells.
+ *
+ * Life: references > 0: used. 0: cached only, dies at once if not hashed. To die, the count goes
+ * from 0 to DENTRY_DEAD under dentry_lock, and nothing brings it back.
+ *
+ * Invariant: a dentry is in its bucket exactly while DENTRY_HASHED is set, and in its parent's list
+ *            of children from alloc until it dies.
+ * Locking:   dentry_lock for chains, lists, names and parents; the directory's inode.lock for what
+ *            names there are (who asks the file system, or adds and removes names, holds it).
+ * Context:   dentry_put may end an inode, so it sleeps.
+ */
+#include "dentry.h"
+
+static struct {
+    struct dentry **buckets; /* [const] the array; [rcu] what is in it */
+    u32 shift;               /* [const] 64 - log2(number of buckets) */
+    u32 mask;                /* [const] */
+    u32 hand;                /* guarded by dentry_lock */
+    u64 position;            /* guarded by dentry_lock: the next new one */
+    struct slab_cache *slab;
+} names = {.position = DIRECTORY_FIRST_POSITION + 1};
+
+u32 namespace_sequence;
+struct spinlock dentry_lock = SPINLOCK_INIT(LOCK_DENTRY);
+
+/* A name too long to lie in the dentry. Freed under RCU: a walk may be reading it. */
+struct long_name {
+    struct rcu_head rcu;
+    char text[];
+};
+
+void namespace_change_begin(void)
+{
+    spin_lock(&dentry_lock);
+    /* Pairs with the acquire of a walk's first read: it sees the number odd or our changes not. */
+    __atomic_store_n(&namespace_sequence, namespace_sequence + 1, __ATOMIC_SEQ_CST);
+}
+
+void namespace_change_end(void)
+{
+    __atomic_store_n(&namespace_sequence, namespace_sequence + 1, __ATOMIC_RELEASE);
+    spin_unlock(&dentry_lock);
+}
+
+u32 name_hash(const char *text, u32 bytes)
+{
+    u32 hash = 0;
+
+    for (u32 i = 0; i < bytes; i++)
+        hash = (hash ^ (u8)text[i]) * NAME_HASH_FACTOR;
+    return hash;
+}
+
+static struct dentry **bucket_of(const struct dentry *parent, u32 hash)
+{
+    u64 mixed = ((u64)parent >> 6) ^ hash;
+
+    return &names.buckets[(mixed * 0x9e3779b97f4a7c15ul) >> names.shift]; /* Knuth 6.4 */
+}
+
+/* ---- Chains ---- */
+
+static void hash_insert_locked(struct dentry *dentry)
+{
+    struct dentry **bucket = bucket_of(dentry->parent, dentry->hash);
+
+    dentry->hash_next = *bucket;
+    dentry->flags |= DENTRY_HASHED;
+    /* Pairs with the dependent loads of dentry_lookup_rcu: the content comes before the link. */
+    __atomic_store_n(bucket, dentry, __ATOMIC_RELEASE);
+}
+
+/* Leaves hash_next as it is: a walk that stands on the dentry goes on from there. */
+static void hash_remove_locked(struct dentry *dentry)
+{
+    struct dentry **link = bucket_of(dentry->parent, dentry->hash);
+
+    if (!(dentry->flags & DENTRY_HASHED))
+        return;
+    while (*link != dentry)
+        link = &(*link)->hash_next;
+    __atomic_store_n(link, dentry->hash_next, __ATOMIC_RELEASE);
+    dentry->flags &= ~DENTRY_HASHED;
+}
+
+struct dentry *dentry_lookup_rcu(const struct dentry *parent, const struct name *name)
+{
+    struct dentry *dentry = READ_ONCE(*bucket_of(parent, name->hash));
+
+    for (; dentry; dentry = READ_ONCE(dentry->hash_next)) {
+        if (dentry->hash != name->hash || READ_ONCE(dentry->parent) != parent ||
+            dentry->name_bytes != name->bytes)
+            continue;
+        if (memcmp(READ_ONCE(dentry->name), name->text, name->bytes) == 0)
+            return dentry;
+    }
+    return NULL;
+}
+
+/* ---- References ---- */
+
+bool dentry_get_if_alive(struct dentry *dentry)
+{
+    s32 count = __atomic_load_n(&dentry->references, __ATOMIC_RELAXED);
+
+    do {
+        if (count < 0)
+            return false;
+    } while (!__atomic_compare_exchange_n(&dentry->references, &count, count + 1, true,
+                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+    return true;
+}
+
+void dentry_get(struct dentry *dentry)
+{
+    s32 before = __atomic_fetch_add(&dentry->references, 1, __ATOMIC_RELAXED);
+
+    if (SAN)
+        assert(before >= 0);
+}
+
+static void dentry_free_rcu(struct rcu_head *head)
+{
+    struct dentry *dentry = container_of(head, struct dentry, rcu);
+
+    if (dentry->name != dentry->inline_name)
+        kfree(container_of(dentry->name, struct long_name, text));
+    slab_free(names.slab, dentry);
+}
+
+/* Out of chain and tree, for one that is DENTRY_DEAD. Returns the parent to be put, or NULL. */
+static struct dentry *dentry_unlink_dead_locked(struct dentry *dentry)
+{
+    struct dentry *parent = dentry->parent;
+
+    hash_remove_locked(dentry);
+    list_remove(&dentry->sibling);
+    return parent == dentry ? NULL : parent;
+}
+
+static bool dentry_begin_death_locked(struct dentry *dentry)
+{
+    s32 none = 0;
+
+    return __atomic_compare_exchange_n(&dentry->references, &none, DENTRY_DEAD, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void dentry_finish_death(struct dentry *dentry)
+{
+    struct inode *inode = dentry->inode;
+
+    rcu_free(&dentry->rcu, dentry_free_rcu);
+    if (inode)
+        inode_put(inode);
+}
+
+/* A dentry that is not hashed and whose last reference went: it dies, and so may its parents. */
+static noinline void dentry_kill(struct dentry *dentry)
+{
+    while (dentry) {
+        struct dentry *parent;
+
+        spin_lock(&dentry_lock);
+        if ((dentry->flags & DENTRY_HASHED) || !dentry_begin_death_locked(dentry)) {
+            spin_unlock(&dentry_lock);
+            return;
+        }
+        parent = dentry_unlink_dead_locked(dentry);
+        spin_unlock(&dentry_lock);
+        dentry_finish_death(dentry);
+        if (!parent || __atomic_sub_fetch(&parent->references, 1, __ATOMIC_ACQ_REL) > 0)
+            return;
+        dentry = parent;
+    }
+}
+
+void dentry_put(struct dentry *dentry)
+{
+    s32 left = __atomic_sub_fetch(&dentry->references, 1, __ATOMIC_ACQ_REL);
+
+    if (left > 0)
+        return;
+    if (SAN)
+        assert(left == 0);
+    WRITE_ONCE(dentry->used, 1);
+    if (!(READ_ONCE(dentry->flags) & DENTRY_HASHED))
+        dentry_kill(dentry);
+}
+
+/* ---- Coming into being ---- */
+
+u64 dentry_position_new(void)
+{
+    return names.position++;
+}
+
+static int dentry_set_name(struct dentry *dentry, const struct name *name)
+{
+    char *text = dentry->inline_name;
+
+    if (name->bytes >= DENTRY_INLINE_NAME) {
+        struct long_name *long_name = kmalloc(sizeof(*long_name) + name->bytes + 1, 0);
+
+        if (!long_name)
+            return -ENOMEM;
+        text = long_name->text;
+    }
+    memcpy(text, name->text, name->bytes);
+    text[name->bytes] = '\0';
+    dentry->name = text;
+    dentry->name_bytes = name->bytes;
+    dentry->hash = name->hash;
+    return 0;
+}
+
+/* With one reference, not hashed, negative; takes a reference on the parent (NULL: its own). */
+static struct dentry *dentry_alloc(struct dentry *parent, const struct name *name,
+                                   struct file_system *file_system)
+{
+    struct dentry *dentry = slab_alloc(names.slab, ALLOC_CLEARED);
+
+    if (!dentry)
+        return NULL;
+    if (dentry_set_name(dentry, name)) {
+        slab_free(names.slab, dentry);
+        return NULL;
+    }
+    dentry->references = 1;
+    dentry->valid_until_ns = U64_MAX;
+    dentry->file_system = file_system;
+    list_init(&dentry->children);
+    list_init(&dentry->sibling);
+    dentry->parent = parent ? parent : dentry;
+    if (!parent)
+        return dentry;
+    dentry_get(parent);
+    spin_lock(&dentry_lock);
+    dentry->position = dentry_position_new();
+    list_push_back(&parent->children, &dentry->sibling);
+    spin_unlock(&dentry_lock);
+    return dentry;
+}
+
+struct dentry *dentry_create_root(struct inode *inode)
+{
+    struct name name = name_of("/", 1);
+    struct dentry *dentry = dentry_alloc(NULL, &name, inode->file_system);
+
+    if (dentry)
+        dentry->inode = inode;
+    return dentry;
+}
+
+struct dentry *dentry_create_anonymous(struct inode *inode, const char *kind)
+{
+    struct name name = name_of(kind, strlen(kind));
+    struct dentry *dentry = dentry_alloc(NULL, &name, inode->file_system);
+
+    if (dentry) {
+        dentry->inode = inode;
+        dentry->flags = DENTRY_ANONYMOUS;
+    }
+    return dentry;
+}
+
+void dentry_instantiate(struct dentry *dentry, struct inode *inode)
+{
+    assert(!dentry->inode);
+    /* Pairs with the walk's load: the inode's fields come before it. */
+    __atomic_store_n(&dentry->inode, inode, __ATOMIC_RELEASE);
+}
+
+void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns)
+{
+    WRITE_ONCE(dentry->valid_until_ns, monotonic_ns);
+}
+
+void dentry_pin(struct dentry *dentry)
+{
+    spin_lock(&dentry_lock);
+    if (!(dentry->flags & DENTRY_PINNED)) {
+        dentry->flags |= DENTRY_PINNED;
+        dentry_get(dentry);
+    }
+    spin_unlock(&dentry_lock);
+}
+
+/* ---- Lookup with references ---- */
+
+struct dentry *dentry_lookup(struct dentry *parent, const struct name *name)
+{
+    struct dentry *dentry;
+
+    rcu_read_lock();
+    dentry = dentry_lookup_rcu(parent, name);
+    if (dentry && dentry_get_if_alive(dentry)) {
+        rcu_read_unlock();
+        /* A rename may have moved it between the comparison and the reference. */
+        if (likely(dentry->parent == parent && dentry->hash == name->hash &&
+                   (READ_ONCE(dentry->flags) & DENTRY_HASHED)))
+            return dentry;
+        dentry_put(dentry);
+    } else {
+        rcu_read_unlock();
+    }
+    spin_lock(&dentry_lock);
+    dentry = dentry_lookup_rcu(parent, name);
+    if (dentry && !dentry_get_if_alive(dentry))
+        dentry = NULL;
+    spin_unlock(&dentry_lock);
+    return dentry;
+}
+
+/* An expired name: is it still right? Otherwise it leaves the cache and NULL comes back. */
+static int dentry_revalidate(struct dentry *parent, struct dentry **dentry)
+{
+    const struct inode_operations *operations = parent->inode->operations;
+    int valid = operations->revalidate ? operations->revalidate(parent->inode, *dentry) : 1;
+
+    if (valid > 0)
+        return 0;
+    if (valid == 0)
+        dentry_forget(*dentry);
+    dentry_put(*dentry);
+    *dentry = NULL;
+    return valid;
+}
+
+int dentry_lookup_locked(struct dentry *parent, const struct name *name,
+                         struct dentry **dentry_out)
+{
+    const struct inode_operations *operations = parent->inode->operations;
+    struct dentry *dentry = dentry_lookup(parent, name);
+    struct inode *inode = NULL;
+    int error = 0;
+
+    if (dentry && dentry_is_expired(dentry))
+        error = dentry_revalidate(parent, &dentry);
+    if (error)
+        return error;
+    *dentry_out = dentry;
+    if (dentry)
+        return 0;
+    if (name->bytes > NAME_MAX_BYTES)
+        return -ENAMETOOLONG;
+    if (!operations->lookup)
+        return -ENOTDIR;
+    dentry = dentry_alloc(parent, name, parent->file_system);
+    if (!dentry)
+        return -ENOMEM;
+    error = operations->lookup(parent->inode, dentry, &inode);
+    if (error) {
+        dentry_put(dentry);
+        return error;
+    }
+    dentry->inode = inode;
+    spin_lock(&dentry_lock);
+    hash_insert_locked(dentry);
+    spin_unlock(&dentry_lock);
+    *dentry_out = dentry;
+    return 0;
+}
+
+int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
+                          struct dentry **dentry_out)
+{
+    struct dentry *dentry = dentry_lookup(parent, name);
+    int error;
+
+    if (likely(dentry)) {
+        if (likely(!dentry_is_expired(dentry))) {
+            *dentry_out = dentry;
+            return 0;
+        }
+        dentry_put(dentry);
+    }
+    error = mutex_lock_killable(&parent->inode->lock);
+    if (error)
+        return error;
+    error = dentry_lookup_locked(parent, name, dentry_out);
+    mutex_unlock(&parent->inode->lock);
+    return error;
+}
+
+struct dentry *dentry_find_child(struct dentry *parent, const char *text, u32 bytes)
+{
+    struct name name = name_of(text, bytes);
+
+    return dentry_lookup(parent, &name);
+}
+
+int dentry_add_child(struct dentry *parent, const char *text, u32 bytes, struct inode *inode,
+                     struct dentry **dentry_out)
+{
+    struct name name = name_of(text, bytes);
+    struct dentry *dentry = dentry_alloc(parent, &name, parent->file_system);
+
+    if (!dentry)
+        return -ENOMEM;
+    dentry->inode = inode;
+    spin_lock(&dentry_lock);
+    hash_insert_locked(dentry);
+    spin_unlock(&dentry_lock);
+    *dentry_out = dentry;
+    return 0;
+}
+
+/* ---- Leaving, moving ---- */
+
+static void dentry_unpin(struct dentry *dentry, u32 was_flags)
+{
+    if (was_flags & DENTRY_PINNED)
+        dentry_put(dentry);
+}
+
+void dentry_forget(struct dentry *dentry)
+{
+    spin_lock(&dentry_lock);
+    if (!dentry->mounts && !(dentry->flags & DENTRY_PINNED))
+        hash_remove_locked(dentry);
+    spin_unlock(&dentry_lock);
+}
+
+void dentry_delete(struct dentry *dentry)
+{
+    u32 was_flags;
+
+    spin_lock(&dentry_lock);
+    was_flags = dentry->flags;
+    dentry->flags &= ~DENTRY_PINNED;
+    hash_remove_locked(dentry);
+    spin_unlock(&dentry_lock);
+    dentry_unpin(dentry, was_flags);
+}
+
+/* Swaps what is in the dentries themselves, or the pointers to long names. */
+static void dentry_swap_names_locked(struct dentry *a, struct dentry *b)
+{
+    char text[DENTRY_INLINE_NAME];
+    const char *a_name = a->name, *b_name = b->name;
+    u32 hash = a->hash;
+    u16 bytes = a->name_bytes;
+
+    memcpy(text, a->inline_name, sizeof(text));
+    memcpy(a->inline_name, b->inline_name, sizeof(text));
+    memcpy(b->inline_name, text, sizeof(text));
+    a->name = b_name == b->inline_name ? a->inline_name : b_name;
+    b->name = a_name == a->inline_name ? b->inline_name : a_name;
+    a->name_bytes = b->name_bytes;
+    b->name_bytes = bytes;
+    a->hash = b->hash;
+    b->hash = hash;
+}
+
+/* Each takes the other's name and place; the references on the parents swap with them. */
+static void dentry_swap_locked(struct dentry *a, struct dentry *b)
+{
+    struct dentry *a_parent = a->parent;
+
+    hash_remove_locked(a);
+    hash_remove_locked(b);
+    dentry_swap_names_locked(a, b);
+    list_remove(&a->sibling);
+    list_remove(&b->sibling);
+    a->parent = b->parent;
+    b->parent = a_parent;
+    a->position = dentry_position_new();
+    b->position = dentry_position_new();
+    list_push_back(&a->parent->children, &a->sibling);
+    list_push_back(&b->parent->children, &b->sibling);
+    hash_insert_locked(a);
+}
+
+void dentry_move(struct dentry *from, struct dentry *to)
+{
+    u32 was_flags;
+
+    namespace_change_begin();
+    dentry_swap_locked(from, to);
+    was_flags = to->flags;
+    to->flags &= ~DENTRY_PINNED;
+    namespace_change_end();
+    dentry_unpin(to, was_flags);
+}
+
+void dentry_exchange(struct dentry *a, struct dentry *b)
+{
+    namespace_change_begin();
+    dentry_swap_locked(a, b);
+    hash_insert_locked(b);
+    namespace_change_end();
+}
+
+bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor)
+{
+    while (dentry != ancestor && !dentry_is_root(dentry))
+        dentry = dentry->parent;
+    return dentry == ancestor;
+}
+
+/* ---- Giving memory back ---- */
+
+#define RECLAIM_BATCH 32
+
+/* Finishes what a pass under dentry_lock began: `dead` are out of chain and tree. */
+static void dentries_bury(struct dentry **dead, struct dentry **parents, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        dentry_finish_death(dead[i]);
+        if (parents[i])
+            dentry_put(parents[i]);
+    }
+}
+
+static u32 reclaim_bucket_locked(struct dentry *dentry, struct dentry **dead,
+                                 struct dentry **parents, u32 count)
+{
+    struct dentry *next;
+
+    for (; dentry && count < RECLAIM_BATCH; dentry = next) {
+        next = dentry->hash_next;
+        if (READ_ONCE(dentry->references) != 0)
+            continue;
+        if (READ_ONCE(dentry->used)) {
+            WRITE_ONCE(dentry->used, 0);
+            continue;
+        }
+        if (!dentry_begin_death_locked(dentry))
+            continue;
+        parents[count] = dentry_unlink_dead_locked(dentry);
+        dead[count++] = dentry;
+    }
+    return count;
+}
+
+static u64 dentry_reclaim(u64 wanted)
+{
+    struct dentry *dead[RECLAIM_BATCH], *parents[RECLAIM_BATCH];
+    u64 freed = 0;
+    u32 dentries_per_frame = PAGE_SIZE / sizeof(struct dentry);
+
+    /* Twice around: the first pass may only clear marks. */
+    for (u64 looked = 0; looked < 2ul * (names.mask + 1) && freed < wanted * dentries_per_frame;) {
+        u32 count = 0;
+
+        spin_lock(&dentry_lock);
+        for (u32 i = 0; i < RECLAIM_BATCH && count < RECLAIM_BATCH; i++, looked++) {
+            count = reclaim_bucket_locked(names.buckets[names.hand], dead, parents, count);
+            names.hand = (names.hand + 1) & names.mask;
+        }
+        spin_unlock(&dentry_lock);
+        dentries_bury(dead, parents, count);
+        freed += count;
+        sched_point();
+    }
+    return freed / dentries_per_frame;
+}
+
+void dentry_prune_children(struct dentry *parent)
+{
+    struct dentry *dead[RECLAIM_BATCH], *parents[RECLAIM_BATCH];
+    struct dentry *child, *following;
+    u32 count;
+
+    do {
+        count = 0;
+        spin_lock(&dentry_lock);
+        list_for_each_safe (child, following, &parent->children, sibling) {
+            if (count == RECLAIM_BATCH)
+                break;
+            if (!dentry_begin_death_locked(child))
+                continue;
+            parents[count] = dentry_unlink_dead_locked(child);
+            dead[count++] = child;
+        }
+        spin_unlock(&dentry_lock);
+        dentries_bury(dead, parents, count);
+    } while (count == RECLAIM_BATCH);
+}
+
+/* Goes down to a leaf, drops what pins it, and so on until only the root is left. */
+void dentry_tree_destroy(struct dentry *root)
+{
+    for (;;) {
+        struct dentry *leaf = root;
+        struct dentry *child;
+
+        spin_lock(&dentry_lock);
+        while ((child = list_first_entry(&leaf->children, struct dentry, sibling)))
+            leaf = child;
+        if (leaf == root) {
+            spin_unlock(&dentry_lock);
+            break;
+        }
+        hash_remove_locked(leaf);
+        if (leaf->flags & DENTRY_PINNED)
+            leaf->flags &= ~DENTRY_PINNED;
+        else
+            dentry_get(leaf);
+        spin_unlock(&dentry_lock);
+        dentry_put(leaf);
+    }
+    dentry_put(root);
+}
+
+/* ---- What file systems see ---- */
+
+const char *dentry_name(const struct dentry *dentry)
+{
+    return dentry->name;
+}
+
+u32 dentry_name_bytes(const struct dentry *dentry)
+{
+    return dentry->name_bytes;
+}
+
+struct inode *dentry_inode(const struct dentry *dentry)
+{
+    return READ_ONCE(dentry->inode);
+}
+
+struct dentry *dentry_parent(const struct dentry *dentry)
+{
+    return READ_ONCE(dentry->parent);
+}
+
+static struct reclaimer dentry_reclaimer = {.name = "names", .reclaim = dentry_reclaim};
+
+#define FRAMES_PER_BUCKET 8
+#define BUCKETS_LEAST_BITS 10
+#define BUCKETS_MOST 65536u
+
+void dentry_init(void)
+{
+    u64 wanted = frames_total_count() / FRAMES_PER_BUCKET;
+    u32 bits = BUCKETS_LEAST_BITS;
+
+    while ((1u << bits) < BUCKETS_MOST && (1u << bits) < wanted)
+        bits++;
+    names.shift = 64 - bits;
+    names.mask = (1u << bits) - 1;
+    names.buckets = kmalloc(sizeof(*names.buckets) << bits, ALLOC_CLEARED);
+    names.slab = slab_cache_create("dentry", sizeof(struct dentry), __alignof__(struct dentry));
+    assert(names.buckets && names.slab);
+    reclaimer_register(&dentry_reclaimer);
+}

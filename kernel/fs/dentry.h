@@ -1,0 +1,112 @@
+/*
+ * The name cache's inside: dentries as fs/ itself sees them. Theory in dentry.c.
+ */
+#pragma once
+
+#include <pith/fs.h>
+
+/* One component of a path, with its hash. */
+struct name {
+    const char *text; /* not ended by NUL */
+    u32 bytes;
+    u32 hash;
+};
+
+#define DENTRY_HASHED      BIT(0)
+#define DENTRY_PINNED      BIT(1)
+#define DENTRY_ANONYMOUS   BIT(2) /* of a pipe, socket, ...: `kind` and not a name */
+#define DENTRY_INLINE_NAME 40
+
+struct dentry {
+    /* What a walk reads. All [rcu]; changed under dentry_lock. */
+    struct dentry *hash_next;
+    struct dentry *parent; /* itself: a root; holds a reference */
+    struct inode *inode;   /* from NULL to one inode, once; holds a reference */
+    u32 hash;
+    u16 name_bytes;
+    u16 mounts; /* how many mounts lie on it; guarded by the mounts' mutex */
+    const char *name;
+    u64 valid_until_ns; /* [atomic] */
+    char inline_name[DENTRY_INLINE_NAME];
+
+    s32 references;                  /* [atomic] 0: only cached; DENTRY_DEAD: going */
+    u8 flags;                        /* DENTRY_*; guarded by dentry_lock */
+    u8 used;                         /* [atomic] since the reclaiming hand came by */
+    struct file_system *file_system; /* [const] */
+    struct list children, sibling;   /* guarded by dentry_lock; children by position */
+    u64 position;                    /* guarded by dentry_lock: of the name in its directory */
+    struct rcu_head rcu;
+};
+#define DENTRY_DEAD (-0x40000000)
+
+/* Even while names and mounts are as they were; a walk without references compares it. */
+extern u32 namespace_sequence;
+extern struct spinlock dentry_lock; /* LOCK_DENTRY */
+
+/* namespace_sequence odd while dentry_lock is held by who moves names or mounts. */
+void namespace_change_begin(void) acquires(&dentry_lock);
+void namespace_change_end(void) releases(&dentry_lock);
+
+/* FNV-1a's prime: one multiplication a byte (the walk hashes while it looks for the slash). */
+#define NAME_HASH_FACTOR 0x01000193u
+u32 name_hash(const char *text, u32 bytes);
+static inline struct name name_of(const char *text, u32 bytes)
+{
+    return (struct name){text, bytes, name_hash(text, bytes)};
+}
+
+void dentry_init(void);
+/* Under RCU, without a reference; a concurrent rename may hide it: check namespace_sequence. */
+struct dentry *dentry_lookup_rcu(const struct dentry *parent, const struct name *name);
+/* With a reference, or NULL: not cached. */
+struct dentry *dentry_lookup(struct dentry *parent, const struct name *name) must_check;
+/* Looks in the cache, then asks the file system. The dentry may be negative. Sleeps. */
+int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
+                          struct dentry **dentry_out) must_check;
+/* The same for a caller that holds the directory's inode.lock. */
+int dentry_lookup_locked(struct dentry *parent, const struct name *name,
+                         struct dentry **dentry_out) must_check;
+/* False if it is dying. */
+bool dentry_get_if_alive(struct dentry *dentry);
+/* A negative dentry becomes the name of `inode`, whose reference it takes over. */
+void dentry_instantiate(struct dentry *dentry, struct inode *inode);
+/* The name was removed: out of the cache; unpinned. */
+void dentry_delete(struct dentry *dentry);
+/* Renames: `from` takes the place of `to`, which leaves the cache. */
+void dentry_move(struct dentry *from, struct dentry *to);
+void dentry_exchange(struct dentry *a, struct dentry *b);
+/* A dentry in no directory. NULL: no memory. Takes over the inode's reference on success. */
+struct dentry *dentry_create_anonymous(struct inode *inode, const char *kind) must_check;
+/* Forgets what is below `root`, and gives up `root` itself. Nobody uses the file system. */
+void dentry_tree_destroy(struct dentry *root);
+/* Whether `ancestor` is `dentry` or above it. dentry_lock or the rename lock is held. */
+bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor);
+/* For a dentry that comes to a new place: higher than all before. dentry_lock is held. */
+u64 dentry_position_new(void);
+/*
+ * Directories whose names are all in the cache (tmpfs): file_operations.iterate, and whether there
+ * is none. The directory is locked.
+ */
+int dentry_directory_iterate(struct file *file, struct directory_sink *sink);
+bool dentry_directory_is_empty(const struct dentry *directory);
+/* Gives "." and ".." from file->offset 0 and 1. False: no room. */
+bool directory_add_dots(struct file *file, struct directory_sink *sink);
+#define DIRECTORY_FIRST_POSITION 2u /* after the dots */
+
+/* Forgets all unused names below (a directory is removed, or changed behind our back). */
+void dentry_prune_children(struct dentry *parent);
+
+static inline bool dentry_is_negative(const struct dentry *dentry)
+{
+    return READ_ONCE(dentry->inode) == NULL;
+}
+static inline bool dentry_is_root(const struct dentry *dentry)
+{
+    return READ_ONCE(dentry->parent) == dentry;
+}
+static inline bool dentry_is_expired(const struct dentry *dentry)
+{
+    u64 until = READ_ONCE(dentry->valid_until_ns);
+
+    return unlikely(until != U64_MAX) && clock_monotonic_ns() >= until;
+}

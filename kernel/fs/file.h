@@ -1,0 +1,15 @@
+/* Making open files: for open.c, pipe.c and their like. */
+#pragma once
+
+#include <pith/fs.h>
+
+/* What F_GETFL still shows: creation flags are gone. */
+#define FILE_FLAGS_KEPT (~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC))
+
+/* Not opened yet: `open` is the caller's to call. Takes its own references. NULL: no memory. */
+struct file *file_alloc(const struct path *path, u32 flags) must_check;
+/* Counts a writer of a regular file. -ETXTBSY. */
+int file_begin_writing(struct file *file) must_check;
+/* An inode of the file system without names. NULL: no memory. */
+struct inode *inode_create_anonymous(u32 mode) must_check;
+void files_init(void);

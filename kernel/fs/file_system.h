@@ -1,0 +1,11 @@
+/* Instances of file systems, as mount.c sees them. */
+#pragma once
+
+#include <pith/inode.h>
+#include <pith/proc_fs.h>
+
+/* A mount of it came into being; goes, with one reference. */
+void file_system_mounted(struct file_system *file_system);
+void file_system_unmount(struct file_system *file_system);
+/* /proc/filesystems */
+void file_system_types_print(struct text_sink *sink);

@@ -1,0 +1,29 @@
+/* What fs/ asks of processes, which stand above it: proc/ registers the answers. */
+#include <pith/fs.h>
+
+#include "inode_internal.h"
+
+static struct fs_process_hooks hooks; /* [const] after boot */
+
+void fs_process_hooks_register(const struct fs_process_hooks *given)
+{
+    hooks = *given;
+}
+
+void fs_signal_current(int signal)
+{
+    if (hooks.signal_send_current)
+        hooks.signal_send_current(signal);
+}
+
+int fs_process_id(void)
+{
+    return hooks.process_id ? hooks.process_id() : 0;
+}
+
+u64 fs_file_size_limit(void)
+{
+    const struct thread *thread = thread_current();
+
+    return thread->space ? READ_ONCE(thread->limits_file_size) : U64_MAX;
+}

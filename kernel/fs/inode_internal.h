@@ -1,0 +1,25 @@
+/* What the files of fs/ share about inodes, beyond the public inode.h. */
+#pragma once
+
+#include <pith/fs.h>
+
+void inode_init(void);
+/* stat(2)'s fields, from the file system if it wants to be asked. */
+int inode_get_attributes(struct inode *inode, struct attributes *attributes_out) must_check;
+/* Asks the file system to change attributes; takes the lock, or the caller holds it. */
+int inode_change(struct inode *inode, const struct attribute_change *change) must_check;
+int inode_change_locked(struct inode *inode, const struct attribute_change *change) must_check;
+/* Whether a write by the caller takes set-user-ID and set-group-ID away. */
+bool inode_must_kill_set_ids(const struct inode *inode);
+
+/* What opens the special files; each in its own file. */
+extern const struct file_operations character_device_operations; /* device.c */
+extern const struct file_operations block_device_operations;     /* device.c */
+extern const struct file_operations socket_node_operations;      /* device.c */
+extern const struct file_operations fifo_operations;             /* fifo.c */
+
+/* hooks.c: to proc/, which stands above. */
+void fs_signal_current(int signal);
+int fs_process_id(void);
+/* RLIMIT_FSIZE; none for the kernel's own threads. */
+u64 fs_file_size_limit(void);

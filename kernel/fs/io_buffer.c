@@ -1,0 +1,154 @@
+/*
+ * Copying to and from I/O buffers.
+ *
+ * All copies are one loop over pieces that lie in one segment; what differs is the routine that
+ * moves a piece and says how much of it could not be moved.
+ */
+#include <pith/io_buffer.h>
+
+#include <pith/string.h>
+#include <pith/vm.h>
+
+/* Moves `bytes` between the buffer's `address` and `kernel`; returns the bytes not moved. */
+typedef size_t piece_function(u64 address, void *kernel, size_t bytes);
+
+static size_t piece_to_user(u64 address, void *kernel, size_t bytes)
+{
+    return copy_out_partial(user_ptr_at(address), kernel, bytes);
+}
+
+static size_t piece_from_user(u64 address, void *kernel, size_t bytes)
+{
+    return copy_in_partial(kernel, user_ptr_at(address), bytes);
+}
+
+static size_t piece_to_user_nofault(u64 address, void *kernel, size_t bytes)
+{
+    return copy_out_nofault(user_ptr_at(address), kernel, bytes);
+}
+
+static size_t piece_from_user_nofault(u64 address, void *kernel, size_t bytes)
+{
+    return copy_in_nofault(kernel, user_ptr_at(address), bytes);
+}
+
+static size_t piece_to_kernel(u64 address, void *kernel, size_t bytes)
+{
+    memcpy((void *)address, kernel, bytes);
+    return 0;
+}
+
+static size_t piece_from_kernel(u64 address, void *kernel, size_t bytes)
+{
+    memcpy(kernel, (const void *)address, bytes);
+    return 0;
+}
+
+static void io_advance(struct io_buffer *io, size_t bytes)
+{
+    io->done_in_segment += bytes;
+    io->bytes_left -= bytes;
+}
+
+/* Goes to the next segment that is not used up; the piece that is left in it, at most `bytes`. */
+static size_t io_piece(struct io_buffer *io, size_t bytes)
+{
+    while (io->segments[io->current].bytes == io->done_in_segment) {
+        io->current++;
+        io->done_in_segment = 0;
+    }
+    return MIN(bytes, io->segments[io->current].bytes - io->done_in_segment);
+}
+
+static inline size_t io_move(struct io_buffer *io, void *kernel, size_t bytes,
+                             piece_function *move_piece)
+{
+    size_t done = 0;
+
+    bytes = MIN(bytes, io->bytes_left);
+    while (done < bytes) {
+        size_t piece = io_piece(io, bytes - done);
+        u64 address = io->segments[io->current].address + io->done_in_segment;
+        size_t moved = piece - move_piece(address, (char *)kernel + done, piece);
+
+        io_advance(io, moved);
+        done += moved;
+        if (moved < piece)
+            break;
+    }
+    return done;
+}
+
+size_t io_copy_to(struct io_buffer *io, const void *from, size_t bytes)
+{
+    if (io->flags & IO_BUFFER_KERNEL)
+        return io_move(io, (void *)from, bytes, piece_to_kernel);
+    return io_move(io, (void *)from, bytes, piece_to_user);
+}
+
+size_t io_copy_from(struct io_buffer *io, void *to, size_t bytes)
+{
+    if (io->flags & IO_BUFFER_KERNEL)
+        return io_move(io, to, bytes, piece_from_kernel);
+    return io_move(io, to, bytes, piece_from_user);
+}
+
+size_t io_copy_to_nofault(struct io_buffer *io, const void *from, size_t bytes)
+{
+    if (io->flags & IO_BUFFER_KERNEL)
+        return io_move(io, (void *)from, bytes, piece_to_kernel);
+    return io_move(io, (void *)from, bytes, piece_to_user_nofault);
+}
+
+size_t io_copy_from_nofault(struct io_buffer *io, void *to, size_t bytes)
+{
+    if (io->flags & IO_BUFFER_KERNEL)
+        return io_move(io, to, bytes, piece_from_kernel);
+    return io_move(io, to, bytes, piece_from_user_nofault);
+}
+
+size_t io_clear(struct io_buffer *io, size_t bytes)
+{
+    size_t done = 0;
+
+    bytes = MIN(bytes, io->bytes_left);
+    while (done < bytes) {
+        size_t piece = MIN(io_piece(io, bytes - done), PAGE_SIZE);
+        u64 address = io->segments[io->current].address + io->done_in_segment;
+
+        if (io->flags & IO_BUFFER_KERNEL)
+            memset((void *)address, 0, piece);
+        else if (clear_user(user_ptr_at(address), piece))
+            break;
+        io_advance(io, piece);
+        done += piece;
+    }
+    return done;
+}
+
+void io_skip(struct io_buffer *io, u64 bytes)
+{
+    while (bytes) {
+        size_t piece = io_piece(io, bytes);
+
+        io_advance(io, piece);
+        bytes -= piece;
+    }
+}
+
+int io_fault_in(struct io_buffer *io, unsigned access)
+{
+    struct frame *frame;
+    int error;
+
+    if ((io->flags & IO_BUFFER_KERNEL) || !io->bytes_left)
+        return 0;
+    (void)io_piece(io, 1);
+    error = address_space_frame_get(thread_current()->space,
+                                    io->segments[io->current].address + io->done_in_segment,
+                                    access, &frame);
+    if (error)
+        return error;
+    frame_put(frame);
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* The mount tree, as path walks and the mount calls see it. Theory in mount.c. */
+#pragma once
+
+#include "dentry.h"
+
+struct mount {
+    struct refcount references;
+    u32 flags;                /* [atomic] MNT flags: MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, ... */
+    struct dentry *root;      /* [const] holds a reference */
+    struct file_system *file_system; /* [const] holds a mount's reference */
+    /* Where it lies: all NULL for the first mount and for detached ones. [rcu]; holds references. */
+    struct mount *parent;
+    struct dentry *mountpoint;
+    struct mount *hash_next;       /* [rcu] */
+    struct list children, sibling; /* guarded by the mounts' mutex */
+    struct mount *clone;           /* guarded by the mounts' mutex, while a tree is copied */
+    s32 writers;                   /* [atomic] files open for writing */
+    u32 id;                        /* [const] as /proc/self/mountinfo says */
+    char *source;                  /* [const] */
+    struct rcu_head rcu;
+};
+#define MOUNT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | \
+                     MS_RELATIME | MS_NOSYMFOLLOW)
+
+void mount_get(struct mount *mount);
+void mount_put(struct mount *mount);
+/* What lies on a dentry, under RCU; NULL: nothing. */
+struct mount *mount_find_rcu(const struct mount *parent, const struct dentry *mountpoint);
+/* Goes down into whatever lies on the path; its references are exchanged. */
+void path_descend(struct path *path);
+/* From a mount's root to where the mount lies; false: there is nothing above. */
+bool path_ascend(struct path *path);
+
+/* -EROFS: nothing may be written there. */
+int mount_check_write(const struct mount *mount) must_check;
+static inline bool mount_is_read_only(const struct mount *mount)
+{
+    return (READ_ONCE(mount->flags) | READ_ONCE(mount->file_system->flags)) & MS_RDONLY;
+}
+
+/* mount(2)'s forms; rights were checked. `source_path`: for MS_BIND and MS_MOVE. */
+int mount_new(const struct path *where, const char *type, const struct mount_source *source)
+    must_check;
+int mount_bind(const struct path *where, const struct path *what, u32 flags) must_check;
+int mount_move(const struct path *where, const struct path *what) must_check;
+int mount_change_flags(const struct path *where, const struct mount_source *source) must_check;
+int mount_remove(const struct path *where, u32 flags) must_check;
+int mount_pivot_root(const struct path *new_root, const struct path *put_old) must_check;
+/* A mount that lies nowhere. NULL: no memory. Takes over the file system's reference on success. */
+struct mount *mount_alloc(struct file_system *file_system, struct dentry *root, const char *source,
+                          u32 flags) must_check;
+/* The first mount, with a reference. */
+void mount_first(struct path *root_out);
+void mounts_init(void);
+
+/* Each mount of the tree, parents first, under the mounts' mutex; stops at an error. */
+int mounts_visit(int (*visit)(const struct mount *mount, void *argument), void *argument);
+
+/* directories.c: whoever has `from` as root or working directory gets `to` (pivot_root(2)). */
+void directories_replace_roots(const struct path *from, const struct path *to);

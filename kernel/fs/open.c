@@ -1,0 +1,370 @@
+/*
+ * Opening: from a name and flags to an open file (open(2), openat2(2)).
+ *
+ * What exists is found by a plain walk, also with O_CREAT, since that is what mostly happens. Only
+ * if it does not exist, or must not (O_EXCL), the walk stops at the directory, which is locked
+ * while the last name is looked up and made; a link found there leads the walk on.
+ */
+#include "open.h"
+
+#include "file.h"
+#include "inode_internal.h"
+#include "names.h"
+#include "permission.h"
+
+struct open_request {
+    u32 flags;  /* O_* */
+    u32 mode;   /* for O_CREAT */
+    u32 wanted; /* MAY_* */
+    u32 lookup; /* LOOKUP_* */
+};
+
+static u32 wanted_of(u32 flags)
+{
+    static const u32 by_mode[] = {MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE,
+                                  MAY_READ | MAY_WRITE};
+
+    if (flags & O_PATH)
+        return 0;
+    return by_mode[flags & O_ACCMODE] | (flags & O_TRUNC ? MAY_WRITE : 0);
+}
+
+static u32 lookup_of(u32 flags, u64 resolve)
+{
+    return (flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+           (flags & O_DIRECTORY ? LOOKUP_DIRECTORY : 0) |
+           (resolve & RESOLVE_NO_XDEV ? LOOKUP_NO_XDEV : 0) |
+           (resolve & RESOLVE_NO_MAGICLINKS ? LOOKUP_NO_MAGIC : 0) |
+           (resolve & RESOLVE_NO_SYMLINKS ? LOOKUP_NO_SYMLINKS | LOOKUP_NO_MAGIC : 0) |
+           (resolve & RESOLVE_BENEATH ? LOOKUP_BENEATH : 0) |
+           (resolve & RESOLVE_IN_ROOT ? LOOKUP_IN_ROOT : 0) |
+           (resolve & RESOLVE_CACHED ? LOOKUP_CACHED : 0);
+}
+
+/* ---- May it be opened? ---- */
+
+static int may_open(const struct path *path, const struct open_request *request)
+{
+    struct inode *inode = path->dentry->inode;
+
+    switch (inode->mode & S_IFMT) {
+    case S_IFLNK:
+        return -ELOOP;
+    case S_IFDIR:
+        if (request->wanted & MAY_WRITE || request->flags & O_CREAT)
+            return -EISDIR;
+        if (request->wanted & MAY_EXECUTE)
+            return -EACCES;
+        break;
+    case S_IFCHR:
+    case S_IFBLK:
+        if (READ_ONCE(path->mount->flags) & MS_NODEV)
+            return -EACCES;
+        break;
+    default:
+        break;
+    }
+    if ((request->flags & O_NOATIME) && !inode_is_owned(inode))
+        return -EPERM;
+    return path_permission(path, request->wanted);
+}
+
+static int file_truncate_at_open(struct file *file)
+{
+    if (!inode_is_regular(file->inode))
+        return 0;
+    return inode_truncate(file->inode, 0, CHANGE_OPEN);
+}
+
+static int file_do_open(struct file *file, u32 flags)
+{
+    int error = file_begin_writing(file);
+
+    if (error)
+        return error;
+    if (file->operations && file->operations->open) {
+        error = file->operations->open(file->inode, file);
+        if (error)
+            return error;
+    }
+    file->mode |= FILE_OPENED;
+    return flags & O_TRUNC ? file_truncate_at_open(file) : 0;
+}
+
+/* Opens what the path leads to; rights were checked. */
+static int open_checked(const struct path *path, u32 flags, struct file **file_out)
+{
+    struct file *file = file_alloc(path, flags);
+    int error = 0;
+
+    if (!file)
+        return -ENOMEM;
+    if (flags & O_PATH)
+        file->operations = &path_only_operations;
+    else if (unlikely(!file->operations))
+        error = -ENXIO;
+    else
+        error = file_do_open(file, flags);
+    if (error) {
+        file_put(file);
+        return error;
+    }
+    *file_out = file;
+    return 0;
+}
+
+static int open_existing(const struct path *path, const struct open_request *request,
+                         struct file **file_out)
+{
+    int error = 0;
+
+    if ((request->flags & O_DIRECTORY) && !inode_is_directory(path->dentry->inode))
+        return -ENOTDIR;
+    if (!(request->flags & O_PATH))
+        error = may_open(path, request);
+    return error ? error : open_checked(path, request->flags, file_out);
+}
+
+int file_open_path(const struct path *path, u32 flags, struct file **file_out)
+{
+    const struct open_request request = {.flags = flags, .wanted = wanted_of(flags)};
+
+    return open_existing(path, &request, file_out);
+}
+
+/* ---- O_CREAT ---- */
+
+static u32 current_umask(void)
+{
+    const struct directories *directories = thread_current()->directories;
+
+    return directories ? READ_ONCE(directories->umask) : 0;
+}
+
+u32 mode_for_creation(u32 mode)
+{
+    return mode & MODE_BITS & ~current_umask();
+}
+
+/* The directory is locked, and `dentry` negative. */
+static int create_locked(const struct path *directory, struct dentry *dentry, u32 mode)
+{
+    struct inode *parent = directory->dentry->inode, *inode;
+    int error = may_create(directory);
+
+    if (error)
+        return error;
+    if (!parent->operations->create)
+        return -EACCES;
+    error = parent->operations->create(parent, dentry, S_IFREG | mode_for_creation(mode), &inode);
+    if (!error)
+        dentry_instantiate(dentry, inode);
+    return error;
+}
+
+enum found {
+    FOUND_FILE,
+    FOUND_LINK,
+    FOUND_NEW,
+};
+
+/* The last name of the walk: what it is, or made. The dentry comes with a reference. */
+static int last_find_or_create(struct walk *walk, const struct open_request *request,
+                               struct dentry **dentry_out, enum found *found_out)
+{
+    struct inode *directory = walk->at.dentry->inode;
+    struct dentry *dentry;
+    int error = mutex_lock_killable(&directory->lock);
+
+    if (error)
+        return error;
+    error = dentry_lookup_locked(walk->at.dentry, &walk->last, &dentry);
+    if (error)
+        goto unlock;
+    if (!dentry->inode) {
+        *found_out = FOUND_NEW;
+        error = create_locked(&walk->at, dentry, request->mode);
+    } else if (request->flags & O_EXCL) {
+        error = -EEXIST;
+    } else {
+        *found_out = inode_is_link(dentry->inode) && (request->lookup & LOOKUP_FOLLOW)
+                         ? FOUND_LINK
+                         : FOUND_FILE;
+    }
+    if (error)
+        dentry_put(dentry);
+    else
+        *dentry_out = dentry;
+unlock:
+    mutex_unlock(&directory->lock);
+    return error;
+}
+
+static int open_last(struct walk *walk, const struct open_request *request, struct file **file_out)
+{
+    struct dentry *dentry;
+    struct path path;
+    enum found found;
+    int error;
+
+    for (;;) {
+        if (walk->last_type == LAST_ROOT)
+            return open_existing(&walk->at, request, file_out);
+        if (walk->last_type != LAST_NAME || walk->has_trailing_slash)
+            return -EISDIR;
+        error = last_find_or_create(walk, request, &dentry, &found);
+        if (error)
+            return error;
+        if (found != FOUND_LINK)
+            break;
+        error = walk_follow_last(walk, dentry);
+        dentry_put(dentry);
+        if (error)
+            return error;
+    }
+    path = (struct path){walk->at.mount, dentry};
+    mount_get(path.mount);
+    path_descend(&path);
+    /* Who makes a file may open it, whatever its mode says. */
+    error = found == FOUND_NEW ? open_checked(&path, request->flags & ~(u32)O_TRUNC, file_out)
+                               : open_existing(&path, request, file_out);
+    path_put(&path);
+    return error;
+}
+
+static noinline int open_creating(const struct path *start, const char *name,
+                                  const struct open_request *request, struct file **file_out)
+{
+    struct walk walk;
+    int error;
+
+    error = walk_start(&walk, start, name,
+                       (request->lookup & ~LOOKUP_DIRECTORY) | LOOKUP_PARENT);
+    if (!error && !inode_is_directory(walk.at.dentry->inode))
+        error = -ENOTDIR;
+    if (!error)
+        error = open_last(&walk, request, file_out);
+    walk_end(&walk);
+    return error;
+}
+
+/* ---- O_TMPFILE: a file without a name ---- */
+
+static int tmpfile_make(const struct path *directory, const struct open_request *request,
+                        struct path *path_out)
+{
+    struct inode *parent = directory->dentry->inode, *inode;
+    char kind[DENTRY_INLINE_NAME];
+    int error = may_create(directory);
+
+    if (error)
+        return error;
+    if (!parent->operations->tmpfile)
+        return -EOPNOTSUPP;
+    error = parent->operations->tmpfile(parent, S_IFREG | mode_for_creation(request->mode),
+                                        &inode);
+    if (error)
+        return error;
+    if (!(request->flags & O_EXCL))
+        inode->flags |= INODE_LINKABLE;
+    format_text(kind, sizeof(kind), "#%lu", inode->number);
+    path_out->dentry = dentry_create_anonymous(inode, kind);
+    if (!path_out->dentry) {
+        inode_put(inode);
+        return -ENOMEM;
+    }
+    path_out->mount = directory->mount;
+    mount_get(path_out->mount);
+    return 0;
+}
+
+static int open_tmpfile(const struct path *start, const char *name,
+                        const struct open_request *request, struct file **file_out)
+{
+    struct path directory, path;
+    int error = path_find(start, name, request->lookup | LOOKUP_DIRECTORY, &directory);
+
+    if (error)
+        return error;
+    error = tmpfile_make(&directory, request, &path);
+    path_put(&directory);
+    if (error)
+        return error;
+    error = open_checked(&path, request->flags & ~(u32)O_DIRECTORY, file_out);
+    path_put(&path);
+    return error;
+}
+
+/* ---- Entry points ---- */
+
+static int open_request_run(const struct path *start, const char *name,
+                            const struct open_request *request, struct file **file_out)
+{
+    struct path path;
+    int error = -ENOENT;
+
+    if (unlikely(request->flags & O_TMPFILE_BIT))
+        return open_tmpfile(start, name, request, file_out);
+    if (!(request->flags & O_CREAT) || !(request->flags & O_EXCL))
+        error = path_find(start, name, request->lookup, &path);
+    if (error == -ENOENT && (request->flags & O_CREAT))
+        return open_creating(start, name, request, file_out);
+    if (error)
+        return error;
+    error = open_existing(&path, request, file_out);
+    path_put(&path);
+    return error;
+}
+
+int file_open_at(const struct path *start, const char *name, u32 flags, u32 mode,
+                 struct file **file_out)
+{
+    const struct open_request request = {
+        .flags = flags, .mode = mode, .wanted = wanted_of(flags), .lookup = lookup_of(flags, 0)};
+
+    return open_request_run(start, name, &request, file_out);
+}
+
+int file_open_user(int directory_fd, struct user_ptr user_name, const struct open_how *how,
+                   struct file **file_out)
+{
+    const struct open_request request = {.flags = (u32)how->flags,
+                                         .mode = (u32)how->mode,
+                                         .wanted = wanted_of((u32)how->flags),
+                                         .lookup = lookup_of((u32)how->flags, how->resolve)};
+    struct path start;
+    char *name;
+    int error = name_copy_in(user_name, 0, &name);
+
+    if (error)
+        return error;
+    if (directory_fd == AT_FDCWD || (*name == '/' && !(how->resolve & RESOLVE_IN_ROOT))) {
+        error = open_request_run(NULL, name, &request, file_out);
+    } else {
+        error = path_of_fd(directory_fd, &start);
+        if (!error) {
+            error = open_request_run(&start, name, &request, file_out);
+            path_put(&start);
+        }
+    }
+    name_free(name);
+    return error;
+}
+
+int file_open_executable(const struct path *start, const char *name, u32 lookup_flags,
+                         struct file **file_out)
+{
+    const struct open_request request = {.flags = O_RDONLY, .wanted = MAY_EXECUTE};
+    struct path path;
+    int error = path_find(start, name, lookup_flags, &path);
+
+    if (error)
+        return error;
+    error = -EACCES;
+    if (inode_is_regular(path.dentry->inode))
+        error = open_existing(&path, &request, file_out);
+    else if (inode_is_link(path.dentry->inode))
+        error = -ELOOP;
+    path_put(&path);
+    return error;
+}

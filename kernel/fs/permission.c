@@ -1,0 +1,136 @@
+/*
+ * Who may do what with a file: the classic bits, then capabilities (path_resolution(7),
+ * capabilities(7)).
+ *
+ * The first class that fits decides: owner, else group, else others. Root's power is a capability:
+ * DAC_OVERRIDE opens everything (a file is executed only if somebody may execute it),
+ * DAC_READ_SEARCH reads files and searches directories.
+ */
+#include "permission.h"
+
+#include "mount.h"
+
+#define EXECUTE_BITS 0111u
+
+struct identity {
+    u32 uid, gid;
+    u64 capabilities;
+};
+
+/* access(2) asks by the real ids, and with the capabilities that those would have after exec. */
+static struct identity identity_of(const struct credentials *credentials, u32 wanted)
+{
+    if (likely(!(wanted & MAY_REAL_IDS)))
+        return (struct identity){credentials->fsuid, credentials->fsgid,
+                                 credentials->capabilities_effective};
+    return (struct identity){credentials->uid, credentials->gid,
+                             credentials->uid == 0 ? credentials->capabilities_permitted : 0};
+}
+
+static bool group_fits(const struct credentials *credentials, const struct identity *identity,
+                       u32 gid)
+{
+    if (identity->gid == gid)
+        return true;
+    /* fsgid is among what credentials_have_group looks at: it stands for the group just asked. */
+    return gid != credentials->fsgid && credentials_have_group(credentials, gid);
+}
+
+static u32 class_bits(const struct inode *inode, const struct credentials *credentials,
+                      const struct identity *identity)
+{
+    if (inode->uid == identity->uid)
+        return inode->mode >> 6;
+    if (group_fits(credentials, identity, inode->gid))
+        return inode->mode >> 3;
+    return inode->mode;
+}
+
+static bool capability_opens(const struct inode *inode, const struct identity *identity,
+                             u32 wanted)
+{
+    if (identity->capabilities & BIT(CAPABILITY_DAC_OVERRIDE))
+        return inode_is_directory(inode) || !(wanted & MAY_EXECUTE) ||
+               (inode->mode & EXECUTE_BITS);
+    if (!(identity->capabilities & BIT(CAPABILITY_DAC_READ_SEARCH)) || (wanted & MAY_WRITE))
+        return false;
+    return inode_is_directory(inode) || !(wanted & MAY_EXECUTE);
+}
+
+int inode_permission(struct inode *inode, u32 wanted)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+    u32 bits = wanted & (MAY_READ | MAY_WRITE | MAY_EXECUTE);
+    struct identity identity;
+
+    if (inode->operations && unlikely(inode->operations->permission))
+        return inode->operations->permission(inode, wanted);
+    if (!credentials) /* the kernel itself, at boot */
+        return 0;
+    identity = identity_of(credentials, wanted);
+    if ((class_bits(inode, credentials, &identity) & bits) == bits)
+        return 0;
+    return capability_opens(inode, &identity, bits) ? 0 : -EACCES;
+}
+
+int path_permission(const struct path *path, u32 wanted)
+{
+    struct inode *inode = path->dentry->inode;
+    u32 type = inode->mode & S_IFMT;
+
+    if ((wanted & MAY_WRITE) && (type == S_IFREG || type == S_IFDIR || type == S_IFLNK)) {
+        int error = mount_check_write(path->mount);
+
+        if (error)
+            return error;
+    }
+    if ((wanted & MAY_EXECUTE) && type == S_IFREG &&
+        (READ_ONCE(path->mount->flags) & MS_NOEXEC))
+        return -EACCES;
+    return inode_permission(inode, wanted);
+}
+
+bool inode_is_owned(const struct inode *inode)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+
+    return !credentials || credentials->fsuid == inode->uid ||
+           credentials_can(credentials, CAPABILITY_FOWNER);
+}
+
+int may_create(const struct path *directory)
+{
+    if (!directory->dentry->inode->links)
+        return -ENOENT;
+    return path_permission(directory, MAY_WRITE | MAY_EXECUTE);
+}
+
+/* In a sticky directory (/tmp) only the owners of the file and of the directory remove names. */
+static bool sticky_forbids(const struct inode *directory, const struct inode *victim)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+
+    if (!(directory->mode & S_ISVTX) || !credentials)
+        return false;
+    return victim->uid != credentials->fsuid && directory->uid != credentials->fsuid &&
+           !credentials_can(credentials, CAPABILITY_FOWNER);
+}
+
+int may_delete(const struct path *directory, const struct dentry *victim, u32 victim_type)
+{
+    const struct inode *inode = victim->inode;
+    int error;
+
+    if (!inode)
+        return -ENOENT;
+    error = path_permission(directory, MAY_WRITE | MAY_EXECUTE);
+    if (error)
+        return error;
+    if (sticky_forbids(directory->dentry->inode, inode))
+        return -EPERM;
+    if (victim_type == S_IFDIR && !inode_is_directory(inode))
+        return -ENOTDIR;
+    if (victim_type != S_IFDIR && victim_type && inode_is_directory(inode))
+        return -EISDIR;
+    return victim->mounts ? -EBUSY : 0;
+}
