@@ -191,7 +191,7 @@ static int name_remove(const struct path *start, const char *name, u32 type)
     if (error)
         return error;
     directory = parent.directory.dentry;
-    error = type != S_IFDIR            ? -EISDIR
+    error = type != S_IFDIR                   ? -EISDIR
             : parent.last_type == LAST_DOT    ? -EINVAL
             : parent.last_type == LAST_DOTDOT ? -ENOTEMPTY
                                               : -EBUSY;
@@ -296,7 +296,7 @@ static int slashes_check(const struct rename *rename)
 static int rename_check(const struct rename *rename)
 {
     const struct dentry *from = rename->from, *to = rename->to;
-    u32 to_type = rename->flags & RENAME_EXCHANGE       ? 0
+    u32 to_type = rename->flags & RENAME_EXCHANGE   ? 0
                   : inode_is_directory(from->inode) ? S_IFDIR
                                                     : S_IFREG;
     int error;

@@ -8,8 +8,7 @@
  * A dentry is one name in one directory. It holds a reference on its parent and on its inode;
  * without an inode it is negative: the directory has no such name. A dentry that nobody uses
  * (references 0) stays in the cache until memory is short: a hand goes over the buckets and takes
- * those that were not used since it came by. A pinned one holds a reference to itself: in tmpfs
- * the cache is the directory.
+ * those that were not used since it came by.
  *
  * A lookup takes no lock. It reads a chain under RCU, and a rename, which moves dentries between
  * chains, makes namespace_sequence odd meanwhile: who finds nothing, or finds the number changed,
@@ -33,9 +32,8 @@ static struct {
     u32 shift;               /* [const] 64 - log2(number of buckets) */
     u32 mask;                /* [const] */
     u32 hand;                /* guarded by dentry_lock */
-    u64 position;            /* guarded by dentry_lock: the next new one */
     struct slab_cache *slab;
-} names = {.position = DIRECTORY_FIRST_POSITION + 1};
+} names;
 
 u32 namespace_sequence;
 struct spinlock dentry_lock = SPINLOCK_INIT(LOCK_DENTRY);
@@ -207,11 +205,6 @@ void dentry_put(struct dentry *dentry)
 
 /* ---- Coming into being ---- */
 
-u64 dentry_position_new(void)
-{
-    return names.position++;
-}
-
 static int dentry_set_name(struct dentry *dentry, const struct name *name)
 {
     char *text = dentry->inline_name;
@@ -253,7 +246,6 @@ static struct dentry *dentry_alloc(struct dentry *parent, const struct name *nam
         return dentry;
     dentry_get(parent);
     spin_lock(&dentry_lock);
-    dentry->position = dentry_position_new();
     list_push_back(&parent->children, &dentry->sibling);
     spin_unlock(&dentry_lock);
     return dentry;
@@ -291,16 +283,6 @@ void dentry_instantiate(struct dentry *dentry, struct inode *inode)
 void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns)
 {
     WRITE_ONCE(dentry->valid_until_ns, monotonic_ns);
-}
-
-void dentry_pin(struct dentry *dentry)
-{
-    spin_lock(&dentry_lock);
-    if (!(dentry->flags & DENTRY_PINNED)) {
-        dentry->flags |= DENTRY_PINNED;
-        dentry_get(dentry);
-    }
-    spin_unlock(&dentry_lock);
 }
 
 /* ---- Lookup with references ---- */
@@ -344,8 +326,7 @@ static int dentry_revalidate(struct dentry *parent, struct dentry **dentry)
     return valid;
 }
 
-int dentry_lookup_locked(struct dentry *parent, const struct name *name,
-                         struct dentry **dentry_out)
+int dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **dentry_out)
 {
     const struct inode_operations *operations = parent->inode->operations;
     struct dentry *dentry = dentry_lookup(parent, name);
@@ -425,30 +406,19 @@ int dentry_add_child(struct dentry *parent, const char *text, u32 bytes, struct 
 
 /* ---- Leaving, moving ---- */
 
-static void dentry_unpin(struct dentry *dentry, u32 was_flags)
-{
-    if (was_flags & DENTRY_PINNED)
-        dentry_put(dentry);
-}
-
 void dentry_forget(struct dentry *dentry)
 {
     spin_lock(&dentry_lock);
-    if (!dentry->mounts && !(dentry->flags & DENTRY_PINNED))
+    if (!dentry->mounts)
         hash_remove_locked(dentry);
     spin_unlock(&dentry_lock);
 }
 
 void dentry_delete(struct dentry *dentry)
 {
-    u32 was_flags;
-
     spin_lock(&dentry_lock);
-    was_flags = dentry->flags;
-    dentry->flags &= ~DENTRY_PINNED;
     hash_remove_locked(dentry);
     spin_unlock(&dentry_lock);
-    dentry_unpin(dentry, was_flags);
 }
 
 /* Swaps what is in the dentries themselves, or the pointers to long names. */
@@ -482,8 +452,6 @@ static void dentry_swap_locked(struct dentry *a, struct dentry *b)
     list_remove(&b->sibling);
     a->parent = b->parent;
     b->parent = a_parent;
-    a->position = dentry_position_new();
-    b->position = dentry_position_new();
     list_push_back(&a->parent->children, &a->sibling);
     list_push_back(&b->parent->children, &b->sibling);
     hash_insert_locked(a);
@@ -491,14 +459,9 @@ static void dentry_swap_locked(struct dentry *a, struct dentry *b)
 
 void dentry_move(struct dentry *from, struct dentry *to)
 {
-    u32 was_flags;
-
     namespace_change_begin();
     dentry_swap_locked(from, to);
-    was_flags = to->flags;
-    to->flags &= ~DENTRY_PINNED;
     namespace_change_end();
-    dentry_unpin(to, was_flags);
 }
 
 void dentry_exchange(struct dentry *a, struct dentry *b)
@@ -596,7 +559,7 @@ void dentry_prune_children(struct dentry *parent)
     } while (count == RECLAIM_BATCH);
 }
 
-/* Goes down to a leaf, drops what pins it, and so on until only the root is left. */
+/* Goes down to a leaf, drops it, and so on until only the root is left. */
 void dentry_tree_destroy(struct dentry *root)
 {
     for (;;) {
@@ -611,10 +574,7 @@ void dentry_tree_destroy(struct dentry *root)
             break;
         }
         hash_remove_locked(leaf);
-        if (leaf->flags & DENTRY_PINNED)
-            leaf->flags &= ~DENTRY_PINNED;
-        else
-            dentry_get(leaf);
+        dentry_get(leaf);
         spin_unlock(&dentry_lock);
         dentry_put(leaf);
     }
@@ -645,9 +605,9 @@ struct dentry *dentry_parent(const struct dentry *dentry)
 
 static struct reclaimer dentry_reclaimer = {.name = "names", .reclaim = dentry_reclaim};
 
-#define FRAMES_PER_BUCKET 8
+#define FRAMES_PER_BUCKET  8
 #define BUCKETS_LEAST_BITS 10
-#define BUCKETS_MOST 65536u
+#define BUCKETS_MOST       65536u
 
 void dentry_init(void)
 {

@@ -13,8 +13,7 @@ struct name {
 };
 
 #define DENTRY_HASHED      BIT(0)
-#define DENTRY_PINNED      BIT(1)
-#define DENTRY_ANONYMOUS   BIT(2) /* of a pipe, socket, ...: `kind` and not a name */
+#define DENTRY_ANONYMOUS   BIT(1) /* of a pipe, socket, ...: `kind` and not a name */
 #define DENTRY_INLINE_NAME 40
 
 struct dentry {
@@ -33,8 +32,7 @@ struct dentry {
     u8 flags;                        /* DENTRY_*; guarded by dentry_lock */
     u8 used;                         /* [atomic] since the reclaiming hand came by */
     struct file_system *file_system; /* [const] */
-    struct list children, sibling;   /* guarded by dentry_lock; children by position */
-    u64 position;                    /* guarded by dentry_lock: of the name in its directory */
+    struct list children, sibling;   /* guarded by dentry_lock */
     struct rcu_head rcu;
 };
 #define DENTRY_DEAD (-0x40000000)
@@ -64,13 +62,13 @@ struct dentry *dentry_lookup(struct dentry *parent, const struct name *name) mus
 int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
                           struct dentry **dentry_out) must_check;
 /* The same for a caller that holds the directory's inode.lock. */
-int dentry_lookup_locked(struct dentry *parent, const struct name *name,
-                         struct dentry **dentry_out) must_check;
+int dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **dentry_out)
+    must_check;
 /* False if it is dying. */
 bool dentry_get_if_alive(struct dentry *dentry);
 /* A negative dentry becomes the name of `inode`, whose reference it takes over. */
 void dentry_instantiate(struct dentry *dentry, struct inode *inode);
-/* The name was removed: out of the cache; unpinned. */
+/* The name was removed: out of the cache. */
 void dentry_delete(struct dentry *dentry);
 /* Renames: `from` takes the place of `to`, which leaves the cache. */
 void dentry_move(struct dentry *from, struct dentry *to);
@@ -81,18 +79,6 @@ struct dentry *dentry_create_anonymous(struct inode *inode, const char *kind) mu
 void dentry_tree_destroy(struct dentry *root);
 /* Whether `ancestor` is `dentry` or above it. dentry_lock or the rename lock is held. */
 bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor);
-/* For a dentry that comes to a new place: higher than all before. dentry_lock is held. */
-u64 dentry_position_new(void);
-/*
- * Directories whose names are all in the cache (tmpfs): file_operations.iterate, and whether there
- * is none. The directory is locked.
- */
-int dentry_directory_iterate(struct file *file, struct directory_sink *sink);
-bool dentry_directory_is_empty(const struct dentry *directory);
-/* Gives "." and ".." from file->offset 0 and 1. False: no room. */
-bool directory_add_dots(struct file *file, struct directory_sink *sink);
-#define DIRECTORY_FIRST_POSITION 2u /* after the dots */
-
 /* Forgets all unused names below (a directory is removed, or changed behind our back). */
 void dentry_prune_children(struct dentry *parent);
 

@@ -7,8 +7,9 @@
  */
 #include "file.h"
 
+#include <pith/epoll.h>
+
 #include "dentry.h"
-#include "epoll.h"
 #include "inode_internal.h"
 #include "locks.h"
 #include "mount.h"
@@ -108,7 +109,7 @@ static void file_free_rcu(struct rcu_head *head)
 static noinline void file_end(struct file *file)
 {
     if (unlikely(!list_is_empty(&file->epoll_items)))
-        epoll_file_closed(file);
+        epoll_file_released(file);
     if (unlikely(file->mode & FILE_WAS_LOCKED))
         file_locks_release_file(file);
     if ((file->mode & FILE_OPENED) && file->operations->release)
@@ -189,8 +190,8 @@ static int anonymous_statistics(struct file_system *file_system, struct statisti
 }
 
 static const struct file_system_type anonymous_type = {.name = "anon_inodefs"};
-static const struct file_system_operations anonymous_operations = {
-    .statistics = anonymous_statistics};
+static const struct file_system_operations anonymous_operations = {.statistics =
+                                                                       anonymous_statistics};
 static const struct inode_operations no_inode_operations;
 
 struct inode *inode_create_anonymous(u32 mode)
@@ -199,7 +200,6 @@ struct inode *inode_create_anonymous(u32 mode)
 
     if (!inode)
         return NULL;
-    inode->number = inode_number_new();
     inode->operations = &no_inode_operations;
     inode_init_owner(inode, NULL, mode);
     return inode;

@@ -58,8 +58,7 @@ struct file_system *file_system_alloc(const struct file_system_type *type,
     file_system->operations = operations;
     file_system->magic = magic;
     file_system->size_max = FILE_SIZE_MAX;
-    file_system->device =
-        DEVICE_NUMBER(0, __atomic_add_fetch(&types.devices, 1, __ATOMIC_RELAXED));
+    file_system->device = DEVICE_NUMBER(0, __atomic_add_fetch(&types.devices, 1, __ATOMIC_RELAXED));
     spin_init(&file_system->inode_lock, LOCK_INODE_TABLE);
     return file_system;
 }

@@ -30,8 +30,8 @@ struct slots {
 
 struct file_table {
     struct refcount references;
-    u32 first_free; /* guarded_by(&lock) no free number lies below */
-    struct slots *slots; /* [rcu] */
+    u32 first_free;       /* guarded_by(&lock) no free number lies below */
+    struct slots *slots;  /* [rcu] */
     struct spinlock lock; /* LOCK_FILE_TABLE */
 };
 

@@ -2,6 +2,7 @@
 #include <pith/fs.h>
 
 #include "inode_internal.h"
+#include "pipe.h"
 
 static struct fs_process_hooks hooks; /* [const] after boot */
 

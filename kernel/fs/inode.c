@@ -12,6 +12,7 @@
 
 #include "inode_internal.h"
 #include "locks.h"
+#include "pipe.h"
 
 static struct slab_cache *inode_slab;
 static u64 inode_numbers; /* [atomic] */
@@ -35,6 +36,7 @@ struct inode *inode_alloc(struct file_system *file_system)
         return NULL;
     refcount_set(&inode->references, 1);
     inode->links = 1;
+    inode->number = inode_number_new();
     inode->file_system = file_system;
     inode->accessed_ns = inode->modified_ns = inode->changed_ns = inode->born_ns = now;
     mutex_init(&inode->lock, LOCK_INODE);

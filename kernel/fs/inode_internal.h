@@ -16,10 +16,8 @@ bool inode_must_kill_set_ids(const struct inode *inode);
 extern const struct file_operations character_device_operations; /* device.c */
 extern const struct file_operations block_device_operations;     /* device.c */
 extern const struct file_operations socket_node_operations;      /* device.c */
-extern const struct file_operations fifo_operations;             /* fifo.c */
 
-/* hooks.c: to proc/, which stands above. */
-void fs_signal_current(int signal);
+/* hooks.c: to proc/, which stands above (fs_signal_current: pipe.h). */
 int fs_process_id(void);
 /* RLIMIT_FSIZE; none for the kernel's own threads. */
 u64 fs_file_size_limit(void);

@@ -145,8 +145,8 @@ int io_fault_in(struct io_buffer *io, unsigned access)
         return 0;
     (void)io_piece(io, 1);
     error = address_space_frame_get(thread_current()->space,
-                                    io->segments[io->current].address + io->done_in_segment,
-                                    access, &frame);
+                                    io->segments[io->current].address + io->done_in_segment, access,
+                                    &frame);
     if (error)
         return error;
     frame_put(frame);

@@ -22,10 +22,10 @@
 #define MOUNT_BUCKETS 64
 
 static struct {
-    struct mutex lock;                      /* LOCK_MOUNTS */
-    struct mount *buckets[MOUNT_BUCKETS];   /* [rcu] */
-    struct mount *first;                    /* guarded_by(&lock) the root of the tree */
-    u32 ids;                                /* [atomic] */
+    struct mutex lock;                    /* LOCK_MOUNTS */
+    struct mount *buckets[MOUNT_BUCKETS]; /* [rcu] */
+    struct mount *first;                  /* guarded_by(&lock) the root of the tree */
+    u32 ids;                              /* [atomic] */
 } mounts;
 
 /* ---- Finding ---- */
@@ -39,8 +39,8 @@ struct mount *mount_find_rcu(const struct mount *parent, const struct dentry *mo
 {
     struct mount *mount = READ_ONCE(*bucket_of(parent, mountpoint));
 
-    while (mount && (READ_ONCE(mount->parent) != parent ||
-                     READ_ONCE(mount->mountpoint) != mountpoint))
+    while (mount &&
+           (READ_ONCE(mount->parent) != parent || READ_ONCE(mount->mountpoint) != mountpoint))
         mount = READ_ONCE(mount->hash_next);
     return mount;
 }
@@ -191,8 +191,7 @@ static int place_find_top(const struct path *where, struct path *top_out)
     *top_out = *where;
     path_get(top_out);
     path_descend(top_out);
-    if (!inode_is_directory(top_out->dentry->inode) &&
-        inode_is_directory(where->dentry->inode)) {
+    if (!inode_is_directory(top_out->dentry->inode) && inode_is_directory(where->dentry->inode)) {
         path_put(top_out);
         return -ENOTDIR;
     }

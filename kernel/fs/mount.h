@@ -5,10 +5,11 @@
 
 struct mount {
     struct refcount references;
-    u32 flags;                /* [atomic] MNT flags: MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, ... */
-    struct dentry *root;      /* [const] holds a reference */
+    u32 flags;           /* [atomic] MNT flags: MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, ... */
+    struct dentry *root; /* [const] holds a reference */
     struct file_system *file_system; /* [const] holds a mount's reference */
-    /* Where it lies: all NULL for the first mount and for detached ones. [rcu]; holds references. */
+    /* Where it lies: all NULL for the first mount and for detached ones. [rcu]; holds references.
+     */
     struct mount *parent;
     struct dentry *mountpoint;
     struct mount *hash_next;       /* [rcu] */
@@ -19,8 +20,9 @@ struct mount {
     char *source;                  /* [const] */
     struct rcu_head rcu;
 };
-#define MOUNT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | \
-                     MS_RELATIME | MS_NOSYMFOLLOW)
+#define MOUNT_FLAGS                                                                            \
+    (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | \
+     MS_NOSYMFOLLOW)
 
 void mount_get(struct mount *mount);
 void mount_put(struct mount *mount);

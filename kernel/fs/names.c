@@ -52,6 +52,20 @@ int name_copy_in(struct user_ptr from, u32 flags, char **name_out)
     return 0;
 }
 
+ssize_t inode_readlink(struct inode *inode, char *buffer, size_t size)
+{
+    size_t bytes;
+
+    if (!inode->link_text) {
+        if (!inode->operations->readlink)
+            return -EINVAL;
+        return inode->operations->readlink(inode, buffer, size);
+    }
+    bytes = MIN(strlen(inode->link_text), size);
+    memcpy(buffer, inode->link_text, bytes);
+    return (ssize_t)bytes;
+}
+
 /* ---- Steps ---- */
 
 static void walk_stand_on(struct walk *walk, const struct path *path)
@@ -151,12 +165,10 @@ static int walk_follow(struct walk *walk, struct dentry *dentry)
         if (error != -EOPNOTSUPP)
             return error;
     }
-    if (!link->operations->readlink)
-        return -EINVAL;
     buffer = name_buffer_alloc();
     if (!buffer)
         return -ENOMEM;
-    bytes = link->operations->readlink(link, buffer, PATH_MAX_BYTES - 1);
+    bytes = inode_readlink(link, buffer, PATH_MAX_BYTES - 1);
     if (bytes <= 0) {
         name_free(buffer);
         return bytes ? (int)bytes : -ENOENT;
@@ -415,8 +427,8 @@ int path_find_user(int directory_fd, struct user_ptr user_name, u32 flags, struc
 int parent_find(const struct path *start, const char *name, u32 flags, struct parent *parent_out)
 {
     struct walk walk;
-    int error = walk_fast(start, name, flags | LOOKUP_PARENT, &parent_out->directory,
-                          &parent_out->last);
+    int error =
+        walk_fast(start, name, flags | LOOKUP_PARENT, &parent_out->directory, &parent_out->last);
 
     parent_out->buffer = NULL;
     if (!error) {

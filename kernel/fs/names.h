@@ -36,8 +36,7 @@ struct walk {
 
 /* Begins, and walks to the end (LOOKUP_PARENT: to the last component). walk_end is due in any case.
  */
-int walk_start(struct walk *walk, const struct path *start, const char *name, u32 flags)
-    must_check;
+int walk_start(struct walk *walk, const struct path *start, const char *name, u32 flags) must_check;
 /* LOOKUP_PARENT: the last component turned out to be the link `link`: walks on along it. */
 int walk_follow_last(struct walk *walk, struct dentry *link) must_check;
 void walk_end(struct walk *walk);
@@ -65,10 +64,13 @@ int parent_find(const struct path *start, const char *name, u32 flags, struct pa
     must_check;
 void parent_put(struct parent *parent);
 
+/* A symbolic link's text, without NUL. Its length, or an error. */
+ssize_t inode_readlink(struct inode *inode, char *buffer, size_t size) must_check;
 /* Copies a path in from the user; "" is -ENOENT unless LOOKUP_EMPTY. To be freed. */
 int name_copy_in(struct user_ptr from, u32 flags, char **name_out) must_check;
 char *name_buffer_alloc(void) must_check;
 void name_free(char *name);
 void names_init(void);
-/* The start for an *at call: a directory's path with references; AT_FDCWD: the working directory. */
+/* The start for an *at call: a directory's path with references; AT_FDCWD: the working directory.
+ */
 int path_of_fd(int directory_fd, struct path *path_out) must_check;

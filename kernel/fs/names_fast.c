@@ -14,7 +14,7 @@
 
 #include "directories.h"
 
-#define FAST_LINKS 8
+#define FAST_LINKS   8
 #define EXECUTE_BITS 0111u
 
 struct fast_walk {
@@ -189,7 +189,7 @@ put_mount:
     return false;
 }
 
-#define FLAGS_SLOW                                                                          \
+#define FLAGS_SLOW \
     (LOOKUP_NO_XDEV | LOOKUP_NO_MAGIC | LOOKUP_NO_SYMLINKS | LOOKUP_BENEATH | LOOKUP_IN_ROOT)
 
 static int fast_run(struct fast_walk *walk, u32 sequence, struct path *path_out,

@@ -21,8 +21,7 @@ struct open_request {
 
 static u32 wanted_of(u32 flags)
 {
-    static const u32 by_mode[] = {MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE,
-                                  MAY_READ | MAY_WRITE};
+    static const u32 by_mode[] = {MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, MAY_READ | MAY_WRITE};
 
     if (flags & O_PATH)
         return 0;
@@ -31,8 +30,7 @@ static u32 wanted_of(u32 flags)
 
 static u32 lookup_of(u32 flags, u64 resolve)
 {
-    return (flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
-           (flags & O_DIRECTORY ? LOOKUP_DIRECTORY : 0) |
+    return (flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & O_DIRECTORY ? LOOKUP_DIRECTORY : 0) |
            (resolve & RESOLVE_NO_XDEV ? LOOKUP_NO_XDEV : 0) |
            (resolve & RESOLVE_NO_MAGICLINKS ? LOOKUP_NO_MAGIC : 0) |
            (resolve & RESOLVE_NO_SYMLINKS ? LOOKUP_NO_SYMLINKS | LOOKUP_NO_MAGIC : 0) |
@@ -187,9 +185,8 @@ static int last_find_or_create(struct walk *walk, const struct open_request *req
     } else if (request->flags & O_EXCL) {
         error = -EEXIST;
     } else {
-        *found_out = inode_is_link(dentry->inode) && (request->lookup & LOOKUP_FOLLOW)
-                         ? FOUND_LINK
-                         : FOUND_FILE;
+        *found_out = inode_is_link(dentry->inode) && (request->lookup & LOOKUP_FOLLOW) ? FOUND_LINK
+                                                                                       : FOUND_FILE;
     }
     if (error)
         dentry_put(dentry);
@@ -238,8 +235,7 @@ static noinline int open_creating(const struct path *start, const char *name,
     struct walk walk;
     int error;
 
-    error = walk_start(&walk, start, name,
-                       (request->lookup & ~LOOKUP_DIRECTORY) | LOOKUP_PARENT);
+    error = walk_start(&walk, start, name, (request->lookup & ~LOOKUP_DIRECTORY) | LOOKUP_PARENT);
     if (!error && !inode_is_directory(walk.at.dentry->inode))
         error = -ENOTDIR;
     if (!error)
@@ -261,8 +257,7 @@ static int tmpfile_make(const struct path *directory, const struct open_request 
         return error;
     if (!parent->operations->tmpfile)
         return -EOPNOTSUPP;
-    error = parent->operations->tmpfile(parent, S_IFREG | mode_for_creation(request->mode),
-                                        &inode);
+    error = parent->operations->tmpfile(parent, S_IFREG | mode_for_creation(request->mode), &inode);
     if (error)
         return error;
     if (!(request->flags & O_EXCL))

@@ -110,10 +110,13 @@ static ssize_t page_fill(struct inode *inode, struct frame *frame, struct io_buf
         return error;
     copied = io_copy_from_nofault(io, (u8 *)frame_data(frame) + within, bytes);
     if (!page_is_uptodate(frame)) {
-        /* Half of a page that was to be covered whole: the other half would be rubbish. */
+        /*
+         * Half of a page that was to be covered whole: the other half would be rubbish. With the
+         * page brought up to date, the next try gets on by whatever it can copy.
+         */
         if (copied < bytes) {
             *io = before;
-            return 0;
+            return page_prepare(inode, frame, 0, 0);
         }
         page_mark_uptodate(frame);
     }

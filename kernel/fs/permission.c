@@ -46,12 +46,10 @@ static u32 class_bits(const struct inode *inode, const struct credentials *crede
     return inode->mode;
 }
 
-static bool capability_opens(const struct inode *inode, const struct identity *identity,
-                             u32 wanted)
+static bool capability_opens(const struct inode *inode, const struct identity *identity, u32 wanted)
 {
     if (identity->capabilities & BIT(CAPABILITY_DAC_OVERRIDE))
-        return inode_is_directory(inode) || !(wanted & MAY_EXECUTE) ||
-               (inode->mode & EXECUTE_BITS);
+        return inode_is_directory(inode) || !(wanted & MAY_EXECUTE) || (inode->mode & EXECUTE_BITS);
     if (!(identity->capabilities & BIT(CAPABILITY_DAC_READ_SEARCH)) || (wanted & MAY_WRITE))
         return false;
     return inode_is_directory(inode) || !(wanted & MAY_EXECUTE);
@@ -84,8 +82,7 @@ int path_permission(const struct path *path, u32 wanted)
         if (error)
             return error;
     }
-    if ((wanted & MAY_EXECUTE) && type == S_IFREG &&
-        (READ_ONCE(path->mount->flags) & MS_NOEXEC))
+    if ((wanted & MAY_EXECUTE) && type == S_IFREG && (READ_ONCE(path->mount->flags) & MS_NOEXEC))
         return -EACCES;
     return inode_permission(inode, wanted);
 }

@@ -11,8 +11,6 @@
 
 #include "tmpfs.h"
 
-#define TMPFS_MAGIC 0x01021994
-
 /* ---- Pages ---- */
 
 static int tmpfs_read_pages(struct inode *inode, u64 first, u32 count, struct frame **frames)
@@ -182,7 +180,6 @@ static void tmpfs_inode_release(struct inode *inode)
 {
     struct tmpfs_node *node = tmpfs_node_of(inode);
 
-    kfree(node->link_text);
     memory_xattr_free_all(&node->xattrs);
     __atomic_fetch_sub(&tmpfs_of(inode)->inodes, 1, __ATOMIC_RELAXED);
     if (inode_is_directory(inode))

@@ -29,7 +29,6 @@ struct tmpfs_node {
     struct tree names, positions; /* a directory's entries, in both orders */
     u64 next_position;
     u64 parent_number;
-    char *link_text; /* [const] a symbolic link's target; inode.link_text shows it to walks */
     struct list xattrs;
     struct list draining_link;
     struct inode *inode; /* [const] not counted */

@@ -214,7 +214,6 @@ static int tmpfs_symlink(struct inode *directory, struct dentry *dentry, const c
         kfree(text);
         return error;
     }
-    tmpfs_node_of(*inode_out)->link_text = text;
     (*inode_out)->link_text = text;
     (*inode_out)->size = bytes;
     return 0;

@@ -7,6 +7,7 @@
 #include <pith/init.h>
 
 #include <pith/core.h>
+#include <pith/fs.h>
 #include <pith/mem.h>
 #include <pith/sched.h>
 #include <pith/vm.h>
@@ -21,6 +22,7 @@ static init_step *const steps[] = {
     vm_init,         /* address spaces, page faults */
     sched_init,      /* this code becomes CPU 0's idle thread */
     sched_init_late, /* worker threads */
+    fs_init,         /* the first mount, /dev */
     arch_start_cpus, /* the other CPUs */
     debug_words_run, /* `panic=` */
 };

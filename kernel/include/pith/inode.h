@@ -131,7 +131,11 @@ struct inode {
     u32 mode; /* type and permissions; changed under `lock`, like all to `size` */
     u32 uid, gid;
     const struct inode_operations *operations; /* [const] */
-    const char *link_text; /* [const] a symbolic link's target, if it is in memory; else NULL */
+    /*
+     * A symbolic link's target, where it is in memory: kmalloc'd, freed with the inode (walks read
+     * it under RCU). `readlink` is not needed then. [const] once the inode can be found
+     */
+    const char *link_text;
     struct file_system *file_system;               /* [const] */
     const struct file_operations *file_operations; /* [const] */
 
@@ -211,15 +215,13 @@ struct dentry *dentry_create_root(struct inode *inode) must_check;
  */
 struct dentry *dentry_find_child(struct dentry *parent, const char *name, u32 bytes) must_check;
 /*
- * Caches a child that is not cached yet (NULL inode: negative); takes over the inode's reference and
- * gives one on the dentry. The directory is locked. -ENOMEM.
+ * Caches a child that is not cached yet (NULL inode: negative); takes over the inode's reference
+ * and gives one on the dentry. The directory is locked. -ENOMEM.
  */
 int dentry_add_child(struct dentry *parent, const char *name, u32 bytes, struct inode *inode,
                      struct dentry **dentry_out) must_check;
 /* Until then (clock_monotonic_ns) the name needs no `revalidate`; U64_MAX: never. */
 void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns);
-/* Keeps a dentry in the cache until it is deleted: the cache is the directory (tmpfs). */
-void dentry_pin(struct dentry *dentry);
 /* Takes a name out of the cache: the next walk looks it up anew. */
 void dentry_forget(struct dentry *dentry);
 void dentry_get(struct dentry *dentry);
@@ -276,7 +278,7 @@ struct file_system {
     struct dentry *root;                             /* [const] after mount */
     u64 device;                                      /* [const] st_dev */
     u64 magic;                                       /* [const] statfs(2)'s f_type */
-    u32 mounts; /* guarded_by(&inode_lock) */
+    u32 mounts;                                      /* guarded_by(&inode_lock) */
     u64 size_max;                                    /* [const] of a file: -EFBIG beyond */
     struct spinlock inode_lock;                      /* LOCK_INODE_TABLE: the file system's own */
     void *private_data;

@@ -1,0 +1,111 @@
+/*
+ * Character devices: from a number to the operations of who registered for it.
+ *
+ * Opening a device's inode looks its number up, gives the file the operations found and goes on
+ * with their `open`. Registrations never end, so finding one needs the lock only to walk the list.
+ */
+#include "device.h"
+
+#include "inode_internal.h"
+
+#define DEVICE_NAME_BYTES 64
+
+struct character_device {
+    struct list link;
+    u32 major, minor, count;
+    const char *name;
+    const struct file_operations *operations;
+    u32 mode;
+};
+
+static struct {
+    struct spinlock lock; /* LOCK_LEAF */
+    struct list list;     /* guarded_by(&lock) */
+    bool published;       /* /dev is there: new ones appear at once */
+} devices = {.lock = SPINLOCK_INIT(LOCK_LEAF), .list = LIST_INIT(devices.list)};
+
+static const struct character_device *device_find(u32 major, u32 minor)
+{
+    const struct character_device *device, *found = NULL;
+
+    spin_lock(&devices.lock);
+    list_for_each (device, &devices.list, link) {
+        if (device->major == major && minor - device->minor < device->count)
+            found = device;
+    }
+    spin_unlock(&devices.lock);
+    return found;
+}
+
+static int device_publish(const struct character_device *device)
+{
+    char name[DEVICE_NAME_BYTES];
+    int error = 0;
+
+    if (!device->name)
+        return 0;
+    if (device->count == 1)
+        return devfs_add(device->name, S_IFCHR | device->mode,
+                         DEVICE_NUMBER(device->major, device->minor));
+    for (u32 i = 0; i < device->count && !error; i++) {
+        format_text(name, sizeof(name), "%s%u", device->name, device->minor + i);
+        error = devfs_add(name, S_IFCHR | device->mode,
+                          DEVICE_NUMBER(device->major, device->minor + i));
+    }
+    return error;
+}
+
+int character_device_register(u32 major, u32 minor, u32 count, const char *name,
+                              const struct file_operations *operations, u32 mode)
+{
+    struct character_device *device;
+
+    if (device_find(major, minor) || device_find(major, minor + count - 1))
+        return -EEXIST;
+    device = kmalloc(sizeof(*device), 0);
+    if (!device)
+        return -ENOMEM;
+    *device = (struct character_device){.major = major,
+                                        .minor = minor,
+                                        .count = count,
+                                        .name = name,
+                                        .operations = operations,
+                                        .mode = mode};
+    spin_lock(&devices.lock);
+    list_push_back(&devices.list, &device->link);
+    spin_unlock(&devices.lock);
+    return devices.published ? device_publish(device) : 0;
+}
+
+void devices_publish(void)
+{
+    struct character_device *device;
+
+    /* At boot, before anybody else runs. */
+    list_for_each (device, &devices.list, link) {
+        if (device_publish(device))
+            log_error("no room for /dev/%s", device->name);
+    }
+    devices.published = true;
+}
+
+static int character_device_open(struct inode *inode, struct file *file)
+{
+    const struct character_device *device =
+        device_find(DEVICE_MAJOR(inode->rdev), DEVICE_MINOR(inode->rdev));
+
+    if (!device)
+        return -ENXIO;
+    file->operations = device->operations;
+    return file->operations->open ? file->operations->open(inode, file) : 0;
+}
+
+static int no_device_open(struct inode *inode, struct file *file)
+{
+    return -ENXIO;
+}
+
+const struct file_operations character_device_operations = {.open = character_device_open};
+const struct file_operations block_device_operations = {.open = no_device_open};
+/* A name of a socket: one connects to it, but does not open it. */
+const struct file_operations socket_node_operations = {.open = no_device_open};

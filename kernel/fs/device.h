@@ -1,0 +1,12 @@
+/* Devices, between their files. */
+#pragma once
+
+#include <pith/fs.h>
+
+/* A name in /dev, with the directories before it; `target` for a link, else a device. */
+int devfs_add(const char *name, u32 mode, u64 rdev) must_check;
+int devfs_add_link(const char *name, const char *target) must_check;
+void devfs_init(void);
+/* Puts the names of all that registered before into /dev. */
+void devices_publish(void);
+void memory_devices_init(void);

@@ -1,0 +1,24 @@
+/* What of fs/ is brought up, in which order. */
+#include <pith/epoll.h>
+#include <pith/fs.h>
+
+#include "change_names.h"
+#include "device.h"
+#include "file.h"
+#include "inode_internal.h"
+#include "page_cache_internal.h"
+#include "pipe.h"
+#include "tmpfs.h"
+
+typedef void init_step(void);
+
+static init_step *const steps[] = {
+    page_caches_init, dentry_init, inode_init, names_init, change_names_init,   files_init,
+    tmpfs_init,       mounts_init, pipe_init,  epoll_init, memory_devices_init, devfs_init,
+};
+
+void fs_init(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+        steps[i]();
+}

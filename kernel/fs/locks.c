@@ -1,0 +1,354 @@
+/*
+ * File locks: flock(2), and record locks of processes and of open files (fcntl(2)).
+ *
+ * An inode's locks lie in two lists: whole-file locks of flock, and record locks, whose owner is a
+ * file table (POSIX: all threads of a process) or an open file (F_OFD_SETLK). Two locks are in
+ * conflict if their owners differ, their ranges overlap and one of them is for writing. An owner's
+ * record locks never overlap: a new one replaces what it covers, cuts what it meets, and joins what
+ * it touches of its own kind.
+ *
+ *      have  RRRRRRRRRRRR           set W on the middle needs two new entries:
+ *      then  RRRR WWWW RRRR         the W, and the second R
+ *
+ * So two entries are allocated before the lock is taken, and a change cannot fail half done.
+ *
+ * Locking: the lock of the inode's queue guards both lists; who must wait waits there, and every
+ *          change wakes all, since each looks for his own conflict. The structure itself is made
+ *          once for an inode (private_lock) and lives as long.
+ */
+#include "locks.h"
+
+#include "inode_internal.h"
+
+struct file_lock {
+    struct list link;
+    u64 start, end; /* the last byte, too; U64_MAX: for ever */
+    const void *owner;
+    s32 pid;  /* as F_GETLK tells it; -1: an open file's */
+    s16 type; /* F_RDLCK, F_WRLCK */
+};
+
+struct file_locks {
+    struct wait_queue queue;
+    struct list flocks;  /* guarded_by(&queue.lock) */
+    struct list records; /* guarded_by(&queue.lock) */
+};
+
+/* ---- An inode's locks ---- */
+
+/* Makes them if there are none. NULL: no memory. */
+static struct file_locks *locks_of(struct inode *inode)
+{
+    /* Pairs with the release below. */
+    struct file_locks *locks = __atomic_load_n(&inode->locks, __ATOMIC_ACQUIRE), *made;
+
+    if (locks)
+        return locks;
+    made = kmalloc(sizeof(*made), 0);
+    if (!made)
+        return NULL;
+    wait_queue_init(&made->queue);
+    list_init(&made->flocks);
+    list_init(&made->records);
+    spin_lock(&inode->private_lock);
+    locks = inode->locks;
+    if (!locks) {
+        __atomic_store_n(&inode->locks, made, __ATOMIC_RELEASE);
+        locks = made;
+        made = NULL;
+    }
+    spin_unlock(&inode->private_lock);
+    kfree(made);
+    return locks;
+}
+
+static void list_free(struct list *list)
+{
+    struct list *link;
+
+    while ((link = list_pop_front(list)))
+        kfree(list_entry(link, struct file_lock, link));
+}
+
+void file_locks_free(struct inode *inode)
+{
+    struct file_locks *locks = inode->locks;
+
+    if (!locks)
+        return;
+    list_free(&locks->flocks);
+    list_free(&locks->records);
+    kfree(locks);
+}
+
+/* Moves an owner's locks from `list` to `gone`. */
+static void owner_take_locked(struct list *list, const void *owner, struct list *gone)
+{
+    struct file_lock *lock, *following;
+
+    list_for_each_safe (lock, following, list, link) {
+        if (lock->owner != owner)
+            continue;
+        list_remove(&lock->link);
+        list_push_back(gone, &lock->link);
+    }
+}
+
+static void owner_release(struct file_locks *locks, struct list *list, const void *owner)
+{
+    struct list gone = LIST_INIT(gone);
+
+    spin_lock(&locks->queue.lock);
+    owner_take_locked(list, owner, &gone);
+    if (!list_is_empty(&gone))
+        wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+    spin_unlock(&locks->queue.lock);
+    list_free(&gone);
+}
+
+void file_locks_release_file(struct file *file)
+{
+    struct file_locks *locks = file->inode->locks;
+
+    if (!locks)
+        return;
+    owner_release(locks, &locks->flocks, file);
+    owner_release(locks, &locks->records, file);
+}
+
+void file_locks_release_process(struct file *file, const struct file_table *owner)
+{
+    struct file_locks *locks = __atomic_load_n(&file->inode->locks, __ATOMIC_ACQUIRE);
+
+    if (locks)
+        owner_release(locks, &locks->records, owner);
+}
+
+static struct file_lock *conflict_find(struct list *list, const struct file_lock *wanted)
+{
+    struct file_lock *lock;
+
+    list_for_each (lock, list, link) {
+        if (lock->owner != wanted->owner && lock->start <= wanted->end &&
+            wanted->start <= lock->end && (lock->type == F_WRLCK || wanted->type == F_WRLCK))
+            return lock;
+    }
+    return NULL;
+}
+
+/* Waits until nothing is in conflict. -EAGAIN with `nowait`; -EINTR. */
+static int conflict_wait(struct file_locks *locks, struct list *list,
+                         const struct file_lock *wanted, u32 nowait) must_hold(&locks->queue.lock)
+{
+    int error = 0;
+
+    while (!error && conflict_find(list, wanted)) {
+        if (nowait)
+            return -EAGAIN;
+        error = wait_queue_wait(&locks->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_LOCK);
+    }
+    return error;
+}
+
+/* ---- flock(2) ---- */
+
+static int flock_set(struct file_locks *locks, struct file_lock *new, u32 nowait)
+{
+    struct list gone = LIST_INIT(gone);
+    int error;
+
+    spin_lock(&locks->queue.lock);
+    /* A change of kind gives the old lock up first, and may lose it (flock(2)). */
+    owner_take_locked(&locks->flocks, new->owner, &gone);
+    if (!list_is_empty(&gone))
+        wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+    error = conflict_wait(locks, &locks->flocks, new, nowait);
+    if (!error)
+        list_push_back(&locks->flocks, &new->link);
+    spin_unlock(&locks->queue.lock);
+    list_free(&gone);
+    return error;
+}
+
+int file_flock(struct file *file, int operation)
+{
+    struct file_locks *locks = locks_of(file->inode);
+    int kind = operation & ~LOCK_NB;
+    struct file_lock *new;
+    int error;
+
+    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
+        return -EINVAL;
+    if (!locks)
+        return -ENOLCK;
+    if (kind == LOCK_UN) {
+        owner_release(locks, &locks->flocks, file);
+        return 0;
+    }
+    new = kmalloc(sizeof(*new), 0);
+    if (!new)
+        return -ENOLCK;
+    *new = (struct file_lock){
+        .end = U64_MAX, .owner = file, .type = kind == LOCK_EX ? F_WRLCK : F_RDLCK};
+    file->mode |= FILE_WAS_LOCKED;
+    error = flock_set(locks, new, operation & LOCK_NB);
+    if (error)
+        kfree(new);
+    return error == -EAGAIN ? -EWOULDBLOCK : error;
+}
+
+/* ---- Record locks ---- */
+
+/* Cuts what `new` covers out of the owner's locks; `spare` becomes the rest behind a hole. */
+static bool record_cut(struct file_lock *old, const struct file_lock *new, struct file_lock **spare,
+                       struct list *gone)
+{
+    if (old->start < new->start && old->end > new->end) {
+        struct file_lock *rest = *spare;
+
+        *spare = NULL;
+        *rest = *old;
+        rest->start = new->end + 1;
+        old->end = new->start - 1;
+        list_push_front(&old->link, &rest->link);
+        return true;
+    }
+    if (old->start < new->start) {
+        old->end = new->start - 1;
+    } else if (old->end > new->end) {
+        old->start = new->end + 1;
+    } else {
+        list_remove(&old->link);
+        list_push_back(gone, &old->link);
+    }
+    return false;
+}
+
+/* Puts `new` among the owner's locks (F_UNLCK: only cuts). Uses `*spare` or leaves it. */
+static void record_apply_locked(struct list *records, struct file_lock *new,
+                                struct file_lock **spare, struct list *gone)
+{
+    struct file_lock *old, *following;
+
+    list_for_each_safe (old, following, records, link) {
+        bool touches = old->start <= (new->end == U64_MAX ? U64_MAX : new->end + 1) &&
+                       new->start <= (old->end == U64_MAX ? U64_MAX : old->end + 1);
+
+        if (old->owner != new->owner || !touches)
+            continue;
+        if (old->type == new->type) {
+            new->start = MIN(new->start, old->start);
+            new->end = MAX(new->end, old->end);
+            list_remove(&old->link);
+            list_push_back(gone, &old->link);
+        } else if (old->start <= new->end &&new->start <= old->end &&
+                   record_cut(old, new, spare, gone)) {
+            break;
+        }
+    }
+    if (new->type != F_UNLCK)
+        list_push_back(records, &new->link);
+}
+
+static int record_set(struct file_locks *locks, const struct file_lock *wanted, u32 nowait)
+{
+    struct list gone = LIST_INIT(gone);
+    struct file_lock *new = kmalloc(sizeof(*new), 0);
+    struct file_lock *spare = kmalloc(sizeof(*spare), 0);
+    int error = new &&spare ? 0 : -ENOLCK;
+
+    if (error)
+        goto free_both;
+    *new = *wanted;
+    spin_lock(&locks->queue.lock);
+    if (wanted->type != F_UNLCK)
+        error = conflict_wait(locks, &locks->records, wanted, nowait);
+    if (!error) {
+        record_apply_locked(&locks->records, new, &spare, &gone);
+        wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+        if (wanted->type != F_UNLCK)
+            new = NULL;
+    }
+    spin_unlock(&locks->queue.lock);
+    list_free(&gone);
+free_both:
+    kfree(new);
+    kfree(spare);
+    return error;
+}
+
+static int record_range(struct file *file, const struct flock *from, struct file_lock *to)
+{
+    s64 base = 0, start, end;
+
+    if (from->whence == SEEK_CUR)
+        base = (s64)file->offset;
+    else if (from->whence == SEEK_END)
+        base = (s64)READ_ONCE(file->inode->size);
+    else if (from->whence != SEEK_SET)
+        return -EINVAL;
+    if (__builtin_add_overflow(base, from->start, &start))
+        return -EOVERFLOW;
+    end = INT64_MAX;
+    if (from->length > 0) {
+        if (__builtin_add_overflow(start, from->length - 1, &end))
+            return -EOVERFLOW;
+    } else if (from->length < 0) {
+        end = start - 1;
+        start += from->length;
+    }
+    if (start < 0)
+        return -EINVAL;
+    to->start = (u64)start;
+    to->end = end == INT64_MAX ? U64_MAX : (u64)end;
+    return 0;
+}
+
+/* F_GETLK: what is in the way, or F_UNLCK. */
+static void record_get(struct file_locks *locks, const struct file_lock *wanted, struct flock *out)
+{
+    struct file_lock *lock;
+
+    spin_lock(&locks->queue.lock);
+    lock = conflict_find(&locks->records, wanted);
+    out->type = F_UNLCK;
+    if (lock) {
+        out->type = lock->type;
+        out->whence = SEEK_SET;
+        out->start = (s64)lock->start;
+        out->length = lock->end == U64_MAX ? 0 : (s64)(lock->end - lock->start + 1);
+        out->pid = lock->pid;
+    }
+    spin_unlock(&locks->queue.lock);
+}
+
+int file_lock_command(struct file *file, int command, struct flock *flock)
+{
+    bool is_file_owned = command >= F_OFD_GETLK;
+    struct file_locks *locks = locks_of(file->inode);
+    struct file_lock wanted = {
+        .owner = is_file_owned ? (const void *)file : thread_current()->files,
+        .pid = is_file_owned ? -1 : fs_process_id(),
+        .type = flock->type,
+    };
+    int error = record_range(file, flock, &wanted);
+
+    if (error)
+        return error;
+    if ((flock->type != F_RDLCK && flock->type != F_WRLCK && flock->type != F_UNLCK) ||
+        (is_file_owned && flock->pid))
+        return -EINVAL;
+    if (!locks)
+        return -ENOLCK;
+    if (command == F_GETLK || command == F_OFD_GETLK) {
+        if (flock->type == F_UNLCK)
+            return -EINVAL;
+        record_get(locks, &wanted, flock);
+        return 0;
+    }
+    if ((flock->type == F_RDLCK && !(file->mode & FILE_READ)) ||
+        (flock->type == F_WRLCK && !(file->mode & FILE_WRITE)))
+        return -EBADF;
+    file->mode |= FILE_WAS_LOCKED;
+    return record_set(locks, &wanted, command == F_SETLK || command == F_OFD_SETLK);
+}

@@ -1,0 +1,190 @@
+/* The devices that need no hardware: null, zero, full, random, urandom, kmsg (null(4), random(4)).
+ */
+#include "device.h"
+
+#define MAJOR_MEMORY  1u
+#define CHUNK_BYTES   256u
+#define LOG_LINE_MOST 1024u
+
+static ssize_t null_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return 0;
+}
+
+static ssize_t null_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return (ssize_t)io->bytes_left;
+}
+
+static ssize_t zero_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    size_t done = 0;
+
+    while (io->bytes_left) {
+        size_t wanted = MIN(io->bytes_left, PAGE_SIZE);
+        size_t cleared = io_clear(io, wanted);
+
+        done += cleared;
+        if (cleared < wanted)
+            return done ? (ssize_t)done : -EFAULT;
+        sched_point();
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t full_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return io->bytes_left ? -ENOSPC : 0;
+}
+
+static ssize_t random_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    u8 chunk[CHUNK_BYTES];
+    size_t done = 0;
+
+    while (io->bytes_left) {
+        size_t wanted = MIN(io->bytes_left, sizeof(chunk));
+        size_t copied;
+
+        random_bytes(chunk, wanted);
+        copied = io_copy_to(io, chunk, wanted);
+        done += copied;
+        if (copied < wanted)
+            return done ? (ssize_t)done : -EFAULT;
+        sched_point();
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t random_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    u8 chunk[CHUNK_BYTES];
+    size_t done = 0;
+
+    while (io->bytes_left) {
+        size_t copied = io_copy_from(io, chunk, sizeof(chunk));
+
+        if (!copied)
+            return done ? (ssize_t)done : -EFAULT;
+        random_add_entropy(chunk, copied);
+        done += copied;
+    }
+    return (ssize_t)done;
+}
+
+/* A private mapping of /dev/zero is anonymous memory. */
+static int zero_map(struct file *file, struct map_request *request)
+{
+    if (request->flags & REGION_SHARED)
+        return -ENODEV;
+    request->pager = NULL;
+    request->object = NULL;
+    return 0;
+}
+
+/* ---- The kernel's log, a line a read, as dmesg(1) wants it: "6,number,microseconds,-;text" ----
+ */
+
+/* The line at *position, without its newline; its length, or 0: there is none (yet). */
+static size_t log_line_at(u64 *position, char *line, size_t size)
+{
+    u64 start = *position;
+    size_t bytes = log_read(position, line, size - 1);
+    char *end;
+
+    line[bytes] = '\0';
+    end = strchr(line, '\n');
+    if (!end)
+        return bytes;
+    *end = '\0';
+    *position = *position - bytes + (u64)(end - line) + 1;
+    if (*position <= start)
+        *position = start + (u64)(end - line) + 1;
+    return (size_t)(end - line);
+}
+
+/* "[    1.234567] text" -> microseconds, and where the text begins. */
+static const char *log_line_parse(const char *line, u64 *microseconds_out)
+{
+    u64 value = 0;
+
+    *microseconds_out = 0;
+    if (*line != '[')
+        return line;
+    for (line++; *line && *line != ']'; line++)
+        if (*line >= '0' && *line <= '9')
+            value = value * 10 + (u64)(*line - '0');
+    *microseconds_out = value;
+    return *line == ']' && line[1] == ' ' ? line + 2 : line;
+}
+
+static ssize_t kmsg_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    char line[LOG_LINE_MOST], record[LOG_LINE_MOST + CHUNK_BYTES];
+    const char *text;
+    u64 microseconds;
+    int bytes;
+
+    /* What is new comes when it is there: nobody is woken for a log line. */
+    if (!log_line_at(&file->offset, line, sizeof(line)))
+        return file->flags & O_NONBLOCK ? -EAGAIN : 0;
+    text = log_line_parse(line, &microseconds);
+    bytes = format_text_clipped(record, sizeof(record), "6,%lu,%lu,-;%s\n", file->offset,
+                                microseconds, text);
+    if ((u64)bytes > io->bytes_left)
+        return -EINVAL;
+    return io_copy_to(io, record, (size_t)bytes) == (size_t)bytes ? bytes : -EFAULT;
+}
+
+static ssize_t kmsg_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    char line[LOG_LINE_MOST];
+    u64 wanted = io->bytes_left;
+    size_t bytes = io_copy_from(io, line, MIN(wanted, sizeof(line) - 1));
+
+    if (!bytes && wanted)
+        return -EFAULT;
+    while (bytes && line[bytes - 1] == '\n')
+        bytes--;
+    line[bytes] = '\0';
+    log_info("%s", line);
+    return (ssize_t)wanted;
+}
+
+static s64 kmsg_seek(struct file *file, s64 offset, int whence)
+{
+    if (offset)
+        return -ESPIPE;
+    file->offset = whence == SEEK_END ? log_position_end() : 0;
+    return 0;
+}
+
+static const struct file_operations null_operations = {
+    .flags = FILE_OPERATIONS_NO_SEEK, .read = null_read, .write = null_write};
+static const struct file_operations zero_operations = {
+    .flags = FILE_OPERATIONS_NO_SEEK, .read = zero_read, .write = null_write, .map = zero_map};
+static const struct file_operations full_operations = {
+    .flags = FILE_OPERATIONS_NO_SEEK, .read = zero_read, .write = full_write};
+static const struct file_operations random_operations = {
+    .flags = FILE_OPERATIONS_NO_SEEK, .read = random_read, .write = random_write};
+static const struct file_operations kmsg_operations = {
+    .read = kmsg_read, .write = kmsg_write, .seek = kmsg_seek};
+
+static const struct {
+    u32 minor, mode;
+    const char *name;
+    const struct file_operations *operations;
+} memory_devices[] = {
+    {3, 0666, "null", &null_operations},      {5, 0666, "zero", &zero_operations},
+    {7, 0666, "full", &full_operations},      {8, 0666, "random", &random_operations},
+    {9, 0666, "urandom", &random_operations}, {11, 0644, "kmsg", &kmsg_operations},
+};
+
+void memory_devices_init(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(memory_devices); i++)
+        if (character_device_register(MAJOR_MEMORY, memory_devices[i].minor, 1,
+                                      memory_devices[i].name, memory_devices[i].operations,
+                                      memory_devices[i].mode))
+            panic("no memory for /dev/%s", memory_devices[i].name);
+}
