@@ -101,13 +101,14 @@ static int listing_examine(struct listing *listing, const char *name, struct fus
 /* Without attributes: whether the name is there at all for the guest. */
 static bool listing_hides(const struct listing *listing, const char *name)
 {
-    const struct fs_tree *tree = &listing->server->tree;
+    struct fs_tree *tree = &listing->server->tree;
     struct statx status;
 
     if (tree->hidden.file_count == 0 && tree->hidden.name_count == 0)
         return false;
     return fs_name_is_hidden(tree, listing->directory, name) ||
-           statx(listing->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_INO, &status) ||
+           statx(listing->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+                 &status) ||
            fs_file_is_hidden(tree, &status);
 }
 

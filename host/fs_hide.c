@@ -23,20 +23,41 @@
 
 #include "fs_tree.h"
 
+/* Adds room for one more to an array. -ENOMEM. */
+static int array_grow(void *array, size_t count, size_t element_bytes)
+{
+    void **pointer = array, *grown = realloc(*pointer, (count + 1) * element_bytes);
+
+    if (!grown)
+        return -ENOMEM;
+    *pointer = grown;
+    return 0;
+}
+
+static int hide_directory(struct fs_hidden_set *set, const char *path)
+{
+    char *copy = strdup(path);
+
+    if (!copy || array_grow(&set->directories, set->directory_count + 1, sizeof(copy))) {
+        free(copy);
+        return -ENOMEM;
+    }
+    set->directories[set->directory_count++] = copy;
+    set->directories[set->directory_count] = NULL;
+    return 0;
+}
+
 static int hide_file(struct fs_hidden_set *set, const char *path)
 {
-    struct fs_hidden_file *grown;
     struct stat status;
 
     if (stat(path, &status))
         return 0;
-    grown = realloc(set->files, (set->file_count + 1) * sizeof(*grown));
-    if (!grown)
+    if (array_grow(&set->files, set->file_count, sizeof(*set->files)))
         return -ENOMEM;
-    set->files = grown;
-    grown[set->file_count++] =
+    set->files[set->file_count++] =
         (struct fs_hidden_file){.device = status.st_dev, .inode = status.st_ino};
-    return 0;
+    return S_ISDIR(status.st_mode) ? hide_directory(set, path) : 0;
 }
 
 /* If the path is within the share: what follows the share's root in it, else NULL. */
@@ -57,84 +78,75 @@ static int hide_name(struct fs_tree *tree, const char *path)
 
     for (unsigned i = 0; i < tree->share_count; i++) {
         const char *below = path_below(path, tree->shares[i].path);
-        struct fs_hidden_name *grown;
         char *copy;
 
         if (!below)
             continue;
-        grown = realloc(set->names, (set->name_count + 1) * sizeof(*grown));
-        if (!grown)
+        if (array_grow(&set->names, set->name_count, sizeof(*set->names)))
             return -ENOMEM;
-        set->names = grown;
         copy = strdup(below);
         if (!copy)
             return -ENOMEM;
-        grown[set->name_count++] = (struct fs_hidden_name){.share = i, .path = copy};
+        set->names[set->name_count++] = (struct fs_hidden_name){.share = i, .path = copy};
     }
     return 0;
 }
 
-/* Takes symbolic links out of a path, as far as it exists. */
-static char *path_resolve(const char *path, int depth)
+/*
+ * The path with the symbolic links resolved in its first `length` bytes, as far as those exist.
+ * NULL: no memory.
+ */
+static char *path_resolve(const char *path, size_t length)
 {
-    char *copy = strdup(path), *resolved, *slash, *joined = NULL;
+    char *joined = NULL;
 
-    if (!copy)
-        return NULL;
-    resolved = realpath(copy, NULL);
-    slash = strrchr(copy, '/');
-    if (resolved || slash == copy || !slash || depth == 0) {
-        free(resolved ? copy : NULL);
-        return resolved ? resolved : copy;
+    for (;;) {
+        char *begin = strndup(path, length), *resolved;
+
+        if (!begin)
+            return NULL;
+        resolved = realpath(length > 0 ? begin : "/", NULL);
+        free(begin);
+        if (resolved) {
+            if (asprintf(&joined, "%s%s", strcmp(resolved, "/") ? resolved : "", path + length) < 0)
+                joined = NULL;
+            free(resolved);
+            return joined;
+        }
+        if (length == 0)
+            return NULL;
+        while (path[--length] != '/')
+            ;
     }
-    *slash = '\0';
-    resolved = path_resolve(copy, depth - 1);
-    if (resolved &&
-        asprintf(&joined, "%s/%s", strcmp(resolved, "/") ? resolved : "", slash + 1) < 0)
-        joined = NULL;
-    free(resolved);
-    free(copy);
-    return joined;
-}
-
-/* The path with only its last name as it is: a symbolic link there is a name of its own. */
-static char *path_resolve_parent(const char *path)
-{
-    char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL, *parent, *joined = NULL;
-
-    if (!copy)
-        return NULL;
-    *slash = '\0';
-    parent = path_resolve(*copy ? copy : "/", FS_DEPTH_MAX);
-    if (parent && asprintf(&joined, "%s/%s", strcmp(parent, "/") ? parent : "", slash + 1) < 0)
-        joined = NULL;
-    free(parent);
-    free(copy);
-    return joined;
 }
 
 int fs_hide_path(struct fs_tree *tree, const char *path)
 {
-    char *names[2] = {NULL, NULL};
-    size_t length = strlen(path);
+    size_t length = strlen(path), names_before = tree->hidden.name_count;
+    char *trimmed, *itself, *target;
     int error = -ENOMEM;
-    char *trimmed;
 
-    if (path[0] != '/' || length >= PATH_MAX)
-        return -EINVAL;
     while (length > 1 && path[length - 1] == '/')
         length--;
+    if (path[0] != '/' || length == 1 || length >= PATH_MAX)
+        return -EINVAL;
     trimmed = strndup(path, length);
     if (!trimmed)
         return -ENOMEM;
-    names[0] = path_resolve_parent(trimmed);
-    names[1] = path_resolve(trimmed, FS_DEPTH_MAX);
-    if (names[0] && names[1])
-        error = hide_file(&tree->hidden, trimmed);
-    for (size_t i = 0; i < ARRAY_SIZE(names) && !error; i++)
-        error = hide_name(tree, names[i]);
-    free(names[0]);
-    free(names[1]);
+    itself = path_resolve(trimmed, (size_t)(strrchr(trimmed, '/') - trimmed));
+    target = path_resolve(trimmed, length);
+    if (itself && target) {
+        error = hide_file(&tree->hidden, target);
+        if (!error)
+            error = hide_name(tree, itself);
+        if (!error)
+            error = hide_name(tree, target);
+    }
+    /* What lies outside all shares cannot be searched later, when the server is confined. */
+    if (!error && tree->hidden.name_count == names_before)
+        fs_hide_find_inside(&tree->hidden);
+    free(itself);
+    free(target);
     free(trimmed);
     return error;
 }
@@ -143,20 +155,24 @@ void fs_hide_fini(struct fs_hidden_set *set)
 {
     for (size_t i = 0; i < set->name_count; i++)
         free(set->names[i].path);
+    for (size_t i = 0; i < set->directory_count; i++)
+        free(set->directories[i]);
+    free(set->directories);
+    free(set->inside.files);
     free(set->names);
     free(set->files);
 }
 
-bool fs_file_is_hidden(const struct fs_tree *tree, const struct statx *status)
+bool fs_file_is_hidden(struct fs_tree *tree, const struct statx *status)
 {
-    const struct fs_hidden_set *set = &tree->hidden;
+    struct fs_hidden_set *set = &tree->hidden;
 
     for (size_t i = 0; i < set->file_count; i++) {
         if (set->files[i].inode == status->stx_ino &&
             set->files[i].device == makedev(status->stx_dev_major, status->stx_dev_minor))
             return true;
     }
-    return false;
+    return fs_file_is_inside_hidden(set, status);
 }
 
 /* Whether `path`, which is `length` long, is the way from the share's root to name in parent. */

@@ -87,12 +87,30 @@ int fs_answer_attributes(struct fs_server *server, struct fs_request *request, s
     return fs_request_answer(request, &answer, sizeof(answer));
 }
 
+/*
+ * "There is none", for as long as that may be believed: programs ask the same directories again and
+ * again for libraries and modules that are elsewhere.
+ */
+static int answer_absent(struct fs_server *server, struct fs_request *request)
+{
+    struct fuse_entry_out entry = {
+        .nodeid = 0,
+        .entry_valid = server->valid_ns / NANOSECONDS,
+        .entry_valid_nsec = server->valid_ns % NANOSECONDS,
+    };
+
+    return fs_request_answer(request, &entry, sizeof(entry));
+}
+
 int fs_do_lookup(struct fs_server *server, struct fs_request *request)
 {
     struct fs_node *node;
     struct statx status;
     int error = fs_node_lookup(&server->tree, request->node, request->names[0], &node, &status);
 
+    /* In a writable share guest and host may be waiting for each other's files. */
+    if (error == -ENOENT && !fs_node_is_writable(&server->tree, request->node))
+        return answer_absent(server, request);
     if (error)
         return error;
     return fs_answer_entry(server, request, node, &status);

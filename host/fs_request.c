@@ -38,50 +38,46 @@ static unsigned buffers_slice(const struct iovec *from, unsigned count, size_t o
     return made;
 }
 
-/* Copies to the guest or from it; the caller has checked that the bytes are there. */
-static void copy_from_buffers(const struct iovec *from, unsigned count, size_t offset, void *to,
-                              size_t size)
+enum copy_direction {
+    COPY_FROM_GUEST,
+    COPY_TO_GUEST,
+};
+
+/* Copies between a run of buffers and `bytes`; the caller has checked that the run is that long. */
+static void buffers_copy(const struct iovec *buffers, unsigned count, size_t offset, void *bytes,
+                         size_t size, enum copy_direction direction)
 {
-    u8 *next = to;
+    u8 *next = bytes;
 
     for (unsigned i = 0; i < count && size > 0; i++) {
+        u8 *guest = (u8 *)buffers[i].iov_base + offset;
         size_t piece;
 
-        if (offset >= from[i].iov_len) {
-            offset -= from[i].iov_len;
+        if (offset >= buffers[i].iov_len) {
+            offset -= buffers[i].iov_len;
             continue;
         }
-        piece = MIN(from[i].iov_len - offset, size);
-        memcpy(next, (const u8 *)from[i].iov_base + offset, piece);
+        piece = MIN(buffers[i].iov_len - offset, size);
+        if (direction == COPY_TO_GUEST)
+            memcpy(guest, next, piece);
+        else
+            memcpy(next, guest, piece);
         next += piece;
         size -= piece;
         offset = 0;
     }
 }
 
-static void copy_to_buffers(const struct iovec *to, unsigned count, size_t offset, const void *from,
-                            size_t size)
+static void copy_from_guest(const struct fs_chain *chain, size_t offset, void *to, size_t size)
 {
-    const u8 *next = from;
-
-    for (unsigned i = 0; i < count && size > 0; i++) {
-        size_t piece;
-
-        if (offset >= to[i].iov_len) {
-            offset -= to[i].iov_len;
-            continue;
-        }
-        piece = MIN(to[i].iov_len - offset, size);
-        memcpy((u8 *)to[i].iov_base + offset, next, piece);
-        next += piece;
-        size -= piece;
-        offset = 0;
-    }
+    buffers_copy(chain->buffers, chain->readable_count, offset, to, size, COPY_FROM_GUEST);
 }
 
-static const struct iovec *writable_buffers(const struct fs_request *request)
+static void copy_to_guest(const struct fs_chain *chain, size_t offset, const void *from,
+                          size_t size)
 {
-    return request->chain->buffers + request->chain->readable_count;
+    buffers_copy(chain->buffers + chain->readable_count, chain->writable_count, offset,
+                 (void *)from, size, COPY_TO_GUEST);
 }
 
 int fs_request_begin(struct fs_request *request, struct fs_chain *chain)
@@ -90,8 +86,7 @@ int fs_request_begin(struct fs_request *request, struct fs_chain *chain)
     request->chain = chain;
     if (chain->readable_bytes < sizeof(request->header))
         return -EINVAL;
-    copy_from_buffers(chain->buffers, chain->readable_count, 0, &request->header,
-                      sizeof(request->header));
+    copy_from_guest(chain, 0, &request->header, sizeof(request->header));
     if (request->header.len < sizeof(request->header) ||
         request->header.len > chain->readable_bytes)
         return -EINVAL;
@@ -104,8 +99,7 @@ int fs_request_copy_data(const struct fs_request *request, size_t offset, void *
 {
     if (offset > request->data_size || size > request->data_size - offset)
         return -EINVAL;
-    copy_from_buffers(request->chain->buffers, request->chain->readable_count,
-                      request->data_offset + offset, to, size);
+    copy_from_guest(request->chain, request->data_offset + offset, to, size);
     return 0;
 }
 
@@ -165,8 +159,8 @@ int fs_request_answer(struct fs_request *request, const void *bytes, size_t size
 {
     if (size > fs_request_room(request))
         return -EINVAL;
-    copy_to_buffers(writable_buffers(request), request->chain->writable_count,
-                    sizeof(struct fuse_out_header) + request->answer_bytes, bytes, size);
+    copy_to_guest(request->chain, sizeof(struct fuse_out_header) + request->answer_bytes, bytes,
+                  size);
     request->answer_bytes += size;
     return 0;
 }
@@ -174,7 +168,9 @@ int fs_request_answer(struct fs_request *request, const void *bytes, size_t size
 unsigned fs_request_answer_buffers(const struct fs_request *request, size_t size,
                                    struct iovec *buffers_out)
 {
-    return buffers_slice(writable_buffers(request), request->chain->writable_count,
+    const struct fs_chain *chain = request->chain;
+
+    return buffers_slice(chain->buffers + chain->readable_count, chain->writable_count,
                          sizeof(struct fuse_out_header) + request->answer_bytes, size, buffers_out);
 }
 
@@ -197,7 +193,6 @@ u32 fs_request_finish(struct fs_request *request, int error)
     header.len = (u32)(sizeof(header) + request->answer_bytes);
     if (request->chain->writable_bytes < sizeof(header))
         return 0;
-    copy_to_buffers(writable_buffers(request), request->chain->writable_count, 0, &header,
-                    sizeof(header));
+    copy_to_guest(request->chain, 0, &header, sizeof(header));
     return header.len;
 }

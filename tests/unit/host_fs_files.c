@@ -1,6 +1,7 @@
 /* What the file server shows of files and does with them, asked as a guest's kernel asks. */
 /* links: host/fs_attributes.c host/fs_confine.c host/fs_create.c host/fs_credentials.c */
 /* links: host/fs_data.c host/fs_descriptor.c host/fs_directory.c host/fs_hide.c */
+/* links: host/fs_hide_inside.c */
 /* links: host/fs_lookup.c host/fs_memory.c host/fs_mount.c host/fs_node.c */
 /* links: host/fs_operations.c host/fs_queue.c host/fs_remove.c host/fs_request.c */
 /* links: host/fs_resolve.c host/fs_server.c host/fs_vhost_user.c host/fs_write.c host/fs_xattr.c */
@@ -8,6 +9,8 @@
 
 #include <dirent.h>
 #include <linux/limits.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
 
@@ -217,6 +220,21 @@ TEST(name_that_is_no_name_is_refused)
     CHECK_EQ(
         guest_request(&guest, FUSE_SYMLINK, share, guest_name("../l"), guest_name("t"), GUEST_NONE),
         -EINVAL);
+    stop_and_remove();
+}
+
+TEST(absent_name_may_be_believed_only_where_nobody_makes_it)
+{
+    struct fs_share shares[2] = {{.writable = false}, {.writable = true}};
+    struct fs_server_options options = {.shares = shares, .share_count = 2};
+
+    make_directory();
+    shares[0].host_path = shares[1].host_path = directory;
+    guest_start(&guest, &options);
+    CHECK_EQ(with_name(FUSE_LOOKUP, guest_node(&guest, "0"), "none"), 0);
+    CHECK_EQ(((struct fuse_entry_out *)guest_answer(&guest))->nodeid, 0);
+    CHECK_EQ(((struct fuse_entry_out *)guest_answer(&guest))->entry_valid, 1);
+    CHECK_EQ(with_name(FUSE_LOOKUP, guest_node(&guest, "1"), "none"), -ENOENT);
     stop_and_remove();
 }
 
@@ -1020,5 +1038,56 @@ TEST(hidden_directory_is_reached_by_no_share)
     CHECK_EQ(guest_lookup(&guest, guest_node(&guest, "1"), "secret", &entry), -ENOENT);
     snprintf(path, sizeof(path), "0%s/d", directory);
     CHECK_EQ(guest_lookup(&guest, guest_node(&guest, path), "secret", &entry), -ENOENT);
+    stop_and_remove();
+}
+
+TEST(file_within_a_hidden_directory_is_hidden_under_its_other_names)
+{
+    struct fuse_entry_out entry;
+    uint64_t share;
+
+    make_directory();
+    CHECK_EQ(mkdir(in_directory("d"), 0755), 0);
+    CHECK_EQ(mkdir(in_directory("d/e"), 0755), 0);
+    host_write("d/e/key", "x");
+    host_write("linked", "y");
+    CHECK_EQ(link(in_directory("d/e/key"), in_directory("hard")), 0);
+    CHECK_EQ(link(in_directory("linked"), in_directory("twice")), 0);
+    hide("d");
+    serve_share(false);
+    share = guest_node(&guest, "0");
+    CHECK_EQ(guest_lookup(&guest, share, "hard", &entry), -ENOENT);
+    CHECK(!lists(share, "hard"));
+    CHECK(lists(share, "linked") && lists(share, "twice"));
+    stop_and_remove();
+}
+
+/* Needs the right to mount; makes its mount in a name space of its own. */
+TEST(directory_within_a_hidden_one_is_hidden_where_it_is_mounted)
+{
+    struct fuse_entry_out entry;
+    pid_t child;
+    int status;
+
+    make_directory();
+    CHECK_EQ(mkdir(in_directory("d"), 0755), 0);
+    CHECK_EQ(mkdir(in_directory("d/e"), 0755), 0);
+    CHECK_EQ(mkdir(in_directory("m"), 0755), 0);
+    hide("d");
+    child = fork();
+    CHECK_GE(child, 0);
+    if (child == 0) {
+        if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+            mount(in_directory("d/e"), in_directory("m"), NULL, MS_BIND, NULL))
+            _exit(0); /* not allowed here */
+        serve_share(false);
+        status = guest_lookup(&guest, guest_node(&guest, "0"), "m", &entry);
+        guest_stop(&guest);
+        _exit(status == -ENOENT ? 0 : 1);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    serve_share(false);
+    CHECK_EQ(guest_lookup(&guest, guest_node(&guest, "0"), "m", &entry), 0);
     stop_and_remove();
 }

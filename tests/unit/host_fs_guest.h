@@ -312,9 +312,10 @@ static __attribute__((unused)) int guest_lookup(struct guest *guest, uint64_t pa
 {
     int error = guest_request(guest, FUSE_LOOKUP, parent, guest_name(name), GUEST_NONE, GUEST_NONE);
 
-    if (!error)
-        memcpy(entry_out, guest_answer(guest), sizeof(*entry_out));
-    return error;
+    if (error)
+        return error;
+    memcpy(entry_out, guest_answer(guest), sizeof(*entry_out));
+    return entry_out->nodeid ? 0 : -ENOENT; /* a name that is known not to be */
 }
 
 /* The node at a path below node 1; fails the test if there is none. */
