@@ -14,6 +14,11 @@
 #define ENTRY_ALIGNMENT 8
 #define SIZE_MOST       (64u << 20) /* far beyond any environment */
 
+static size_t entry_padded(const struct host_run_entry *entry)
+{
+    return ((size_t)entry->size + ENTRY_ALIGNMENT - 1) / ENTRY_ALIGNMENT * ENTRY_ALIGNMENT;
+}
+
 /* How many entries of a type there are, to make room for them. */
 static size_t count_entries(const uint8_t *bytes, size_t size, uint32_t type)
 {
@@ -29,8 +34,20 @@ static size_t count_entries(const uint8_t *bytes, size_t size, uint32_t type)
     return count;
 }
 
-/* The entry's payload as a string. */
-static char *take_string(uint8_t *payload, size_t size)
+/* ---- What each type of entry does ---- */
+
+struct entry_rule;
+typedef void entry_take(struct description *description, const struct entry_rule *rule,
+                        uint8_t *payload, size_t size);
+
+struct entry_rule {
+    entry_take *take; /* NULL: a type that is not known */
+    size_t offset;    /* of the field in struct description, for those that fill one */
+    uint32_t least;   /* bytes of payload */
+};
+
+/* The payload as a string: moved down over the entry's header, so that there is room for a NUL. */
+static char *make_string(uint8_t *payload, size_t size)
 {
     char *string = (char *)payload - sizeof(struct host_run_entry);
 
@@ -39,13 +56,53 @@ static char *take_string(uint8_t *payload, size_t size)
     return string;
 }
 
-/* Numbers that come alone; the payload is as long as `size`. */
-static void take_bytes(void *to, const uint8_t *payload, size_t size)
+static void take_numbers(struct description *description, const struct entry_rule *rule,
+                         uint8_t *payload, size_t size)
 {
-    memcpy(to, payload, size);
+    memcpy((uint8_t *)description + rule->offset, payload, rule->least);
 }
 
-static void take_stream(struct description *description, const uint8_t *payload)
+static void take_string(struct description *description, const struct entry_rule *rule,
+                        uint8_t *payload, size_t size)
+{
+    char *string = make_string(payload, size);
+
+    memcpy((uint8_t *)description + rule->offset, &string, sizeof(string));
+}
+
+static void take_argument(struct description *description, const struct entry_rule *rule,
+                          uint8_t *payload, size_t size)
+{
+    description->arguments[description->argument_count++] = make_string(payload, size);
+}
+
+static void take_variable(struct description *description, const struct entry_rule *rule,
+                          uint8_t *payload, size_t size)
+{
+    description->environment[description->variable_count++] = make_string(payload, size);
+}
+
+static void take_group(struct description *description, const struct entry_rule *rule,
+                       uint8_t *payload, size_t size)
+{
+    memcpy(&description->groups[description->group_count++], payload, rule->least);
+}
+
+static void take_limit(struct description *description, const struct entry_rule *rule,
+                       uint8_t *payload, size_t size)
+{
+    memcpy(&description->limits[description->limit_count++], payload, rule->least);
+}
+
+static void take_seed(struct description *description, const struct entry_rule *rule,
+                      uint8_t *payload, size_t size)
+{
+    description->seed = payload;
+    description->seed_size = size;
+}
+
+static void take_stream(struct description *description, const struct entry_rule *rule,
+                        uint8_t *payload, size_t size)
 {
     uint32_t pair[2];
 
@@ -54,104 +111,44 @@ static void take_stream(struct description *description, const uint8_t *payload)
         description->streams[pair[0]] = pair[1];
 }
 
-static void take_share(struct description *description, uint8_t *payload, size_t size)
+static void take_terminal(struct description *description, const struct entry_rule *rule,
+                          uint8_t *payload, size_t size)
+{
+    memcpy(description->terminal, payload, TERMIOS_BYTES);
+    description->has_terminal = true;
+}
+
+static void take_share(struct description *description, const struct entry_rule *rule,
+                       uint8_t *payload, size_t size)
 {
     struct run_share *share = &description->shares[description->share_count++];
 
     memcpy(&share->share, payload, sizeof(share->share));
-    share->path = take_string(payload + sizeof(share->share), size - sizeof(share->share));
+    share->path = make_string(payload + sizeof(share->share), size - sizeof(share->share));
 }
 
-/* What the next entry of each repeated type goes to. */
-struct cursor {
-    char **argument, **variable;
+#define FIELD(name) offsetof(struct description, name)
+
+static const struct entry_rule rules[] = {
+    [HOST_RUN_PROGRAM] = {take_string, FIELD(program), 1},
+    [HOST_RUN_ARGUMENT] = {take_argument},
+    [HOST_RUN_ENVIRONMENT] = {take_variable},
+    [HOST_RUN_DIRECTORY] = {take_string, FIELD(directory), 1},
+    [HOST_RUN_USER] = {take_numbers, FIELD(uid), 8}, /* and gid */
+    [HOST_RUN_GROUP] = {take_group, 0, 4},
+    [HOST_RUN_UMASK] = {take_numbers, FIELD(umask), 4},
+    [HOST_RUN_LIMIT] = {take_limit, 0, sizeof(struct run_limit)},
+    [HOST_RUN_DATE] = {take_numbers, FIELD(date_ns), 8},
+    [HOST_RUN_SEED] = {take_seed},
+    [HOST_RUN_HOSTNAME] = {take_string, FIELD(hostname), 0},
+    [HOST_RUN_STREAM] = {take_stream, 0, 8},
+    [HOST_RUN_WINDOW] = {take_numbers, FIELD(rows), 4}, /* and columns */
+    [HOST_RUN_TERMINAL] = {take_terminal, 0, TERMIOS_BYTES},
+    [HOST_RUN_SHARE] = {take_share, 0, sizeof(struct host_share)},
+    [HOST_RUN_OVERLAY_BYTES] = {take_numbers, FIELD(overlay_bytes), 8},
+    [HOST_RUN_NICE] = {take_numbers, FIELD(nice), 4},
+    [HOST_RUN_IGNORED] = {take_numbers, FIELD(ignored_signals), 8},
 };
-
-static const uint32_t least_size[] = {
-    [HOST_RUN_USER] = 8,
-    [HOST_RUN_GROUP] = 4,
-    [HOST_RUN_UMASK] = 4,
-    [HOST_RUN_LIMIT] = 24,
-    [HOST_RUN_DATE] = 8,
-    [HOST_RUN_STREAM] = 8,
-    [HOST_RUN_WINDOW] = 4,
-    [HOST_RUN_TERMINAL] = TERMIOS_BYTES,
-    [HOST_RUN_SHARE] = sizeof(struct host_share),
-    [HOST_RUN_OVERLAY_BYTES] = 8,
-    [HOST_RUN_NICE] = 4,
-    [HOST_RUN_IGNORED] = 8,
-};
-
-static void take_entry(struct description *description, struct cursor *cursor, uint32_t type,
-                       uint8_t *payload, size_t size)
-{
-    uint16_t window[2];
-    uint32_t ids[2];
-
-    switch (type) {
-    case HOST_RUN_PROGRAM:
-        description->program = take_string(payload, size);
-        break;
-    case HOST_RUN_ARGUMENT:
-        *cursor->argument++ = take_string(payload, size);
-        break;
-    case HOST_RUN_ENVIRONMENT:
-        *cursor->variable++ = take_string(payload, size);
-        break;
-    case HOST_RUN_DIRECTORY:
-        description->directory = take_string(payload, size);
-        break;
-    case HOST_RUN_HOSTNAME:
-        description->hostname = take_string(payload, size);
-        break;
-    case HOST_RUN_USER:
-        take_bytes(ids, payload, sizeof(ids));
-        description->uid = ids[0];
-        description->gid = ids[1];
-        break;
-    case HOST_RUN_GROUP:
-        take_bytes(&description->groups[description->group_count++], payload, sizeof(uint32_t));
-        break;
-    case HOST_RUN_UMASK:
-        take_bytes(&description->umask, payload, sizeof(description->umask));
-        break;
-    case HOST_RUN_NICE:
-        take_bytes(&description->nice, payload, sizeof(description->nice));
-        break;
-    case HOST_RUN_IGNORED:
-        take_bytes(&description->ignored_signals, payload, sizeof(description->ignored_signals));
-        break;
-    case HOST_RUN_LIMIT:
-        take_bytes(&description->limits[description->limit_count++], payload,
-                   sizeof(struct run_limit));
-        break;
-    case HOST_RUN_DATE:
-        take_bytes(&description->date_ns, payload, sizeof(description->date_ns));
-        break;
-    case HOST_RUN_SEED:
-        description->seed = payload;
-        description->seed_size = size;
-        break;
-    case HOST_RUN_STREAM:
-        take_stream(description, payload);
-        break;
-    case HOST_RUN_WINDOW:
-        take_bytes(window, payload, sizeof(window));
-        description->rows = window[0];
-        description->columns = window[1];
-        break;
-    case HOST_RUN_TERMINAL:
-        take_bytes(description->terminal, payload, TERMIOS_BYTES);
-        description->has_terminal = true;
-        break;
-    case HOST_RUN_SHARE:
-        take_share(description, payload, size);
-        break;
-    case HOST_RUN_OVERLAY_BYTES:
-        take_bytes(&description->overlay_bytes, payload, sizeof(description->overlay_bytes));
-        break;
-    }
-}
 
 /* Room for the repeated entries, zeroed: lists of strings end with NULL. */
 static int make_room(struct description *description, const uint8_t *bytes, size_t size)
@@ -171,35 +168,39 @@ static int make_room(struct description *description, const uint8_t *bytes, size
                : -ENOMEM;
 }
 
+static int take_entry(struct description *description, uint32_t type, uint8_t *payload, size_t size)
+{
+    const struct entry_rule *rule = &rules[type];
+
+    if (type >= sizeof(rules) / sizeof(*rules) || !rule->take)
+        return 0;
+    if (size < rule->least)
+        return -EINVAL;
+    rule->take(description, rule, payload, size);
+    return 0;
+}
+
 int description_parse(uint8_t *bytes, size_t size, uint32_t count, struct description *description)
 {
-    struct cursor cursor;
+    struct host_run_entry entry;
     size_t at = 0;
     int error;
 
     *description = (struct description){0};
     error = make_room(description, bytes, size);
-    if (error)
-        return error;
-    cursor = (struct cursor){description->arguments, description->environment};
-    for (uint32_t i = 0; i < count; i++) {
-        struct host_run_entry entry;
-        size_t padded;
-
+    for (uint32_t i = 0; i < count && !error; i++) {
         if (size - at < sizeof(entry))
             return -EINVAL;
         memcpy(&entry, bytes + at, sizeof(entry));
         at += sizeof(entry);
-        padded = ((size_t)entry.size + ENTRY_ALIGNMENT - 1) / ENTRY_ALIGNMENT * ENTRY_ALIGNMENT;
-        if (padded > size - at)
+        if (entry_padded(&entry) > size - at)
             return -EINVAL;
-        if (entry.type < sizeof(least_size) / sizeof(*least_size) &&
-            entry.size < least_size[entry.type])
-            return -EINVAL;
-        take_entry(description, &cursor, entry.type, bytes + at, entry.size);
-        at += padded;
+        error = take_entry(description, entry.type, bytes + at, entry.size);
+        at += entry_padded(&entry);
     }
-    return description->program && description->arguments[0] ? 0 : -EINVAL;
+    if (!error && (!description->program || !description->arguments[0]))
+        error = -EINVAL;
+    return error;
 }
 
 static void read_all(int fd, void *to, size_t size)

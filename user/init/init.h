@@ -20,8 +20,10 @@
 /* The description of the run. Strings point into the bytes that were read. */
 struct description {
     const char *program;
-    char **arguments;
-    char **environment;
+    char **arguments; /* ends with NULL */
+    size_t argument_count;
+    char **environment; /* ends with NULL */
+    size_t variable_count;
     const char *directory; /* NULL: none was given */
     uint32_t uid, gid;
     uint32_t *groups;
