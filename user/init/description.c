@@ -170,10 +170,11 @@ static int make_room(struct description *description, const uint8_t *bytes, size
 
 static int take_entry(struct description *description, uint32_t type, uint8_t *payload, size_t size)
 {
-    const struct entry_rule *rule = &rules[type];
+    const struct entry_rule *rule;
 
-    if (type >= sizeof(rules) / sizeof(*rules) || !rule->take)
+    if (type >= sizeof(rules) / sizeof(*rules) || !rules[type].take)
         return 0;
+    rule = &rules[type];
     if (size < rule->least)
         return -EINVAL;
     rule->take(description, rule, payload, size);
