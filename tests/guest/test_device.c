@@ -1,0 +1,110 @@
+/*
+ * The devices that every program expects, and the special calls around them.
+ *
+ * covers: getrandom ioctl
+ */
+#include "guest.h"
+
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+TEST(dev_null_swallows_and_is_empty)
+{
+    int fd = CHECK_OK(open("/dev/null", O_RDWR));
+    char byte;
+    struct stat status;
+
+    CHECK_EQ(write(fd, "abc", 3), 3);
+    CHECK_EQ(read(fd, &byte, 1), 0);
+    CHECK_OK(fstat(fd, &status));
+    CHECK(S_ISCHR(status.st_mode));
+    CHECK_EQ(status.st_rdev, makedev(1, 3));
+    CHECK_EQ(status.st_mode & 0777, 0666);
+}
+
+TEST(dev_zero_gives_zeroes)
+{
+    char block[10000];
+    int fd = CHECK_OK(open("/dev/zero", O_RDWR));
+
+    memset(block, 1, sizeof(block));
+    CHECK_EQ(read(fd, block, sizeof(block)), sizeof(block));
+    for (size_t i = 0; i < sizeof(block); i++)
+        CHECK_EQ(block[i], 0);
+    CHECK_EQ(write(fd, "abc", 3), 3);
+}
+
+TEST(dev_full_gives_enospc)
+{
+    int fd = CHECK_OK(open("/dev/full", O_RDWR));
+    char byte = 1;
+
+    CHECK_ERRNO(write(fd, "x", 1), ENOSPC);
+    CHECK_EQ(read(fd, &byte, 1), 1);
+    CHECK_EQ(byte, 0);
+}
+
+TEST(dev_urandom_and_getrandom_give_different_bytes_each_time)
+{
+    char one[64], two[64];
+    int fd = CHECK_OK(open("/dev/urandom", O_RDONLY));
+
+    CHECK_EQ(read(fd, one, 64), 64);
+    CHECK_EQ(read(fd, two, 64), 64);
+    CHECK(memcmp(one, two, 64) != 0);
+    CHECK_EQ(syscall(SYS_getrandom, one, 64, 0), 64);
+    CHECK_EQ(syscall(SYS_getrandom, two, 64, 1 /* GRND_NONBLOCK */), 64);
+    CHECK(memcmp(one, two, 64) != 0);
+    fd = CHECK_OK(open("/dev/random", O_RDONLY));
+    CHECK_EQ(read(fd, one, 16), 16);
+}
+
+TEST(getrandom_errors_are_as_documented)
+{
+    CHECK_ERRNO(syscall(SYS_getrandom, bad_address(), 16, 0), EFAULT);
+    CHECK_ERRNO(syscall(SYS_getrandom, NULL, 0, 0x100), EINVAL);
+    CHECK_EQ(syscall(SYS_getrandom, NULL, 0, 0), 0);
+}
+
+TEST(dev_fd_names_the_own_descriptors)
+{
+    char byte = 0;
+    int fds[2], fd;
+    char path[32];
+
+    CHECK_OK(pipe(fds));
+    CHECK_EQ(write(fds[1], "f", 1), 1);
+    snprintf(path, sizeof(path), "/dev/fd/%d", fds[0]);
+    fd = CHECK_OK(open(path, O_RDONLY));
+    CHECK_EQ(read(fd, &byte, 1), 1);
+    CHECK_EQ(byte, 'f');
+    CHECK_OK(access("/dev/stdin", F_OK));
+    CHECK_ERRNO(open("/dev/fd/99", O_RDONLY), ENOENT);
+}
+
+TEST(dev_shm_is_a_directory_for_everybody)
+{
+    struct stat status;
+    char path[64];
+    int fd;
+
+    CHECK_OK(stat("/dev/shm", &status));
+    CHECK_EQ(status.st_mode, S_IFDIR | 01777);
+    snprintf(path, sizeof(path), "/dev/shm/guest.%d", getpid());
+    fd = CHECK_OK(open(path, O_RDWR | O_CREAT | O_EXCL, 0600));
+    CHECK_OK(unlink(path));
+    CHECK_OK(ftruncate(fd, 100));
+}
+
+TEST(ioctl_on_what_is_no_terminal_gives_enotty)
+{
+    int fd = CHECK_OK(open("/dev/null", O_RDWR)), value;
+
+    CHECK_ERRNO(ioctl(fd, TIOCGWINSZ, &value), ENOTTY);
+    CHECK_ERRNO(ioctl(77, TIOCGWINSZ, &value), EBADF);
+    CHECK_EQ(isatty(fd), 0);
+    CHECK_OK(ioctl(fd, FIOCLEX));
+    CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    CHECK_OK(ioctl(fd, FIONCLEX));
+    CHECK_EQ(fcntl(fd, F_GETFD), 0);
+}
