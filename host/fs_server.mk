@@ -39,3 +39,11 @@ soak-fs-fuzz: $(FS_FUZZ) ## a million hostile requests to the file server
 .PHONY: test-fs-linux
 test-fs-linux: $(B)/host/fs-serve ## the file server under a Linux guest, compared with the host
 	PITH_BUILD=$(abspath $(B)) python3 -m pytest -q tests/e2e/test_file_server.py
+
+$(B)/bench/file_server: bench/file_server.c $(FS_SERVER_LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(FS_SERVER_CFLAGS) -Wno-missing-prototypes -Wno-shadow -Ihost -Itests/unit -o $@ $^
+
+.PHONY: bench-file-server
+bench-file-server: $(B)/bench/file_server ## what the file server costs a name, a request, a megabyte
+	$<
