@@ -7,7 +7,7 @@ TEST_TIMEOUT ?= 900
 
 UNIT_TESTS := $(sort $(wildcard tests/unit/*.c))
 UNIT_PROGRAMS := $(UNIT_TESTS:tests/unit/%.c=$(B)/tests/unit/%)
-UNIT_CFLAGS := $(COMMON_CFLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+UNIT_CFLAGS := $(COMMON_CFLAGS) -O1 -fsanitize=address,undefined -fno-sanitize=object-size -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -Wno-missing-prototypes -Wno-shadow -DSAN=0 -Ikernel/include -Ikernel -Ihost \
 	-Itests/unit
 

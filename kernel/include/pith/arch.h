@@ -25,12 +25,17 @@
  *     ffff ffff 8000 0000   kernel image
  */
 #define USER_END           0x00007ffffffff000ul
-#define DIRECT_MAP         0xffff800000000000ul
 #define KERNEL_VIRTUAL     0xffffc00000000000ul
 #define KERNEL_VIRTUAL_END 0xffffc08000000000ul /* one entry of the root */
-#define FRAME_ARRAY        0xffffe00000000000ul
 #define SHADOW             0xffffec0000000000ul
 #define KERNEL_IMAGE       0xffffffff80000000ul
+#ifdef __PITH_KERNEL__
+#define DIRECT_MAP         0xffff800000000000ul
+#define FRAME_ARRAY        0xffffe00000000000ul
+#else /* unit tests have them where a program may have memory */
+#define DIRECT_MAP         0x0000400000000000ul
+#define FRAME_ARRAY        0x0000300000000000ul
+#endif
 
 static inline void *phys_to_virt(phys_addr address)
 {
