@@ -28,7 +28,7 @@
 #define NS_PER_MS        1000000ull
 #define BOOT_LIMIT_NS    (60000 * NS_PER_MS) /* until HELLO; an emulated machine takes 0.1 s */
 #define REPORT_LIMIT_NS  (30000 * NS_PER_MS) /* for what the kernel logs after EXIT */
-#define DRAIN_LIMIT_NS   (300 * NS_PER_MS)   /* for slow readers after a failure */
+#define DRAIN_LIMIT_NS   (300 * NS_PER_MS)   /* for what should follow at once */
 #define DEBUG_READ_BYTES 4096
 #define DEBUG_PANIC_MARK 0x04 /* ends a panic's text on the debug port */
 
@@ -49,7 +49,7 @@ struct run {
     struct buffer log, debug_log; /* a line that is not whole yet */
     struct boot_time times;
     uint64_t deadline_ns;       /* of --timeout; 0: none */
-    uint64_t phase_deadline_ns; /* of STARTING, and of what ENDING waits for; 0: none */
+    uint64_t phase_deadline_ns; /* for what should come next; 0: none */
     enum phase phase;
     int status; /* in ENDING */
     int signal_fd, debug_fd, complaint_fd;
@@ -211,6 +211,14 @@ static void machine_went(struct run *run, int wait_status)
     run->machine_status = wait_status;
 }
 
+/* The machine may be ending too: only if it does not within a moment, something is wrong. */
+static void files_went(struct run *run)
+{
+    run->files = 0;
+    if (run->phase != ENDING)
+        run->phase_deadline_ns = clock_now_ns() + DRAIN_LIMIT_NS;
+}
+
 static void reap_children(struct run *run)
 {
     int status;
@@ -220,7 +228,7 @@ static void reap_children(struct run *run)
         if (child == run->machine)
             machine_went(run, status);
         if (child == run->files)
-            run->files = 0;
+            files_went(run);
     }
 }
 
@@ -426,13 +434,17 @@ static void check_deadlines(struct run *run)
     if (!run->phase_deadline_ns || now < run->phase_deadline_ns)
         return;
     run->phase_deadline_ns = 0;
-    if (run->phase == STARTING) {
-        break_run(run, PITH_FAILED);
-        say("the kernel did not start; --debug shows how far it came");
-    } else if (run->machine_ended) {
+    if (run->phase == ENDING && run->machine_ended)
         end_now(run, run->status);
+    if (run->phase == ENDING) {
+        kill_machine(run);
+        return;
     }
-    kill_machine(run);
+    break_run(run, PITH_FAILED);
+    if (run->options->root && !run->files)
+        say("the file server ended before the program; --debug shows why");
+    else
+        say("the kernel did not start; --debug shows how far it came");
 }
 
 /* The machine is gone and said all that it had to say. */

@@ -355,6 +355,15 @@ def test_killed_qemu_is_status_125(tmp_path):
     assert child.wait(60) == 125 and b'signal 9' in child.stderr.read()
 
 
+def test_killed_file_server_is_status_125(tmp_path):
+    child = subprocess.Popen([PITH, 'run', '-q', '--accel', 'tcg', '--', 'program'],
+                             env=fake_environment(tmp_path, 'guest.start()\nguest.send(DATA, STDOUT, b".")\nwhile guest.receive(): pass'),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout.read(1) == b'.'
+    os.kill(children_of(child.pid)[1], signal.SIGKILL)
+    assert child.wait(60) == 125 and b'file server ended' in child.stderr.read()
+
+
 def test_boot_time_prints_a_table(tmp_path):
     result = run_fake(tmp_path, 'guest.stamp(1); guest.start(); guest.stamp(4); guest.exit(0)', '--root',
                       'none', '--boot-time', '--', 'program')
