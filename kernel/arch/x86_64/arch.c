@@ -11,6 +11,7 @@
 #include "boot.h"
 #include "clock.h"
 #include "features.h"
+#include "kvmclock.h"
 #include "page_routines.h"
 #include "percpu.h"
 #include "signal_frame.h"
@@ -42,4 +43,5 @@ void arch_init_early(void)
 void arch_init_late(void)
 {
     page_routines_choose();
+    kvmclock_set_date();
 }

@@ -18,6 +18,7 @@
 
 #include "apic.h"
 #include "features.h"
+#include "kvmclock.h"
 
 #define CALIBRATION_TICKS 250000u /* of the APIC's timer: 250 us */
 #define CALIBRATION_TRIES 5
@@ -107,7 +108,9 @@ static u64 tsc_hz_told(void)
 
 void clock_init(void)
 {
-    tsc_hz = tsc_hz_told();
+    tsc_hz = kvmclock_tsc_hz();
+    if (!tsc_hz)
+        tsc_hz = tsc_hz_told();
     if (!tsc_hz)
         tsc_hz = tsc_hz_measured();
     clock_scale = (NS_PER_SECOND << SCALE_SHIFT) / tsc_hz;

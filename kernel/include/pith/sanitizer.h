@@ -5,6 +5,7 @@
  * poisoned is a panic that says where. Only the direct map is watched, in pieces of 8 bytes: the
  * start of what is poisoned is rounded up to 8. Without SAN=1 all of this is nothing.
  */
+/* folder: core */
 #pragma once
 
 #include <pith/compiler.h>

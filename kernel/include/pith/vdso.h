@@ -7,6 +7,7 @@
  * A reader takes `sequence`, then the rest, then `sequence` again: if it was odd or has changed, a
  * write was under way, and it starts again.
  */
+/* folder: arch */
 #pragma once
 
 #include <pith/types.h>

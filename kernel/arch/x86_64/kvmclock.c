@@ -1,0 +1,70 @@
+/*
+ * kvmclock: what KVM says of the TSC's rate and of the date (Linux's Documentation/virt/kvm,
+ * "KVM-specific MSRs" and "pvclock").
+ *
+ * Only where CPUID names KVM's clock source. KVM writes a page of ours at our asking; we read it
+ * once at boot, and from then on our own scaling of the TSC is the clock, as everywhere else.
+ *
+ * Context: boot CPU.
+ */
+#include "kvmclock.h"
+
+#include <pith/core.h>
+
+#include "features.h"
+#include "kvmclock_math.h"
+#include "registers.h"
+
+#define KVM_LEAF            0x40000000
+#define KVM_FEATURES_LEAF   0x40000001
+#define KVM_FEATURE_CLOCK   BIT(3) /* the MSRs below */
+#define MSR_KVM_WALL_CLOCK  0x4b564d00
+#define MSR_KVM_SYSTEM_TIME 0x4b564d01
+#define SYSTEM_TIME_ON      BIT(0)
+#define HYPERVISOR_PRESENT  BIT(31) /* CPUID 1, ecx */
+
+struct wall_clock {
+    u32 version, seconds, nanoseconds;
+};
+
+static struct kvm_time kvm_time aligned(64);     /* the machine writes it */
+static struct wall_clock wall_clock aligned(64); /* the machine writes it */
+
+static bool kvmclock_is_here(void)
+{
+    struct cpuid_result name;
+
+    if (!(cpuid(1, 0).ecx & HYPERVISOR_PRESENT))
+        return false;
+    name = cpuid(KVM_LEAF, 0);
+    return !memcmp(&name.ebx, "KVMK", 4) && !memcmp(&name.ecx, "VMKV", 4) &&
+           !memcmp(&name.edx, "M\0\0\0", 4) && cpuid(KVM_FEATURES_LEAF, 0).eax & KVM_FEATURE_CLOCK;
+}
+
+u64 kvmclock_tsc_hz(void)
+{
+    u64 hz;
+
+    if (!kvmclock_is_here())
+        return 0;
+    msr_write(MSR_KVM_SYSTEM_TIME, kernel_image_phys(&kvm_time) | SYSTEM_TIME_ON);
+    hz = kvm_time_tsc_hz(READ_ONCE(kvm_time.tsc_to_ns_scale), READ_ONCE(kvm_time.tsc_shift));
+    msr_write(MSR_KVM_SYSTEM_TIME, 0);
+    return hz;
+}
+
+void kvmclock_set_date(void)
+{
+    u64 at_boot_ns, now_ns;
+
+    if (!kvmclock_is_here())
+        return;
+    msr_write(MSR_KVM_WALL_CLOCK, kernel_image_phys(&wall_clock));
+    at_boot_ns = READ_ONCE(wall_clock.seconds) * NS_PER_SECOND + READ_ONCE(wall_clock.nanoseconds);
+    /* The date of the system time's 0: that clock says how long ago it was. */
+    msr_write(MSR_KVM_SYSTEM_TIME, kernel_image_phys(&kvm_time) | SYSTEM_TIME_ON);
+    now_ns = kvm_time_ns(&kvm_time, tsc_read());
+    msr_write(MSR_KVM_SYSTEM_TIME, 0);
+    if (at_boot_ns)
+        clock_realtime_set(at_boot_ns + now_ns);
+}
