@@ -13,6 +13,8 @@
 #include <pith/core.h>
 #include <pith/sched.h>
 
+#define ERRNO_MAX 4095 /* what libc takes for an error */
+
 static syscall_function *functions[SYSCALLS]; /* [const] after abi_init */
 static u64 absent_counts[SYSCALLS];           /* [atomic] */
 
@@ -31,13 +33,19 @@ u64 syscall_absent_count(u64 number)
     return __atomic_load_n(&absent_counts[number], __ATOMIC_RELAXED);
 }
 
-/* -EINTR leaves as it is unless a signal is really pending: restarting needs signal delivery. */
-static noinline long result_of_interrupted(u64 number)
+/*
+ * A call that is to be made again needs signal delivery, whether a signal is still there or another
+ * thread was faster to take it. -EINTR leaves as it is where no signal can have caused it.
+ */
+static noinline long result_of_failed(u64 number, long result)
 {
-    if (!(syscalls[number].flags & RESTARTS) ||
-        !(READ_ONCE(thread_current()->pending_work) & WORK_SIGNAL))
-        return -EINTR;
-    return -ERESTARTSYS;
+    u64 *work = &thread_current()->pending_work;
+
+    if (result == -EINTR && (syscalls[number].flags & RESTARTS) && (READ_ONCE(*work) & WORK_SIGNAL))
+        return -ERESTARTSYS;
+    if (result <= -ERESTARTSYS)
+        __atomic_fetch_or(work, WORK_SIGNAL, __ATOMIC_RELAXED);
+    return result;
 }
 
 static long syscall_dispatch(struct trap_frame *frame)
@@ -47,8 +55,8 @@ static long syscall_dispatch(struct trap_frame *frame)
 
     if (likely(number < SYSCALLS))
         result = functions[number]((const struct syscall_args *)frame);
-    if (unlikely(result == -EINTR))
-        result = result_of_interrupted(number);
+    if (unlikely((u64)result >= (u64)-ERRNO_MAX) && number < SYSCALLS)
+        result = result_of_failed(number, result);
     return result;
 }
 

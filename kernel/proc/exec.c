@@ -13,14 +13,28 @@
 
 /* ---- Preparation: may fail ---- */
 
-static int open_program(struct exec *exec, const struct exec_request *request)
+/* execveat: relative to a directory, or with an empty name the descriptor's own file. */
+static int open_relative(struct exec *exec, const struct exec_request *request)
 {
-    if (request->file) {
-        file_get(request->file);
-        exec->program.file = request->file;
-        return 0;
-    }
-    return file_open_executable(NULL, request->name, LOOKUP_FOLLOW, &exec->program.file);
+    u32 flags = request->flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW;
+    const char *separator = request->name[0] ? "/" : "";
+    struct fd_use use;
+    int error;
+
+    if (request->directory_fd == AT_FDCWD || request->name[0] == '/')
+        return file_open_executable(NULL, request->name, flags, &exec->program.file);
+    if (request->flags & AT_EMPTY_PATH)
+        flags |= LOOKUP_EMPTY;
+    use = fd_enter_any(request->directory_fd);
+    if (!use.file)
+        return -EBADF;
+    error = file_open_executable(&use.file->path, request->name, flags, &exec->program.file);
+    fd_leave(use);
+    /* How the program, and a script's interpreter, may open it again (execveat(2)). */
+    format_text(exec->relative_name, sizeof(exec->relative_name), "/dev/fd/%d%s%s",
+                request->directory_fd, separator, request->name);
+    exec->name = exec->relative_name;
+    return error;
 }
 
 static int space_prepare(struct exec *exec)
@@ -53,11 +67,11 @@ static u64 image_entry(const struct elf_image *image)
 
 static int prepare(struct exec *exec, const struct exec_request *request)
 {
-    int error = open_program(exec, request);
+    int error = open_relative(exec, request);
 
     if (!error)
         error = exec_strings_copy(&exec->strings, request);
-    if (!error && string_copy(exec->script_path, request->name, sizeof(exec->script_path)) < 0)
+    if (!error && string_copy(exec->script_path, exec->name, sizeof(exec->script_path)) < 0)
         error = -ENAMETOOLONG;
     if (!error)
         error = exec_resolve_scripts(exec);

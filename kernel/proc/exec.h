@@ -35,6 +35,7 @@ struct exec {
     u64 entry, stack_pointer;
     char head[EXEC_HEAD_BYTES]; /* filled where they are used, as the next */
     char script_path[PATH_MAX_BYTES];
+    char relative_name[PATH_MAX_BYTES + 32];
 };
 
 /* ---- exec_strings.c ---- */

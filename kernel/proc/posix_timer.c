@@ -20,7 +20,8 @@ struct posix_timer {
     int id, notify, signal;
     u64 value;
     u64 deadline_ns, interval_ns;
-    s32 overruns;
+    s32 overruns, overruns_told; /* since the last signal; what that one said */
+    int clock;                   /* [const] */
 };
 
 static void timer_signal(struct posix_timer *timer)
@@ -40,6 +41,7 @@ static void timer_signal(struct posix_timer *timer)
     abi.timer.overruns = timer->overruns;
     abi.timer.value = timer->value;
     memcpy(&info, &abi, sizeof(info));
+    timer->overruns_told = timer->overruns;
     timer->overruns = 0;
     if (timer->target)
         (void)signal_send_thread_locked(timer->target, &info);
@@ -92,7 +94,7 @@ static int id_choose_locked(struct process *process)
 }
 
 /* `event` NULL: SIGALRM with the timer's number. Takes over the target's reference. */
-int posix_timer_create(const struct abi_sigevent *event, struct thread *target)
+int posix_timer_create(int clock, const struct abi_sigevent *event, struct thread *target)
 {
     struct process *process = process_current();
     struct posix_timer *timer = kmalloc(sizeof(*timer), ALLOC_CLEARED);
@@ -106,6 +108,7 @@ int posix_timer_create(const struct abi_sigevent *event, struct thread *target)
     timer->notify = event ? event->notify : SIGEV_SIGNAL;
     timer->signal = event ? event->signal : SIGALRM;
     timer->target = target;
+    timer->clock = clock;
     spin_lock(&process->signals_lock);
     id = id_choose_locked(process);
     timer->id = id;
@@ -120,7 +123,7 @@ int posix_timer_create(const struct abi_sigevent *event, struct thread *target)
     return id;
 }
 
-int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out)
+int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out, int *clock_out)
 {
     struct process *process = process_current();
     u64 now_ns = clock_monotonic_ns();
@@ -133,7 +136,8 @@ int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out)
         left_out->deadline_ns = 0;
         if (timer->deadline_ns)
             left_out->deadline_ns = timer->deadline_ns > now_ns ? timer->deadline_ns - now_ns : 1;
-        *overruns_out = timer->overruns;
+        *overruns_out = timer->overruns_told;
+        *clock_out = timer->clock;
     }
     spin_unlock(&process->signals_lock);
     return timer ? 0 : -EINVAL;

@@ -128,6 +128,12 @@ int process_alloc(struct process **process_out)
     return 0;
 }
 
+static void process_free(struct rcu_head *head)
+{
+    slab_free(process_cache, container_of(head, struct process, rcu));
+}
+
+/* The memory goes later: getppid reads a parent's pid under RCU alone. */
 void process_put(struct process *process)
 {
     if (!refcount_dec_is_zero(&process->references))
@@ -135,7 +141,7 @@ void process_put(struct process *process)
     pending_flush(&process->pending, ~0ul);
     if (process->last_credentials)
         credentials_put(process->last_credentials);
-    slab_free(process_cache, process);
+    rcu_free(&process->rcu, process_free);
 }
 
 /* The last reference on a thread went; its signals and its hold on the process go with it. */
@@ -481,6 +487,25 @@ char process_state_letter(struct process *process)
     return letter;
 }
 
+/* A walk over the tree without recursion: down to the first child, else on to the next of kin. */
+void process_mark_descendants_locked(struct process *process)
+{
+    struct process *at = process;
+
+    for (;;) {
+        if (!list_is_empty(&at->children)) {
+            at = list_first_entry(&at->children, struct process, sibling);
+        } else {
+            while (at != process && at->sibling.next == &at->parent->children)
+                at = at->parent;
+            if (at == process)
+                return;
+            at = list_entry(at->sibling.next, struct process, sibling);
+        }
+        at->has_subreaper = true;
+    }
+}
+
 /* ---- Usage ---- */
 
 void usage_add(struct cpu_usage *to, const struct cpu_usage *more)
@@ -536,6 +561,14 @@ void usage_keep_space(struct process *process)
     usage_add(&process->ended_usage, &process->space_usage);
     process->space_usage = (struct cpu_usage){};
     spin_unlock(&process_table_lock);
+}
+
+void thread_usage(struct thread *thread, struct cpu_usage *usage_out)
+{
+    *usage_out = (struct cpu_usage){};
+    usage_add_thread(usage_out, thread);
+    if (thread->space)
+        usage_add_space(usage_out, thread->space);
 }
 
 void process_usage(struct process *process, struct cpu_usage *usage_out)

@@ -15,6 +15,11 @@
  */
 #include "internal.h"
 
+/* What sigaction(2) keeps of sa_flags. */
+#define ACTION_FLAGS                                                                    \
+    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
+     SA_NODEFER | SA_RESETHAND)
+
 static struct slab_cache *queued_cache;
 
 void signals_init(void)
@@ -136,6 +141,65 @@ int signal_take(u64 set, struct signal_info *info_out)
     return signal;
 }
 
+/*
+ * Waits for one of `set`, which the caller has blocked or not: while it waits they count as wanted
+ * by this thread (waits_for), so that a sender wakes it and none of them is delivered meanwhile.
+ */
+int signal_wait(u64 set, u64 deadline_ns, struct signal_info *info_out)
+{
+    struct process *process = process_current();
+    struct thread_identity *identity = identity_current();
+    int signal, error = 0;
+
+    set &= ~SIGNALS_UNBLOCKABLE;
+    spin_lock(&process->signals_lock);
+    identity->waits_for = set;
+    for (;;) {
+        signal = pending_take(&identity->pending, set, info_out);
+        if (!signal)
+            signal = pending_take(&process->pending, set, info_out);
+        if (signal || error)
+            break;
+        signal_work_update_locked(process, identity);
+        error = thread_block_until(WAIT_INTERRUPTIBLE, WAIT_FOR_SIGNAL, &process->signals_lock,
+                                   deadline_ns);
+    }
+    identity->waits_for = 0;
+    signal_work_update_locked(process, identity);
+    spin_unlock(&process->signals_lock);
+    if (signal)
+        return signal;
+    return error == -ETIMEDOUT ? -EAGAIN : error;
+}
+
+void signal_action_exchange(int signal, const struct abi_sigaction *changed,
+                            struct abi_sigaction *before_out)
+{
+    struct process *process = process_current();
+    struct signal_action *action = &process->actions[signal - 1];
+    struct thread_identity *identity;
+
+    spin_lock(&process->signals_lock);
+    *before_out =
+        (struct abi_sigaction){action->handler, action->flags, action->restorer, action->mask};
+    if (changed) {
+        *action = (struct signal_action){
+            .handler = changed->handler,
+            .restorer = changed->restorer,
+            .mask = changed->mask & ~SIGNALS_UNBLOCKABLE,
+            .flags = changed->flags & ACTION_FLAGS,
+        };
+        /* What is ignored from now on is not pending any more (POSIX, sigaction). */
+        if (action->handler == SIG_IGN ||
+            (action->handler == SIG_DFL && signal_default_is_ignore(signal))) {
+            pending_flush(&process->pending, signal_bit(signal));
+            thread_for_each (identity, process)
+                pending_flush(&identity->pending, signal_bit(signal));
+        }
+    }
+    spin_unlock(&process->signals_lock);
+}
+
 /* ---- What is sent along ---- */
 
 void signal_info_init(struct signal_info *info, int signal, int code)
@@ -163,7 +227,8 @@ void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_
 
 void signal_work_update_locked(struct process *process, struct thread_identity *identity)
 {
-    u64 pending = (identity->pending.set | process->pending.set) & ~identity->blocked;
+    u64 blocked = identity->blocked | identity->waits_for;
+    u64 pending = (identity->pending.set | process->pending.set) & ~blocked;
     u64 *work = &identity->thread->pending_work;
 
     if (pending || process->group_exit || process->exec_thread ||

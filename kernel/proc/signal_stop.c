@@ -13,8 +13,6 @@
 
 /* ---- Telling the parent ---- */
 
-#define CLOCK_TICK_NS (NS_PER_SECOND / 100) /* AT_CLKTCK */
-
 static void child_info_init(struct signal_info *info, struct process *child, int signal, int code,
                             int status)
 {

@@ -122,7 +122,8 @@ struct process {
     struct refcount references;
     int pid;               /* [const] */
     struct number *number; /* guarded by process_table_lock, until it is reaped */
-    u64 started_ns;        /* [const] of clock_monotonic_ns */
+    struct rcu_head rcu;
+    u64 started_ns; /* [const] of clock_monotonic_ns */
 
     /* guarded by process_table_lock */
     enum process_state state;
@@ -228,8 +229,14 @@ struct directories *process_directories(struct process *process) must_check;
 void process_name(struct process *process, char name_out[THREAD_NAME_BYTES]);
 /* All its time: threads that live and that ended. */
 void process_usage(struct process *process, struct cpu_usage *usage_out);
+/* One thread's. */
+void thread_usage(struct thread *thread, struct cpu_usage *usage_out);
+#define CLOCK_TICK_NS (NS_PER_SECOND / 100) /* the unit of times(2): AT_CLKTCK */
 /* R, S, D, T, Z... of the process as ps shows it. */
 char process_state_letter(struct process *process);
+
+/* PR_SET_CHILD_SUBREAPER: all below `process` have a subreaper from now on. */
+void process_mark_descendants_locked(struct process *process) must_hold(&process_table_lock);
 
 /* ---- Life ---- */
 
@@ -245,8 +252,7 @@ struct clone_request {
 long process_clone(const struct clone_request *request, const struct trap_frame *frame);
 /* What exec runs: strings of user or (for init) kernel memory. */
 struct exec_request {
-    struct file *file; /* already open, for execveat with AT_EMPTY_PATH; else NULL */
-    const char *name;  /* the path as given: AT_EXECFN */
+    const char *name; /* the path as given: AT_EXECFN */
     struct user_ptr arguments, environment;
     const char *const *kernel_arguments, *const *kernel_environment; /* instead */
     int directory_fd;
@@ -320,6 +326,11 @@ static inline bool fatal_signal_is_pending(void)
 }
 /* For signalfd and sigtimedwait: takes one of `set` that is pending. Its number, or 0. */
 int signal_take(u64 set, struct signal_info *info_out);
+/* As sigtimedwait(2): its number, -EAGAIN when the time is over, -EINTR. */
+int signal_wait(u64 set, u64 deadline_ns, struct signal_info *info_out);
+/* sigaction(2); `changed` NULL: only asks. */
+void signal_action_exchange(int signal, const struct abi_sigaction *changed,
+                            struct abi_sigaction *before_out);
 void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_out);
 
 /* ---- Timers of the calling process. deadline_ns is what is left; 0: not set. ---- */
@@ -330,8 +341,10 @@ void process_itimer_set(int which, const struct interval_timer *left);
  * A timer's number, -EAGAIN or -ENOMEM. `event` NULL: SIGALRM with the number. Takes over the
  * target's reference (SIGEV_THREAD_ID) on success.
  */
-int posix_timer_create(const struct abi_sigevent *event, struct thread *target) must_check;
-int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out) must_check;
+int posix_timer_create(int clock, const struct abi_sigevent *event, struct thread *target)
+    must_check;
+int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out, int *clock_out)
+    must_check;
 int posix_timer_set(int id, const struct interval_timer *value)
     must_check; /* an absolute deadline */
 int posix_timer_delete(int id) must_check;

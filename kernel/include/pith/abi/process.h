@@ -160,6 +160,7 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define FUTEX_WAKE_OP            5
 #define FUTEX_WAIT_BITSET        9
 #define FUTEX_WAKE_BITSET        10
+#define FUTEX_COMMAND            0x7f /* all but the flags */
 #define FUTEX_PRIVATE_FLAG       128
 #define FUTEX_CLOCK_REALTIME     256
 #define FUTEX_WAITERS            0x80000000u

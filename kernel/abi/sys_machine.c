@@ -1,0 +1,255 @@
+/* The calls about the machine as a whole: its name, its memory, its log, its end. */
+#include <pith/abi.h>
+
+#include <pith/mem.h>
+#include <pith/proc.h>
+
+#include "syscalls.h"
+
+#define NAME_BYTES 65 /* of each field of struct utsname */
+
+static struct {
+    char system[NAME_BYTES], node[NAME_BYTES], release[NAME_BYTES], version[NAME_BYTES];
+    char machine[NAME_BYTES], domain[NAME_BYTES];
+} names = {
+    /* guarded by names_lock */
+    .system = "Linux",        .node = "pith",      .release = "6.1.0-pith",
+    .version = "#1 SMP Pith", .machine = "x86_64", .domain = "(none)",
+};
+static struct spinlock names_lock = SPINLOCK_INIT(LOCK_LEAF);
+
+long sys_uname(const struct syscall_args *args)
+{
+    __typeof__(names) copy;
+
+    spin_lock(&names_lock);
+    copy = names;
+    spin_unlock(&names_lock);
+    return copy_out(arg_user_ptr(args, 0), &copy, sizeof(copy));
+}
+
+static long name_change(const struct syscall_args *args, char *name)
+{
+    u64 bytes = arg_u64(args, 1);
+    char wanted[NAME_BYTES] = {};
+
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN))
+        return -EPERM;
+    if (bytes >= NAME_BYTES)
+        return -EINVAL;
+    if (copy_in(wanted, arg_user_ptr(args, 0), bytes))
+        return -EFAULT;
+    spin_lock(&names_lock);
+    memcpy(name, wanted, NAME_BYTES);
+    spin_unlock(&names_lock);
+    return 0;
+}
+
+long sys_sethostname(const struct syscall_args *args)
+{
+    return name_change(args, names.node);
+}
+
+long sys_setdomainname(const struct syscall_args *args)
+{
+    return name_change(args, names.domain);
+}
+
+/* struct sysinfo of linux/sysinfo.h. */
+struct sysinfo {
+    s64 uptime_seconds;
+    u64 loads[3]; /* fixed point: 65536 is 1 */
+    u64 total, free, shared, buffers, total_swap, free_swap;
+    u16 processes, padding;
+    u64 total_high, free_high;
+    u32 unit;
+};
+_Static_assert(sizeof(struct sysinfo) == 112, "struct sysinfo");
+
+long sys_sysinfo(const struct syscall_args *args)
+{
+    struct sysinfo info;
+
+    memset(&info, 0, sizeof(info));
+    info.uptime_seconds = clock_monotonic_ns() / NS_PER_SECOND;
+    load_average(info.loads);
+    for (int i = 0; i < 3; i++)
+        info.loads[i] *= 65536 / 2048;
+    info.total = frames_total_count() << PAGE_SHIFT;
+    info.free = frames_free_count() << PAGE_SHIFT;
+    info.processes = processes_count();
+    info.unit = 1;
+    return copy_out(arg_user_ptr(args, 0), &info, sizeof(info));
+}
+
+long sys_getrandom(const struct syscall_args *args)
+{
+    struct user_ptr at = arg_user_ptr(args, 0);
+    u64 left = MIN(arg_u64(args, 1), 0x7fffffful * 16), done = 0;
+    u8 bytes[256];
+
+    if (arg_u32(args, 2) & ~7u)
+        return -EINVAL;
+    while (left) {
+        u64 count = MIN(left, sizeof(bytes));
+
+        random_bytes(bytes, count);
+        if (copy_out(user_ptr_add(at, done), bytes, count))
+            return done ? (long)done : -EFAULT;
+        done += count;
+        left -= count;
+        if (left)
+            sched_point();
+        if (left && signal_is_pending())
+            break;
+    }
+    memset(bytes, 0, sizeof(bytes));
+    return done;
+}
+
+/* ---- The end ---- */
+
+#define REBOOT_MAGIC1    0xfee1deadu
+#define REBOOT_RESTART   0x01234567u
+#define REBOOT_HALT      0xcdef0123u
+#define REBOOT_POWER_OFF 0x4321fedcu
+#define REBOOT_CAD_ON    0x89abcdefu
+#define REBOOT_CAD_OFF   0x00000000u
+
+static bool reboot_magic2_is_right(u32 magic)
+{
+    return magic == 672274793 || magic == 85072278 || magic == 369367448 || magic == 537993216;
+}
+
+long sys_reboot(const struct syscall_args *args)
+{
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_BOOT))
+        return -EPERM;
+    if (arg_u32(args, 0) != REBOOT_MAGIC1 || !reboot_magic2_is_right(arg_u32(args, 1)))
+        return -EINVAL;
+    switch (arg_u32(args, 2)) {
+    case REBOOT_RESTART:
+        machine_restart();
+    case REBOOT_HALT:
+    case REBOOT_POWER_OFF:
+        machine_power_off();
+    case REBOOT_CAD_ON:
+    case REBOOT_CAD_OFF:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* ---- The log ---- */
+
+enum syslog_action {
+    SYSLOG_CLOSE = 0,
+    SYSLOG_OPEN = 1,
+    SYSLOG_READ = 2,
+    SYSLOG_READ_ALL = 3,
+    SYSLOG_READ_CLEAR = 4,
+    SYSLOG_CLEAR = 5,
+    SYSLOG_CONSOLE_OFF = 6,
+    SYSLOG_CONSOLE_ON = 7,
+    SYSLOG_CONSOLE_LEVEL = 8,
+    SYSLOG_SIZE_UNREAD = 9,
+    SYSLOG_SIZE_BUFFER = 10,
+};
+#define SYSLOG_CHUNK_BYTES 1024
+
+static u64 syslog_cleared; /* [atomic] where READ_ALL begins */
+
+/* The last `size` bytes of what the ring holds. */
+static long syslog_read_all(struct user_ptr at, u64 size)
+{
+    u64 end = log_position_end(), position = READ_ONCE(syslog_cleared), done = 0;
+    char chunk[SYSLOG_CHUNK_BYTES];
+
+    if (end - position > size)
+        position = end - size;
+    while (done < size) {
+        size_t bytes = log_read(&position, chunk, MIN(size - done, sizeof(chunk)));
+
+        if (bytes == 0)
+            break;
+        if (copy_out(user_ptr_add(at, done), chunk, bytes))
+            return -EFAULT;
+        done += bytes;
+    }
+    return done;
+}
+
+long sys_syslog(const struct syscall_args *args)
+{
+    int action = arg_int(args, 0), size = arg_int(args, 2);
+    long result;
+
+    if (action != SYSLOG_READ_ALL && action != SYSLOG_SIZE_BUFFER &&
+        !credentials_can(thread_current()->credentials, CAPABILITY_SYSLOG))
+        return -EPERM;
+    switch (action) {
+    case SYSLOG_CLOSE:
+    case SYSLOG_OPEN:
+    case SYSLOG_CONSOLE_OFF:
+    case SYSLOG_CONSOLE_ON:
+    case SYSLOG_CONSOLE_LEVEL:
+        return 0;
+    case SYSLOG_READ:
+    case SYSLOG_READ_ALL:
+    case SYSLOG_READ_CLEAR:
+        if (size < 0 || user_ptr_is_null(arg_user_ptr(args, 1)))
+            return -EINVAL;
+        result = syslog_read_all(arg_user_ptr(args, 1), size);
+        if (action == SYSLOG_READ_CLEAR && result >= 0)
+            WRITE_ONCE(syslog_cleared, log_position_end());
+        return result;
+    case SYSLOG_CLEAR:
+        WRITE_ONCE(syslog_cleared, log_position_end());
+        return 0;
+    case SYSLOG_SIZE_UNREAD:
+    case SYSLOG_SIZE_BUFFER:
+        return log_position_end() - READ_ONCE(syslog_cleared);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* ---- Barriers between threads ---- */
+
+#define MEMBARRIER_QUERY                      0
+#define MEMBARRIER_GLOBAL                     BIT(0)
+#define MEMBARRIER_GLOBAL_EXPEDITED           BIT(1)
+#define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED  BIT(2)
+#define MEMBARRIER_PRIVATE_EXPEDITED          BIT(3)
+#define MEMBARRIER_REGISTER_PRIVATE_EXPEDITED BIT(4)
+
+static void barrier_here(void *argument)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* An interrupt on each CPU is a barrier in whatever runs there. */
+long sys_membarrier(const struct syscall_args *args)
+{
+    u32 command = arg_u32(args, 0);
+
+    if (arg_u32(args, 1))
+        return -EINVAL;
+    switch (command) {
+    case MEMBARRIER_QUERY:
+        return MEMBARRIER_GLOBAL | MEMBARRIER_GLOBAL_EXPEDITED |
+               MEMBARRIER_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_PRIVATE_EXPEDITED |
+               MEMBARRIER_REGISTER_PRIVATE_EXPEDITED;
+    case MEMBARRIER_GLOBAL:
+    case MEMBARRIER_GLOBAL_EXPEDITED:
+    case MEMBARRIER_PRIVATE_EXPEDITED:
+        cpu_call(READ_ONCE(cpus_online), barrier_here, NULL);
+        return 0;
+    case MEMBARRIER_REGISTER_GLOBAL_EXPEDITED:
+    case MEMBARRIER_REGISTER_PRIVATE_EXPEDITED:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}

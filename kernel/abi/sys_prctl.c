@@ -1,0 +1,232 @@
+/* prctl(2), arch_prctl(2) and personality(2): a process's odd settings. */
+#include <pith/abi.h>
+
+#include <pith/mem.h>
+#include <pith/proc.h>
+
+#include "syscalls.h"
+
+#define CAPABILITY_AMBIENT_IS_SET 1
+#define CAPABILITY_AMBIENT_RAISE  2
+#define CAPABILITY_AMBIENT_LOWER  3
+#define CAPABILITY_AMBIENT_CLEAR  4
+#define SECURE_KEEP_CAPABILITIES  BIT(4)
+
+static long name_set(struct user_ptr at)
+{
+    struct thread_identity *identity = identity_current();
+    char name[THREAD_NAME_BYTES] = {};
+    ssize_t length = copy_in_string(name, at, sizeof(name));
+
+    if (length < 0 && length != -ENAMETOOLONG)
+        return length;
+    name[THREAD_NAME_BYTES - 1] = '\0';
+    memcpy(identity->name, name, sizeof(name));
+    return 0;
+}
+
+static long bounding_drop(u64 capability)
+{
+    struct credentials *changed;
+
+    if (capability > CAPABILITY_LAST)
+        return -EINVAL;
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SETPCAP))
+        return -EPERM;
+    changed = credentials_prepare();
+    if (!changed)
+        return -ENOMEM;
+    changed->capabilities_bounding &= ~BIT(capability);
+    credentials_install(changed);
+    return 0;
+}
+
+static long no_new_privileges_set(void)
+{
+    struct credentials *changed = credentials_prepare();
+
+    if (!changed)
+        return -ENOMEM;
+    changed->no_new_privileges = 1;
+    credentials_install(changed);
+    return 0;
+}
+
+static long keep_capabilities_set(u64 keep)
+{
+    struct credentials *changed;
+
+    if (keep > 1)
+        return -EINVAL;
+    changed = credentials_prepare();
+    if (!changed)
+        return -ENOMEM;
+    changed->secure_bits &= ~(u32)SECURE_KEEP_CAPABILITIES;
+    if (keep)
+        changed->secure_bits |= SECURE_KEEP_CAPABILITIES;
+    credentials_install(changed);
+    return 0;
+}
+
+static long ambient_change(u64 what, u64 capability)
+{
+    const struct credentials *before = thread_current()->credentials;
+    struct credentials *changed;
+
+    if (what == CAPABILITY_AMBIENT_CLEAR ? capability != 0 : capability > CAPABILITY_LAST)
+        return -EINVAL;
+    if (what == CAPABILITY_AMBIENT_IS_SET)
+        return !!(before->capabilities_ambient & BIT(capability));
+    if (what < CAPABILITY_AMBIENT_RAISE || what > CAPABILITY_AMBIENT_CLEAR)
+        return -EINVAL;
+    if (what == CAPABILITY_AMBIENT_RAISE &&
+        !(before->capabilities_permitted & before->capabilities_inheritable & BIT(capability)))
+        return -EPERM;
+    changed = credentials_prepare();
+    if (!changed)
+        return -ENOMEM;
+    if (what == CAPABILITY_AMBIENT_RAISE)
+        changed->capabilities_ambient |= BIT(capability);
+    else if (what == CAPABILITY_AMBIENT_LOWER)
+        changed->capabilities_ambient &= ~BIT(capability);
+    else
+        changed->capabilities_ambient = 0;
+    credentials_install(changed);
+    return 0;
+}
+
+static long subreaper_set(bool is_one)
+{
+    spin_lock(&process_table_lock);
+    process_current()->is_subreaper = is_one;
+    if (is_one)
+        process_mark_descendants_locked(process_current());
+    spin_unlock(&process_table_lock);
+    return 0;
+}
+
+static long copy_out_int(struct user_ptr at, s32 value)
+{
+    return copy_out(at, &value, sizeof(value));
+}
+
+/* The settings of credentials. -ENOSYS: it is none. */
+static long prctl_credentials(const struct syscall_args *args)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+    u64 value = arg_u64(args, 1);
+
+    switch (arg_int(args, 0)) {
+    case PR_CAPBSET_READ:
+        if (value > CAPABILITY_LAST)
+            return -EINVAL;
+        return !!(credentials->capabilities_bounding & BIT(value));
+    case PR_CAPBSET_DROP:
+        return bounding_drop(value);
+    case PR_GET_SECUREBITS:
+        return credentials->secure_bits;
+    case PR_GET_KEEPCAPS:
+        return !!(credentials->secure_bits & SECURE_KEEP_CAPABILITIES);
+    case PR_SET_KEEPCAPS:
+        return keep_capabilities_set(value);
+    case PR_SET_NO_NEW_PRIVS:
+        if (value != 1 || arg_u64(args, 2) || arg_u64(args, 3) || arg_u64(args, 4))
+            return -EINVAL;
+        return no_new_privileges_set();
+    case PR_GET_NO_NEW_PRIVS:
+        return credentials->no_new_privileges;
+    case PR_CAP_AMBIENT:
+        return ambient_change(value, arg_u64(args, 2));
+    default:
+        return -ENOSYS;
+    }
+}
+
+long sys_prctl(const struct syscall_args *args)
+{
+    struct process *process = process_current();
+    struct thread_identity *identity = identity_current();
+    struct user_ptr at = arg_user_ptr(args, 1);
+    u64 value = arg_u64(args, 1);
+    long result;
+
+    switch (arg_int(args, 0)) {
+    case PR_SET_PDEATHSIG:
+        if (value > SIGNALS)
+            return -EINVAL;
+        process->parent_death_signal = value;
+        return 0;
+    case PR_GET_PDEATHSIG:
+        return copy_out_int(at, process->parent_death_signal);
+    case PR_GET_DUMPABLE:
+        return process->dumpable;
+    case PR_SET_DUMPABLE:
+        if (value > 1)
+            return -EINVAL;
+        process->dumpable = value;
+        return 0;
+    case PR_SET_NAME:
+        return name_set(at);
+    case PR_GET_NAME:
+        return copy_out(at, identity->name, THREAD_NAME_BYTES);
+    case PR_GET_SECCOMP:
+        return 0;
+    case PR_SET_TIMERSLACK:
+        identity->timer_slack_ns = value ? value : 50000;
+        return 0;
+    case PR_GET_TIMERSLACK:
+        return identity->timer_slack_ns;
+    case PR_SET_CHILD_SUBREAPER:
+        return subreaper_set(value);
+    case PR_GET_CHILD_SUBREAPER:
+        return copy_out_int(at, process->is_subreaper);
+    case PR_GET_TID_ADDRESS:
+        return copy_out(at, &identity->clear_child_tid, sizeof(identity->clear_child_tid));
+    case PR_GET_THP_DISABLE:
+        return 0;
+    default:
+        result = prctl_credentials(args);
+        return result == -ENOSYS ? -EINVAL : result;
+    }
+}
+
+long sys_arch_prctl(const struct syscall_args *args)
+{
+    struct user_context *context = &thread_current()->user;
+    u64 value = arg_u64(args, 1);
+
+    switch (arg_int(args, 0)) {
+    case ARCH_SET_FS:
+        if (value >= USER_END)
+            return -EPERM;
+        user_context_set_fs(context, value);
+        return 0;
+    case ARCH_SET_GS:
+        if (value >= USER_END)
+            return -EPERM;
+        user_context_set_gs(context, value);
+        return 0;
+    case ARCH_GET_FS:
+        value = user_context_fs(context);
+        return copy_out(arg_user_ptr(args, 1), &value, sizeof(value));
+    case ARCH_GET_GS:
+        value = user_context_gs(context);
+        return copy_out(arg_user_ptr(args, 1), &value, sizeof(value));
+    case ARCH_GET_CPUID:
+        return 1;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* Kept and given back; what it asks for (fixed addresses, say) is not done. */
+long sys_personality(const struct syscall_args *args)
+{
+    struct process *process = process_current();
+    u32 wanted = arg_u32(args, 0);
+    long before = process->personality;
+
+    if (wanted != 0xffffffffu)
+        process->personality = wanted;
+    return before;
+}

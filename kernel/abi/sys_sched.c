@@ -1,0 +1,374 @@
+/* The calls about scheduling: classes, priorities, nice values, CPUs. */
+#include <pith/abi.h>
+
+#include <pith/mem.h>
+#include <pith/proc.h>
+
+#include "syscalls.h"
+#include "versioned.h"
+
+#define RESET_ON_FORK   0x40000000u /* SCHED_RESET_ON_FORK */
+#define PRIORITY_MAX    99
+#define NICE_LEAST      (-20)
+#define NICE_MOST       19
+#define ROUND_ROBIN_NS  (100 * NS_PER_MS)
+#define SCHED_ATTR_VER0 48
+#define CPU_MASK_BYTES  8
+
+struct sched_attributes {
+    u32 size, policy;
+    u64 flags;
+    s32 nice;
+    u32 priority;
+    u64 runtime, deadline, period;
+    u32 utilization_least, utilization_most;
+};
+
+long sys_sched_yield(const struct syscall_args *args)
+{
+    sched_yield();
+    return 0;
+}
+
+/* ---- Finding whom it is about ---- */
+
+/* A reference to the thread with that id; 0: the caller. */
+static struct thread *find(int tid)
+{
+    if (tid == 0) {
+        thread_get(thread_current());
+        return thread_current();
+    }
+    return tid < 0 ? NULL : thread_find(tid);
+}
+
+static bool owns(struct thread *thread)
+{
+    const struct credentials *own = thread_current()->credentials;
+    struct credentials *theirs;
+    bool same;
+
+    if (thread->process == process_current() || credentials_can(own, CAPABILITY_SYS_NICE))
+        return true;
+    theirs = process_credentials(thread->process);
+    if (!theirs)
+        return false;
+    same = own->euid == theirs->euid || own->euid == theirs->uid;
+    credentials_put(theirs);
+    return same;
+}
+
+static u64 limit_of(struct thread *thread, unsigned resource)
+{
+    return READ_ONCE(thread->process->limits[resource].soft);
+}
+
+/* ---- Classes ---- */
+
+static bool class_is_realtime(int class)
+{
+    return class == CLASS_FIFO || class == CLASS_RR;
+}
+
+static int class_check(int class, u32 priority)
+{
+    if (class_is_realtime(class))
+        return priority >= 1 && priority <= PRIORITY_MAX ? 0 : -EINVAL;
+    if (class != CLASS_NORMAL && class != CLASS_BATCH && class != CLASS_IDLE)
+        return -EINVAL;
+    return priority == 0 ? 0 : -EINVAL;
+}
+
+static int class_permission(struct thread *thread, int class, u32 priority)
+{
+    if (!owns(thread))
+        return -EPERM;
+    if (!class_is_realtime(class) ||
+        credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
+        return 0;
+    if (priority <= thread->policy.priority)
+        return 0;
+    return priority <= limit_of(thread, RLIMIT_RTPRIO) ? 0 : -EPERM;
+}
+
+static long class_set(int tid, int class, u32 priority, const s32 *nice)
+{
+    struct thread *thread = find(tid);
+    int error;
+
+    if (!thread)
+        return -ESRCH;
+    if (class < 0)
+        class = thread->class;
+    error = class_check(class, priority);
+    if (!error)
+        error = class_permission(thread, class, priority);
+    if (!error)
+        error = thread_set_class(thread, class, priority, nice ? *nice : thread->nice);
+    thread_put(thread);
+    return error;
+}
+
+long sys_sched_setscheduler(const struct syscall_args *args)
+{
+    int class = arg_int(args, 1);
+    s32 priority;
+
+    if (class < 0)
+        return -EINVAL;
+    if (copy_in(&priority, arg_user_ptr(args, 2), sizeof(priority)))
+        return -EFAULT;
+    return class_set(arg_int(args, 0), class & ~RESET_ON_FORK, priority, NULL);
+}
+
+long sys_sched_setparam(const struct syscall_args *args)
+{
+    s32 priority;
+
+    if (copy_in(&priority, arg_user_ptr(args, 1), sizeof(priority)))
+        return -EFAULT;
+    return class_set(arg_int(args, 0), -1, priority, NULL);
+}
+
+long sys_sched_getscheduler(const struct syscall_args *args)
+{
+    struct thread *thread;
+    long class;
+
+    if (arg_int(args, 0) < 0)
+        return -EINVAL;
+    thread = find(arg_int(args, 0));
+    if (!thread)
+        return -ESRCH;
+    class = thread->class;
+    thread_put(thread);
+    return class;
+}
+
+long sys_sched_getparam(const struct syscall_args *args)
+{
+    struct thread *thread;
+    s32 priority;
+
+    if (arg_int(args, 0) < 0)
+        return -EINVAL;
+    thread = find(arg_int(args, 0));
+    if (!thread)
+        return -ESRCH;
+    priority = class_is_realtime(thread->class) ? (s32)thread->policy.priority : 0;
+    thread_put(thread);
+    return copy_out(arg_user_ptr(args, 1), &priority, sizeof(priority));
+}
+
+static long priority_bound(int class, int realtime_bound)
+{
+    if (class_is_realtime(class))
+        return realtime_bound;
+    return class_check(class, 0);
+}
+
+long sys_sched_get_priority_max(const struct syscall_args *args)
+{
+    return priority_bound(arg_int(args, 0), PRIORITY_MAX);
+}
+
+long sys_sched_get_priority_min(const struct syscall_args *args)
+{
+    return priority_bound(arg_int(args, 0), 1);
+}
+
+long sys_sched_rr_get_interval(const struct syscall_args *args)
+{
+    struct thread *thread;
+    struct abi_timespec interval = {};
+
+    if (arg_int(args, 0) < 0)
+        return -EINVAL;
+    thread = find(arg_int(args, 0));
+    if (!thread)
+        return -ESRCH;
+    if (thread->class == CLASS_RR)
+        interval.nanoseconds = ROUND_ROBIN_NS;
+    else if (thread->class != CLASS_FIFO)
+        interval.nanoseconds = 3 * NS_PER_MS;
+    thread_put(thread);
+    return copy_out(arg_user_ptr(args, 1), &interval, sizeof(interval));
+}
+
+long sys_sched_setattr(const struct syscall_args *args)
+{
+    struct user_ptr at = arg_user_ptr(args, 1);
+    struct sched_attributes attributes;
+    u32 size;
+    int error;
+
+    if (arg_u32(args, 2) || arg_int(args, 0) < 0)
+        return -EINVAL;
+    if (copy_in(&size, at, sizeof(size)))
+        return -EFAULT;
+    error = copy_in_versioned(&attributes, sizeof(attributes), at, size ? size : SCHED_ATTR_VER0,
+                              SCHED_ATTR_VER0);
+    if (error)
+        return error;
+    if (attributes.flags & ~1ul)
+        return -EINVAL;
+    return class_set(arg_int(args, 0), attributes.policy & 0x7fffffff, attributes.priority,
+                     &attributes.nice);
+}
+
+long sys_sched_getattr(const struct syscall_args *args)
+{
+    struct sched_attributes attributes = {.size = sizeof(attributes)};
+    u32 size = arg_u32(args, 2);
+    struct thread *thread;
+
+    if (arg_u32(args, 3) || size < SCHED_ATTR_VER0 || size > PAGE_SIZE || arg_int(args, 0) < 0)
+        return -EINVAL;
+    thread = find(arg_int(args, 0));
+    if (!thread)
+        return -ESRCH;
+    attributes.size = MIN(size, sizeof(attributes));
+    attributes.policy = thread->class;
+    attributes.nice = thread->nice;
+    attributes.priority = class_is_realtime(thread->class) ? thread->policy.priority : 0;
+    thread_put(thread);
+    return copy_out(arg_user_ptr(args, 1), &attributes, attributes.size);
+}
+
+/* ---- CPUs ---- */
+
+long sys_sched_setaffinity(const struct syscall_args *args)
+{
+    struct thread *thread;
+    u64 mask = 0;
+    int error;
+
+    if (copy_in(&mask, arg_user_ptr(args, 2), MIN(arg_u32(args, 1), CPU_MASK_BYTES)))
+        return -EFAULT;
+    thread = find(arg_int(args, 0));
+    if (!thread)
+        return -ESRCH;
+    error = owns(thread) ? thread_set_affinity(thread, mask) : -EPERM;
+    thread_put(thread);
+    return error;
+}
+
+long sys_sched_getaffinity(const struct syscall_args *args)
+{
+    u32 bytes = arg_u32(args, 1);
+    struct thread *thread;
+    u64 mask;
+
+    if (bytes < CPU_MASK_BYTES || bytes % sizeof(u64))
+        return -EINVAL;
+    thread = find(arg_int(args, 0));
+    if (!thread)
+        return -ESRCH;
+    mask = thread->affinity & cpus_online;
+    thread_put(thread);
+    return copy_out(arg_user_ptr(args, 2), &mask, sizeof(mask)) ? -EFAULT : CPU_MASK_BYTES;
+}
+
+long sys_getcpu(const struct syscall_args *args)
+{
+    struct user_ptr cpu_at = arg_user_ptr(args, 0), node_at = arg_user_ptr(args, 1);
+    u32 cpu = cpu_current()->id, node = 0;
+
+    if (!user_ptr_is_null(cpu_at) && copy_out(cpu_at, &cpu, sizeof(cpu)))
+        return -EFAULT;
+    if (!user_ptr_is_null(node_at) && copy_out(node_at, &node, sizeof(node)))
+        return -EFAULT;
+    return 0;
+}
+
+/* ---- Nice values ---- */
+
+/* What getpriority and setpriority do with each thread that is meant. Returns 0 or an error. */
+typedef int nice_visitor(struct thread *thread, s32 *nice);
+
+static int nice_read(struct thread *thread, s32 *nice)
+{
+    *nice = MIN(*nice, thread->nice);
+    return 0;
+}
+
+static int nice_write(struct thread *thread, s32 *nice)
+{
+    bool may_lower = credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE) ||
+                     20 - *nice <= (s64)limit_of(thread, RLIMIT_NICE);
+
+    if (!owns(thread))
+        return -EPERM;
+    if (*nice < thread->nice && !may_lower)
+        return -EACCES;
+    return thread_set_class(thread, thread->class, thread->policy.priority, *nice);
+}
+
+static bool process_is_meant(struct process *process, int which, int id)
+{
+    struct credentials *credentials;
+    bool meant;
+
+    if (which == PRIO_PGRP)
+        return process_group_id(process) == (id ? id : process_group_id(process_current()));
+    credentials = process_credentials(process);
+    if (!credentials)
+        return false;
+    meant = credentials->uid == (id ? (u32)id : thread_current()->credentials->uid);
+    credentials_put(credentials);
+    return meant;
+}
+
+/* The last error counts, as on Linux; -ESRCH: nobody was meant. */
+static int visit_process(struct process *process, nice_visitor *visit, s32 *nice, int result)
+{
+    struct thread *thread = process_thread_next(process, 0);
+
+    while (thread) {
+        int tid = thread->identity->tid, error = visit(thread, nice);
+
+        if (error || result == -ESRCH)
+            result = error;
+        thread_put(thread);
+        thread = process_thread_next(process, tid);
+    }
+    return result;
+}
+
+static int visit_all(int which, int id, nice_visitor *visit, s32 *nice)
+{
+    struct process *process;
+    struct thread *thread;
+    int result = -ESRCH;
+
+    if (which < PRIO_PROCESS || which > PRIO_USER)
+        return -EINVAL;
+    if (which == PRIO_PROCESS) {
+        thread = find(id);
+        if (!thread)
+            return -ESRCH;
+        result = visit(thread, nice);
+        thread_put(thread);
+        return result;
+    }
+    for (process = process_next(0); process; process = process_next_put(process))
+        if (!process->is_kernel && process_is_meant(process, which, id))
+            result = visit_process(process, visit, nice, result);
+    return result;
+}
+
+/* Answers 20 - nice, so that no answer looks like an error. */
+long sys_getpriority(const struct syscall_args *args)
+{
+    s32 nice = NICE_MOST;
+    int error = visit_all(arg_int(args, 0), arg_int(args, 1), nice_read, &nice);
+
+    return error ? error : 20 - nice;
+}
+
+long sys_setpriority(const struct syscall_args *args)
+{
+    s32 nice = MAX(NICE_LEAST, MIN(arg_int(args, 2), NICE_MOST));
+
+    return visit_all(arg_int(args, 0), arg_int(args, 1), nice_write, &nice);
+}
