@@ -25,11 +25,15 @@ $(B)/tests/unit/linked/host/pith_%.o $(B)/tests/unit/host_link.o: UNIT_CFLAGS +=
 # What a machine needs to run: the command, the kernel and the guest's programs.
 RUNNABLE := $(B)/pith $(KERNEL_ELF) $(USER_PROGRAMS)
 
-.PHONY: run install
+.PHONY: run gdb install
 run: ## boots to a shell; CMD="ls -l" runs one command instead
 	@tools/install-packages build
 	@$(MAKE) --no-print-directory -s $(RUNNABLE)
 	@$(B)/pith $(if $(CMD),run -- $(CMD),shell)
+
+gdb: $(RUNNABLE) ## debugs the kernel that runs CMD; `pith ps` and `pith stacks` list processes
+	@command -v gdb >/dev/null || tools/install-packages debug
+	@tools/run-gdb $(B) $(CMD)
 
 install: $(RUNNABLE) $(B)/process-run ## installs below PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pith/guest/bin \
