@@ -65,16 +65,10 @@ static void page_fault_from_user(struct trap_frame *frame, const struct fault_si
     fault_force(fault->signal, fault->code, fault->address);
 }
 
-static u64 stack_limit(void)
-{
-    return limit_soft(RLIMIT_STACK);
-}
-
 void fault_signals_init(void)
 {
     for (u32 vector = 0; vector < VECTOR_DEVICE_FIRST; vector++)
         if (faults[vector].signal)
             vector_register(vector, fault_from_user);
     fault_signal_register(page_fault_from_user);
-    stack_limit_register(stack_limit);
 }
