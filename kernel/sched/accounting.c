@@ -67,7 +67,7 @@ static u64 share_of(u64 total_ns, u64 part, u64 whole)
 {
     if (whole == 0)
         return total_ns;
-    return (u64)((unsigned __int128)total_ns * part / whole);
+    return total_ns / whole * part + total_ns % whole * part / whole;
 }
 
 void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out)
