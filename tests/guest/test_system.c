@@ -1,0 +1,242 @@
+/*
+ * Limits, scheduling, names, and what a process asks of the system as a whole.
+ *
+ * covers: getrlimit setrlimit prlimit64 uname sysinfo prctl sched_yield sched_getaffinity
+ * covers: sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam
+ * covers: sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority
+ * covers: setpriority socket getpid personality
+ */
+#include "guest.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+TEST(getrlimit_and_setrlimit_carry_both_values)
+{
+    struct rlimit limit = {100, 200}, seen;
+
+    CHECK_OK(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}));
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+    CHECK_OK(getrlimit(RLIMIT_NOFILE, &seen));
+    CHECK_EQ(seen.rlim_cur, 100);
+    CHECK_EQ(seen.rlim_max, 200);
+    limit.rlim_cur = 300;
+    CHECK_ERRNO(setrlimit(RLIMIT_NOFILE, &limit), EINVAL);
+    CHECK_ERRNO(syscall(SYS_getrlimit, 99, &seen), EINVAL);
+    CHECK_ERRNO(syscall(SYS_getrlimit, RLIMIT_NOFILE, bad_address()), EFAULT);
+}
+
+TEST(setrlimit_of_the_hard_limit_upward_needs_root)
+{
+    struct rlimit limit = {100, 200}, more = {100, 400};
+
+    NEEDS_ROOT();
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+    CHECK_OK(syscall(SYS_setuid, 1000));
+    CHECK_ERRNO(setrlimit(RLIMIT_NOFILE, &more), EPERM);
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+TEST(prlimit_sets_another_process)
+{
+    struct rlimit limit = {50, 60}, old;
+    int fds[2];
+    char byte;
+    pid_t child;
+
+    CHECK_OK(pipe(fds));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_EQ(read(fds[0], &byte, 1), 1);
+        CHECK_OK(getrlimit(RLIMIT_NOFILE, &old));
+        _exit(old.rlim_cur);
+    }
+    CHECK_OK(syscall(SYS_prlimit64, child, RLIMIT_NOFILE, &limit, &old));
+    CHECK_GT(old.rlim_cur, 50);
+    CHECK_EQ(write(fds[1], "", 1), 1);
+    CHECK_EXIT(child, 50);
+    CHECK_ERRNO(syscall(SYS_prlimit64, 999999, RLIMIT_NOFILE, NULL, &old), ESRCH);
+}
+
+TEST(rlimit_cpu_sends_sigxcpu_and_then_kills)
+{
+    struct rlimit limit = {1, 2};
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0) {
+        CHECK_OK(setrlimit(RLIMIT_CPU, &limit));
+        for (volatile long i = 0;; i++)
+            ;
+    }
+    CHECK_KILLED(child, SIGXCPU);
+}
+
+TEST(uname_says_linux)
+{
+    struct utsname name;
+
+    CHECK_OK(uname(&name));
+    CHECK_STR_EQ(name.sysname, "Linux");
+    CHECK_STR_EQ(name.machine, "x86_64");
+    CHECK_GE(atoi(name.release), 6);
+    CHECK(name.nodename[0]);
+    CHECK(name.version[0]);
+    CHECK_ERRNO(syscall(SYS_uname, bad_address()), EFAULT);
+}
+
+TEST(sysinfo_describes_memory_and_time)
+{
+    struct sysinfo info;
+
+    CHECK_OK(sysinfo(&info));
+    CHECK_GT(info.totalram, 0);
+    CHECK_GE(info.totalram, info.freeram);
+    CHECK_GT(info.procs, 0);
+    CHECK_GE(info.mem_unit, 1);
+    CHECK_GE(info.uptime, 0);
+    CHECK_ERRNO(syscall(SYS_sysinfo, bad_address()), EFAULT);
+}
+
+TEST(prctl_name_is_cut_and_read_back)
+{
+    char name[16] = "", text[32];
+
+    CHECK_OK(prctl(PR_SET_NAME, "a name that is too long"));
+    CHECK_OK(prctl(PR_GET_NAME, name));
+    CHECK_STR_EQ(name, "a name that is ");
+    CHECK_STR_EQ(read_file("/proc/self/comm", text, sizeof(text)), "a name that is \n");
+    CHECK_ERRNO(prctl(PR_SET_NAME, bad_address()), EFAULT);
+    CHECK_ERRNO(prctl(99999), EINVAL);
+}
+
+TEST(prctl_pdeathsig_checks_and_reads_back)
+{
+    int value = 9;
+
+    CHECK_OK(prctl(PR_SET_PDEATHSIG, SIGUSR1));
+    CHECK_OK(prctl(PR_GET_PDEATHSIG, &value));
+    CHECK_EQ(value, SIGUSR1);
+    CHECK_ERRNO(prctl(PR_SET_PDEATHSIG, 99), EINVAL);
+}
+
+/* ---- Scheduling ---- */
+
+TEST(sched_yield_returns_zero)
+{
+    CHECK_OK(sched_yield());
+}
+
+TEST(sched_getaffinity_and_setaffinity_agree)
+{
+    unsigned long mask[16] = {0}, one[16] = {0};
+    long bytes = CHECK_OK(syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask));
+    int cpu = __builtin_ctzl(mask[0]);
+
+    CHECK_EQ(bytes % 8, 0);
+    CHECK_NE(mask[0], 0);
+    one[0] = 1ul << cpu;
+    CHECK_OK(syscall(SYS_sched_setaffinity, 0, sizeof(one), one));
+    CHECK_OK(syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask));
+    CHECK_EQ(mask[0], one[0]);
+    CHECK_EQ(sched_getcpu(), cpu);
+    one[0] = 0;
+    CHECK_ERRNO(syscall(SYS_sched_setaffinity, 0, sizeof(one), one), EINVAL);
+    CHECK_ERRNO(syscall(SYS_sched_getaffinity, 0, 4, mask), EINVAL);
+    CHECK_ERRNO(syscall(SYS_sched_getaffinity, 999999, sizeof(mask), mask), ESRCH);
+    CHECK_ERRNO(syscall(SYS_sched_getaffinity, 0, sizeof(mask), bad_address()), EFAULT);
+}
+
+TEST(sched_setaffinity_moves_the_thread_to_each_cpu)
+{
+    unsigned long mask = 0, one;
+
+    CHECK_OK(syscall(SYS_sched_getaffinity, 0, sizeof(mask), &mask));
+    for (int cpu = 0; cpu < 64; cpu++) {
+        if (!(mask >> cpu & 1))
+            continue;
+        one = 1ul << cpu;
+        CHECK_OK(syscall(SYS_sched_setaffinity, 0, sizeof(one), &one));
+        CHECK_EQ(sched_getcpu(), cpu);
+    }
+}
+
+TEST(sched_policies_and_their_priorities)
+{
+    struct {
+        int priority;
+    } parameter = {0};
+
+    CHECK_EQ(syscall(SYS_sched_getscheduler, 0), 0 /* SCHED_OTHER */);
+    CHECK_OK(syscall(SYS_sched_getparam, 0, &parameter));
+    CHECK_EQ(parameter.priority, 0);
+    CHECK_EQ(syscall(SYS_sched_get_priority_max, 1 /* SCHED_FIFO */), 99);
+    CHECK_EQ(syscall(SYS_sched_get_priority_min, 1), 1);
+    CHECK_EQ(syscall(SYS_sched_get_priority_max, 0), 0);
+    CHECK_ERRNO(syscall(SYS_sched_get_priority_max, 99), EINVAL);
+    CHECK_ERRNO(syscall(SYS_sched_getscheduler, 999999), ESRCH);
+    CHECK_ERRNO(syscall(SYS_sched_setscheduler, 0, 1, &parameter), EINVAL);
+    CHECK_ERRNO(syscall(SYS_sched_setscheduler, 0, 99, &parameter), EINVAL);
+    parameter.priority = 5;
+    CHECK_ERRNO(syscall(SYS_sched_setscheduler, 0, 0, &parameter), EINVAL);
+}
+
+TEST(getpriority_and_setpriority_nice)
+{
+    CHECK_EQ(syscall(SYS_getpriority, PRIO_PROCESS, 0), 20);
+    CHECK_OK(setpriority(PRIO_PROCESS, 0, 5));
+    CHECK_EQ(syscall(SYS_getpriority, PRIO_PROCESS, 0), 15);
+    CHECK_OK(setpriority(PRIO_PROCESS, 0, 100));
+    CHECK_EQ(syscall(SYS_getpriority, PRIO_PROCESS, 0), 1);
+    CHECK_ERRNO(syscall(SYS_getpriority, 99, 0), EINVAL);
+    CHECK_ERRNO(syscall(SYS_getpriority, PRIO_PROCESS, 999999), ESRCH);
+    CHECK_ERRNO(setpriority(99, 0, 0), EINVAL);
+}
+
+TEST(setpriority_to_nicer_needs_root)
+{
+    NEEDS_ROOT();
+    CHECK_OK(syscall(SYS_setuid, 1000));
+    CHECK_OK(setpriority(PRIO_PROCESS, 0, 5));
+    CHECK_ERRNO(setpriority(PRIO_PROCESS, 0, 0), EACCES);
+    CHECK_ERRNO(setpriority(PRIO_PROCESS, 1, 5), EPERM);
+}
+
+TEST(socket_of_an_unknown_family_gives_eafnosupport)
+{
+    CHECK_ERRNO(socket(45, SOCK_STREAM, 0), EAFNOSUPPORT);
+    CHECK_ERRNO(socket(-1, SOCK_STREAM, 0), EAFNOSUPPORT);
+}
+
+TEST(unknown_system_call_gives_enosys)
+{
+    CHECK_ERRNO(syscall(400), ENOSYS);
+    CHECK_ERRNO(syscall(100000), ENOSYS);
+    CHECK_ERRNO(syscall(-1), ENOSYS);
+}
+
+TEST(system_call_keeps_all_registers_but_three)
+{
+    unsigned long seen[9];
+
+    __asm__ volatile("pushq %%rbp; movq %0, %%rbp; movq $1, %%rbx; movq $2, %%rdx; movq $3, %%rsi;"
+                     "movq $4, %%rdi; movq $5, %%r8; movq $6, %%r9; movq $7, %%r10; movq $8, %%r12;"
+                     "movq $9, %%r13; movl $39, %%eax; syscall;"
+                     "movq %%rbx, 0(%%rbp); movq %%rdx, 8(%%rbp); movq %%rsi, 16(%%rbp);"
+                     "movq %%rdi, 24(%%rbp); movq %%r8, 32(%%rbp); movq %%r9, 40(%%rbp);"
+                     "movq %%r10, 48(%%rbp); movq %%r12, 56(%%rbp); movq %%r13, 64(%%rbp);"
+                     "popq %%rbp"
+                     :
+                     : "r"(seen)
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+                       "r13", "memory");
+    for (unsigned i = 0; i < 9; i++)
+        CHECK_EQ(seen[i], i + 1);
+}
+
+TEST(personality_reads_back)
+{
+    CHECK_EQ(syscall(SYS_personality, 0xffffffff), 0);
+}
