@@ -2,13 +2,15 @@
  * What is brought up, in which order.
  *
  * Each step may use all that stand above it. Interrupts are off until the scheduler runs the first
- * thread.
+ * thread, so no step waits; what must wait (drivers, the initramfs) is prepared by the thread of
+ * process 1 before it executes /init.
  */
 #include <pith/init.h>
 
 #include <pith/abi.h>
 #include <pith/core.h>
 #include <pith/fs.h>
+#include <pith/host_link.h>
 #include <pith/mem.h>
 #include <pith/proc.h>
 #include <pith/sched.h>
@@ -16,11 +18,13 @@
 
 typedef void init_step(void);
 
+static init_step start_process_1;
+
 static init_step *const steps[] = {
     arch_init_early, /* memory map, page tables, traps, this CPU, the clock */
     core_init,       /* timers, deferred work, random numbers */
     mem_init,        /* frames, slabs */
-    arch_init_late,  /* copy routines */
+    arch_init_late,  /* copy routines, the date */
     vm_init,         /* address spaces, page faults */
     sched_init,      /* this code becomes CPU 0's idle thread */
     proc_init,       /* processes 1 and 2, without threads */
@@ -28,22 +32,37 @@ static init_step *const steps[] = {
     fs_init,         /* the first mount, /dev */
     abi_init,        /* system calls */
     arch_start_cpus, /* the other CPUs */
-    debug_words_run, /* `panic=` */
+    start_process_1,
 };
 
-/* In process 1's thread, which may sleep, before it executes /init. */
-static void prepare_user_mode(void)
+static void unpack_initramfs(void)
 {
-    if (!boot_info.initramfs_bytes)
-        panic("there is no initramfs to take /init from");
-    if (initramfs_unpack(phys_to_virt(boot_info.initramfs), boot_info.initramfs_bytes))
-        panic("the initramfs is broken");
+    const void *archive = phys_to_virt(boot_info.initramfs);
+    int error = initramfs_unpack(archive, boot_info.initramfs_bytes);
+
+    if (error)
+        panic("the initramfs cannot be unpacked: error %d", -error);
+    frames_release(boot_info.initramfs, boot_info.initramfs_bytes);
+}
+
+/* In the thread of process 1, which may sleep. */
+static void prepare_process_1(void)
+{
+    dev_init(); /* virtio */
+    debug_words_run();
+    if (boot_info.initramfs_bytes == 0)
+        panic("there is no initramfs (qemu -initrd)");
+    unpack_initramfs();
+}
+
+static void start_process_1(void)
+{
+    proc_start_init(prepare_process_1);
 }
 
 noreturn void kernel_main(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
         steps[i]();
-    proc_start_init(prepare_user_mode);
     sched_run();
 }

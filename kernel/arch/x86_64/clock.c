@@ -13,6 +13,7 @@
  */
 #include "clock.h"
 
+#include <pith/arithmetic.h>
 #include <pith/core.h>
 #include <pith/vdso.h>
 
@@ -37,20 +38,6 @@ struct vdso_data *vdso_data = &boot_vdso_data;
 u64 clock_monotonic_ns(void)
 {
     return (u64)((unsigned __int128)tsc_read() * clock_scale >> SCALE_SHIFT);
-}
-
-/* a * b / c; a result beyond 64 bits is U64_MAX. */
-static u64 multiply_divide(u64 a, u64 b, u64 c)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-    u64 quotient, rest;
-
-    if ((u64)(product >> 64) >= c)
-        return U64_MAX;
-    __asm__("divq %4"
-            : "=a"(quotient), "=d"(rest)
-            : "a"((u64)product), "d"((u64)(product >> 64)), "r"(c));
-    return quotient;
 }
 
 static u64 tsc_at_ns(u64 ns)

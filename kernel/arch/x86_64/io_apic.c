@@ -51,6 +51,15 @@ void io_apics_init(void)
     }
 }
 
+bool irq_line_exists(u32 gsi)
+{
+    for (u32 i = 0; i < io_apic_count; i++) {
+        if (gsi - io_apics[i].line_first < io_apics[i].line_count)
+            return true;
+    }
+    return false;
+}
+
 int irq_line_route(u32 gsi, u8 vector, u32 flags)
 {
     u32 low = vector | (flags & IRQ_LINE_LEVEL ? LINE_IS_LEVEL : 0) |
