@@ -13,3 +13,4 @@ int file_begin_writing(struct file *file) must_check;
 /* An inode of the file system without names. NULL: no memory. */
 struct inode *inode_create_anonymous(u32 mode) must_check;
 void files_init(void);
+void memfd_init(void); /* memfd.c */

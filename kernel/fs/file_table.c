@@ -12,7 +12,7 @@
  *
  * Locking: table.lock for all changes. Context: file_put sleeps, so files are put outside of it.
  */
-#include <pith/fs.h>
+#include <pith/file_calls.h>
 
 #include "locks.h"
 
@@ -230,6 +230,22 @@ void file_table_put(struct file_table *table)
     }
     kfree(slots);
     kfree(table);
+}
+
+int file_table_unshare(void)
+{
+    struct thread *thread = thread_current();
+    struct file_table *old = thread->files, *copy;
+    int error;
+
+    if (refcount_read(&old->references) == 1)
+        return 0;
+    error = file_table_copy(old, &copy);
+    if (error)
+        return error;
+    thread->files = copy;
+    file_table_put(old);
+    return 0;
 }
 
 u32 file_table_capacity(const struct file_table *table)

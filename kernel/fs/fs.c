@@ -13,8 +13,9 @@
 typedef void init_step(void);
 
 static init_step *const steps[] = {
-    page_caches_init, dentry_init, inode_init, names_init, change_names_init,   files_init,
-    tmpfs_init,       mounts_init, pipe_init,  epoll_init, memory_devices_init, devfs_init,
+    page_caches_init,    dentry_init, inode_init,  names_init, change_names_init,
+    files_init,          tmpfs_init,  mounts_init, pipe_init,  epoll_init,
+    memory_devices_init, devfs_init,  memfd_init,
 };
 
 void fs_init(void)

@@ -1,7 +1,7 @@
 /* File locks, as the life of inodes and files sees them. */
 #pragma once
 
-#include <pith/fs.h>
+#include <pith/file_calls.h>
 
 /* The inode goes. */
 void file_locks_free(struct inode *inode);
@@ -12,7 +12,3 @@ void file_locks_release_file(struct file *file);
  * file table, which is what threads of a process share.
  */
 void file_locks_release_process(struct file *file, const struct file_table *owner);
-
-int file_flock(struct file *file, int operation) must_check;
-/* fcntl(2): F_GETLK, F_SETLK, F_SETLKW and the F_OFD_ ones. */
-int file_lock_command(struct file *file, int command, struct flock *lock) must_check;

@@ -486,6 +486,18 @@ int mounts_visit(int (*visit)(const struct mount *mount, void *argument), void *
     return error;
 }
 
+static int mount_sync(const struct mount *mount, void *argument)
+{
+    struct file_system *file_system = mount->file_system;
+
+    return file_system->operations->sync ? file_system->operations->sync(file_system) : 0;
+}
+
+void file_systems_sync(void)
+{
+    (void)mounts_visit(mount_sync, NULL);
+}
+
 void mounts_init(void)
 {
     const struct mount_source source = {.source = "rootfs", .options = ""};

@@ -1,6 +1,8 @@
 /* The mount tree, as path walks and the mount calls see it. Theory in mount.c. */
 #pragma once
 
+#include <pith/file_calls.h>
+
 #include "dentry.h"
 
 struct mount {
@@ -40,14 +42,6 @@ static inline bool mount_is_read_only(const struct mount *mount)
     return (READ_ONCE(mount->flags) | READ_ONCE(mount->file_system->flags)) & MS_RDONLY;
 }
 
-/* mount(2)'s forms; rights were checked. `source_path`: for MS_BIND and MS_MOVE. */
-int mount_new(const struct path *where, const char *type, const struct mount_source *source)
-    must_check;
-int mount_bind(const struct path *where, const struct path *what, u32 flags) must_check;
-int mount_move(const struct path *where, const struct path *what) must_check;
-int mount_change_flags(const struct path *where, const struct mount_source *source) must_check;
-int mount_remove(const struct path *where, u32 flags) must_check;
-int mount_pivot_root(const struct path *new_root, const struct path *put_old) must_check;
 /* A mount that lies nowhere. NULL: no memory. Takes over the file system's reference on success. */
 struct mount *mount_alloc(struct file_system *file_system, struct dentry *root, const char *source,
                           u32 flags) must_check;

@@ -1,6 +1,8 @@
 /* Walking a path: what open and the calls on names use. Theory in names.c. */
 #pragma once
 
+#include <pith/file_calls.h>
+
 #include "mount.h"
 
 /* Inside fs/: stop before the last component, and say what it is. */
@@ -64,13 +66,4 @@ int parent_find(const struct path *start, const char *name, u32 flags, struct pa
     must_check;
 void parent_put(struct parent *parent);
 
-/* A symbolic link's text, without NUL. Its length, or an error. */
-ssize_t inode_readlink(struct inode *inode, char *buffer, size_t size) must_check;
-/* Copies a path in from the user; "" is -ENOENT unless LOOKUP_EMPTY. To be freed. */
-int name_copy_in(struct user_ptr from, u32 flags, char **name_out) must_check;
-char *name_buffer_alloc(void) must_check;
-void name_free(char *name);
 void names_init(void);
-/* The start for an *at call: a directory's path with references; AT_FDCWD: the working directory.
- */
-int path_of_fd(int directory_fd, struct path *path_out) must_check;

@@ -11,8 +11,12 @@
  */
 #include <pith/fs.h>
 
+#include "inode_internal.h"
+#include "mount.h"
 #include "page_cache_internal.h"
+#include "pipe.h"
 
+#define NS_PER_DAY       (24 * 3600 * NS_PER_SECOND)
 #define READ_AHEAD_FIRST 4u
 #define READ_AROUND      16u
 
@@ -46,6 +50,21 @@ static int page_for_read(struct file *file, u64 index, u64 bytes, struct frame *
     return error;
 }
 
+/* Relative access times: new only if older than a change, or than a day (mount(8), relatime). */
+void file_accessed(struct file *file)
+{
+    struct inode *inode = file->inode;
+    u32 flags = READ_ONCE(file->path.mount->flags) | READ_ONCE(inode->file_system->flags);
+    s64 now;
+
+    if ((file->flags & O_NOATIME) || (flags & (MS_RDONLY | MS_NOATIME)))
+        return;
+    now = inode_now_ns();
+    if (inode->accessed_ns <= inode->modified_ns || inode->accessed_ns <= inode->changed_ns ||
+        now - inode->accessed_ns > (s64)NS_PER_DAY)
+        inode->accessed_ns = now;
+}
+
 ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     ssize_t done = 0;
@@ -72,6 +91,7 @@ ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offse
             break;
         }
     }
+    file_accessed(file);
     return done ? done : error;
 }
 
@@ -149,34 +169,71 @@ static ssize_t write_page(struct inode *inode, struct io_buffer *io, u64 positio
     }
 }
 
-ssize_t page_cache_file_write(struct file *file, struct io_buffer *io, u64 *offset)
+/* Where the write begins, and how much of it limits and seals allow: cuts the buffer. */
+static int write_begin(struct file *file, struct io_buffer *io, u64 *position)
 {
     struct inode *inode = file->inode;
-    ssize_t done = 0, part = 0;
-    u64 position;
-    int error = mutex_lock_killable(&inode->lock);
+    u64 limit = fs_file_size_limit(), most = inode->file_system->size_max;
 
-    if (error)
-        return error;
-    position = (file->flags & O_APPEND) || (io->flags & IO_BUFFER_APPEND) ? inode->size : *offset;
+    if ((file->flags & O_APPEND) || (io->flags & IO_BUFFER_APPEND))
+        *position = inode->size;
+    if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
+    if ((inode->seals & F_SEAL_GROW) && *position + io->bytes_left > inode->size)
+        return -EPERM;
+    if (*position >= limit) {
+        fs_signal_current(SIGNAL_FILE_SIZE);
+        return -EFBIG;
+    }
+    most = MIN(most, limit);
+    if (*position >= most)
+        return -EFBIG;
+    io->bytes_left = MIN(io->bytes_left, most - *position);
+    if (unlikely(inode_must_kill_set_ids(inode))) {
+        const struct attribute_change change = {.valid = CHANGE_KILL_SUID};
+
+        return inode_change_locked(inode, &change);
+    }
+    return 0;
+}
+
+static ssize_t write_pages(struct inode *inode, struct io_buffer *io, u64 *position)
+{
+    ssize_t done = 0;
+
     while (io->bytes_left) {
-        if (position >= inode->file_system->size_max) {
-            part = -EFBIG;
-            break;
-        }
-        part = write_page(inode, io, position);
+        ssize_t part = write_page(inode, io, *position);
+
         if (part < 0)
-            break;
-        position += part;
+            return done ? done : part;
+        *position += (u64)part;
         done += part;
         sched_point();
     }
-    if (done) {
+    return done;
+}
+
+ssize_t page_cache_file_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    struct inode *inode = file->inode;
+    u64 position = *offset;
+    ssize_t done;
+    int error;
+
+    if (!io->bytes_left)
+        return 0;
+    error = mutex_lock_killable(&inode->lock);
+    if (error)
+        return error;
+    done = write_begin(file, io, &position);
+    if (!done)
+        done = write_pages(inode, io, &position);
+    if (done > 0) {
         *offset = position;
         inode_touch(inode);
     }
     mutex_unlock(&inode->lock);
-    return done ? done : part;
+    return done;
 }
 
 int page_cache_file_sync(struct file *file, int data_only)
@@ -214,7 +271,8 @@ static int pager_fill(struct region *region, u64 index, unsigned access, struct 
     error = page_cache_get_pages(inode, index, READ_AROUND, &frame);
     if (error)
         return error;
-    if (access == PAGER_WRITE) {
+    if (access == PAGER_WRITE && (region->flags & REGION_SHARED)) {
+        inode_touch(inode);
         error = page_for_mapped_write(inode, index, frame);
         if (error) {
             frame_put(frame);
@@ -275,6 +333,17 @@ const struct pager page_cache_pager = {
 
 int page_cache_file_map(struct file *file, struct map_request *request)
 {
+    if (READ_ONCE(file->path.mount->flags) & MS_NOEXEC) {
+        if (request->flags & REGION_EXECUTE)
+            return -EPERM;
+        request->flags &= ~(u32)REGION_MAY_EXECUTE;
+    }
+    if ((file->inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) &&
+        (request->flags & REGION_SHARED)) {
+        if (request->flags & REGION_WRITE)
+            return -EPERM;
+        request->flags &= ~(u32)REGION_MAY_WRITE;
+    }
     request->pager = &page_cache_pager;
     request->object = file;
     return 0;

@@ -38,6 +38,7 @@ struct attributes {
     u32 block_bytes;
     s64 accessed_ns, modified_ns, changed_ns, born_ns; /* born_ns 0: not known */
     u64 mount_id;
+    bool is_mount_root;
 };
 
 struct attribute_change {

@@ -1,0 +1,256 @@
+/* chmod(2), chown(2), utimensat(2), truncate(2) and their kin. */
+#include <pith/abi.h>
+
+#include <pith/abi/process.h>
+#include <pith/file_calls.h>
+
+#include "syscalls.h"
+
+#define UTIME_NOW  ((1l << 30) - 1l)
+#define UTIME_OMIT ((1l << 30) - 2l)
+
+/* What is done to a path, however the call names it. */
+struct change {
+    int (*apply)(const struct path *path, const struct change *change);
+    u32 mode, uid, gid;
+    const struct times_change *times;
+    s64 size;
+};
+
+static long change_at(int directory_fd, struct user_ptr name, u32 lookup,
+                      const struct change *change)
+{
+    struct path path;
+    int error = path_find_user(directory_fd, name, lookup, &path);
+
+    if (error)
+        return error;
+    error = change->apply(&path, change);
+    path_put(&path);
+    return error;
+}
+
+static long change_fd(struct fd_use use, const struct change *change)
+{
+    int error;
+
+    if (!use.file)
+        return -EBADF;
+    error = change->apply(&use.file->path, change);
+    fd_leave(use);
+    return error;
+}
+
+static u32 lookup_flags(u32 at_flags)
+{
+    return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+           (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+}
+
+/* ---- chmod ---- */
+
+static int apply_mode(const struct path *path, const struct change *change)
+{
+    return path_change_mode(path, change->mode);
+}
+
+long sys_chmod(const struct syscall_args *args)
+{
+    const struct change change = {.apply = apply_mode, .mode = arg_u32(args, 1)};
+
+    return change_at(AT_FDCWD, arg_user_ptr(args, 0), LOOKUP_FOLLOW, &change);
+}
+
+long sys_fchmod(const struct syscall_args *args)
+{
+    const struct change change = {.apply = apply_mode, .mode = arg_u32(args, 1)};
+
+    return change_fd(fd_enter(arg_int(args, 0)), &change);
+}
+
+long sys_fchmodat(const struct syscall_args *args)
+{
+    const struct change change = {.apply = apply_mode, .mode = arg_u32(args, 2)};
+
+    return change_at(arg_int(args, 0), arg_user_ptr(args, 1), LOOKUP_FOLLOW, &change);
+}
+
+/* ---- chown ---- */
+
+static int apply_owner(const struct path *path, const struct change *change)
+{
+    return path_change_owner(path, change->uid, change->gid);
+}
+
+long sys_chown(const struct syscall_args *args)
+{
+    const struct change change = {
+        .apply = apply_owner, .uid = arg_u32(args, 1), .gid = arg_u32(args, 2)};
+
+    return change_at(AT_FDCWD, arg_user_ptr(args, 0), LOOKUP_FOLLOW, &change);
+}
+
+long sys_lchown(const struct syscall_args *args)
+{
+    const struct change change = {
+        .apply = apply_owner, .uid = arg_u32(args, 1), .gid = arg_u32(args, 2)};
+
+    return change_at(AT_FDCWD, arg_user_ptr(args, 0), 0, &change);
+}
+
+long sys_fchown(const struct syscall_args *args)
+{
+    const struct change change = {
+        .apply = apply_owner, .uid = arg_u32(args, 1), .gid = arg_u32(args, 2)};
+
+    return change_fd(fd_enter(arg_int(args, 0)), &change);
+}
+
+long sys_fchownat(const struct syscall_args *args)
+{
+    const struct change change = {
+        .apply = apply_owner, .uid = arg_u32(args, 2), .gid = arg_u32(args, 3)};
+    u32 at_flags = arg_u32(args, 4);
+
+    if (at_flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    return change_at(arg_int(args, 0), arg_user_ptr(args, 1), lookup_flags(at_flags), &change);
+}
+
+/* ---- Times ---- */
+
+static int apply_times(const struct path *path, const struct change *change)
+{
+    return path_change_times(path, change->times);
+}
+
+static int time_decode(const struct abi_timespec *from, u32 bit, struct times_change *times,
+                       s64 *ns_out)
+{
+    if (from->nanoseconds == UTIME_OMIT)
+        return 0;
+    times->valid |= bit;
+    if (from->nanoseconds == UTIME_NOW)
+        times->now |= bit;
+    else if (from->nanoseconds < 0 || from->nanoseconds >= (s64)NS_PER_SECOND)
+        return -EINVAL;
+    else
+        *ns_out = from->seconds * (s64)NS_PER_SECOND + from->nanoseconds;
+    return 0;
+}
+
+static int times_decode(const struct abi_timespec from[2], struct times_change *times)
+{
+    int error;
+
+    *times = (struct times_change){.valid = 0};
+    error = time_decode(&from[0], CHANGE_ACCESSED, times, &times->accessed_ns);
+    return error ? error : time_decode(&from[1], CHANGE_MODIFIED, times, &times->modified_ns);
+}
+
+/* A NULL name means the descriptor itself. */
+static long times_at(int directory_fd, struct user_ptr name, u32 at_flags,
+                     const struct abi_timespec specs[2])
+{
+    struct times_change times;
+    const struct change change = {.apply = apply_times, .times = &times};
+    int error = times_decode(specs, &times);
+
+    if (error)
+        return error;
+    if (user_ptr_is_null(name) && directory_fd != AT_FDCWD)
+        return at_flags ? -EINVAL : change_fd(fd_enter(directory_fd), &change);
+    return change_at(directory_fd, name, lookup_flags(at_flags), &change);
+}
+
+static const struct abi_timespec times_now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+
+long sys_utimensat(const struct syscall_args *args)
+{
+    struct user_ptr at = arg_user_ptr(args, 2);
+    struct abi_timespec specs[2];
+    u32 at_flags = arg_u32(args, 3);
+
+    if (at_flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    if (user_ptr_is_null(at))
+        return times_at(arg_int(args, 0), arg_user_ptr(args, 1), at_flags, times_now);
+    if (copy_in(specs, at, sizeof(specs)))
+        return -EFAULT;
+    /* Nothing is to change: the name is not even looked at (utimensat(2)). */
+    if (specs[0].nanoseconds == UTIME_OMIT && specs[1].nanoseconds == UTIME_OMIT)
+        return 0;
+    return times_at(arg_int(args, 0), arg_user_ptr(args, 1), at_flags, specs);
+}
+
+/* Microseconds, for the older calls. */
+static long times_of_timevals(int directory_fd, struct user_ptr name, struct user_ptr at)
+{
+    struct abi_timeval values[2];
+    struct abi_timespec specs[2];
+
+    if (user_ptr_is_null(at))
+        return times_at(directory_fd, name, 0, times_now);
+    if (copy_in(values, at, sizeof(values)))
+        return -EFAULT;
+    for (u32 i = 0; i < 2; i++) {
+        if (values[i].microseconds < 0 || values[i].microseconds >= 1000000)
+            return -EINVAL;
+        specs[i] = (struct abi_timespec){values[i].seconds, values[i].microseconds * 1000};
+    }
+    return times_at(directory_fd, name, 0, specs);
+}
+
+long sys_utimes(const struct syscall_args *args)
+{
+    return times_of_timevals(AT_FDCWD, arg_user_ptr(args, 0), arg_user_ptr(args, 1));
+}
+
+long sys_futimesat(const struct syscall_args *args)
+{
+    return times_of_timevals(arg_int(args, 0), arg_user_ptr(args, 1), arg_user_ptr(args, 2));
+}
+
+long sys_utime(const struct syscall_args *args)
+{
+    struct user_ptr at = arg_user_ptr(args, 1);
+    s64 seconds[2];
+
+    if (user_ptr_is_null(at))
+        return times_at(AT_FDCWD, arg_user_ptr(args, 0), 0, times_now);
+    if (copy_in(seconds, at, sizeof(seconds)))
+        return -EFAULT;
+    const struct abi_timespec specs[2] = {{seconds[0], 0}, {seconds[1], 0}};
+    return times_at(AT_FDCWD, arg_user_ptr(args, 0), 0, specs);
+}
+
+/* ---- Sizes ---- */
+
+static int apply_size(const struct path *path, const struct change *change)
+{
+    return path_truncate(path, change->size);
+}
+
+long sys_truncate(const struct syscall_args *args)
+{
+    const struct change change = {.apply = apply_size, .size = arg_s64(args, 1)};
+
+    if (change.size < 0)
+        return -EINVAL;
+    return change_at(AT_FDCWD, arg_user_ptr(args, 0), LOOKUP_FOLLOW, &change);
+}
+
+long sys_ftruncate(const struct syscall_args *args)
+{
+    struct fd_use use;
+    long result;
+
+    if (arg_s64(args, 1) < 0)
+        return -EINVAL;
+    use = fd_enter(arg_int(args, 0));
+    if (!use.file)
+        return -EBADF;
+    result = file_truncate(use.file, arg_s64(args, 1));
+    fd_leave(use);
+    return result;
+}

@@ -1,0 +1,227 @@
+/* fcntl(2), ioctl(2), flock(2): what is done to descriptors and open files. */
+#include <pith/abi.h>
+
+#include <pith/abi/ioctl.h>
+#include <pith/file_calls.h>
+#include <pith/pipe.h>
+
+#include "syscalls.h"
+
+#define FLAGS_CHANGEABLE (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
+
+static long duplicate_from(struct file *file, u64 lowest, u32 close_on_exec)
+{
+    struct file_table *table = thread_current()->files;
+    int fd, error;
+
+    if (lowest >= READ_ONCE(thread_current()->limits_open_files))
+        return -EINVAL;
+    error = fd_reserve(table, (int)lowest, &fd, 1);
+    if (error)
+        return error;
+    file_get(file);
+    fd_install(table, fd, file, close_on_exec);
+    return fd;
+}
+
+static long flags_set(struct file *file, u32 flags)
+{
+    u32 old = READ_ONCE(file->flags);
+
+    if ((flags & O_NOATIME) && !(old & O_NOATIME) && !file_is_owned(file))
+        return -EPERM;
+    flags = (old & ~(u32)FLAGS_CHANGEABLE) | (flags & FLAGS_CHANGEABLE);
+    if (flags == old)
+        return 0;
+    if (file->operations->flags_changed) {
+        int error = file->operations->flags_changed(file, flags);
+
+        if (error)
+            return error;
+    }
+    WRITE_ONCE(file->flags, flags);
+    return 0;
+}
+
+static long lock_command(struct file *file, int command, struct user_ptr at)
+{
+    struct flock flock;
+    int error = copy_in(&flock, at, sizeof(flock));
+
+    if (!error)
+        error = file_lock_command(file, command, &flock);
+    if (!error && (command == F_GETLK || command == F_OFD_GETLK))
+        error = copy_out(at, &flock, sizeof(flock));
+    return error;
+}
+
+static long owner_get(struct file *file)
+{
+    return file->owner_type == F_OWNER_PGRP ? -file->owner_pid : file->owner_pid;
+}
+
+static long owner_set(struct file *file, int owner)
+{
+    if (owner == INT32_MIN)
+        return -EINVAL;
+    file->owner_type = owner < 0 ? F_OWNER_PGRP : F_OWNER_PID;
+    file->owner_pid = owner < 0 ? -owner : owner;
+    return 0;
+}
+
+static long owner_get_extended(struct file *file, struct user_ptr at)
+{
+    const struct f_owner_ex owner = {.type = (s32)file->owner_type, .pid = file->owner_pid};
+
+    return copy_out(at, &owner, sizeof(owner));
+}
+
+static long owner_set_extended(struct file *file, struct user_ptr at)
+{
+    struct f_owner_ex owner;
+
+    if (copy_in(&owner, at, sizeof(owner)))
+        return -EFAULT;
+    if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
+        return -EINVAL;
+    file->owner_type = (u32)owner.type;
+    file->owner_pid = owner.pid;
+    return 0;
+}
+
+/* What also an O_PATH descriptor can. */
+static long fcntl_any(struct file *file, int fd, int command, u64 argument, bool *done)
+{
+    *done = true;
+    switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return duplicate_from(file, argument, command == F_DUPFD ? 0 : O_CLOEXEC);
+    case F_GETFD:
+        return fd_get_close_on_exec(fd);
+    case F_SETFD:
+        return fd_set_close_on_exec(fd, argument & FD_CLOEXEC ? O_CLOEXEC : 0);
+    case F_GETFL:
+        return READ_ONCE(file->flags) | O_LARGEFILE;
+    default:
+        *done = false;
+        return -EBADF;
+    }
+}
+
+static long fcntl_open(struct file *file, int command, u64 argument)
+{
+    switch (command) {
+    case F_SETFL:
+        return flags_set(file, (u32)argument);
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        return lock_command(file, command, user_ptr_at(argument));
+    case F_GETOWN:
+        return owner_get(file);
+    case F_SETOWN:
+        return owner_set(file, (int)argument);
+    case F_GETOWN_EX:
+        return owner_get_extended(file, user_ptr_at(argument));
+    case F_SETOWN_EX:
+        return owner_set_extended(file, user_ptr_at(argument));
+    case F_GETSIG:
+        return file->owner_signal;
+    case F_SETSIG:
+        if (argument > 64)
+            return -EINVAL;
+        file->owner_signal = (s32)argument;
+        return 0;
+    case F_GETPIPE_SZ:
+        return pipe_get_size(file);
+    case F_SETPIPE_SZ:
+        return pipe_set_size(file, (u32)argument);
+    case F_ADD_SEALS:
+        return file_add_seals(file, (u32)argument);
+    case F_GET_SEALS:
+        return file_get_seals(file);
+    default:
+        return -EINVAL;
+    }
+}
+
+long sys_fcntl(const struct syscall_args *args)
+{
+    struct fd_use use = fd_enter_any(arg_int(args, 0));
+    bool done;
+    long result;
+
+    if (!use.file)
+        return -EBADF;
+    result = fcntl_any(use.file, arg_int(args, 0), arg_int(args, 1), arg_u64(args, 2), &done);
+    if (!done && !(use.file->mode & FILE_PATH))
+        result = fcntl_open(use.file, arg_int(args, 1), arg_u64(args, 2));
+    fd_leave(use);
+    return result;
+}
+
+/* ---- ioctl ---- */
+
+static long flag_from_user(struct file *file, struct user_ptr at, u32 flag)
+{
+    int on;
+
+    if (copy_in(&on, at, sizeof(on)))
+        return -EFAULT;
+    return flags_set(file, on ? file->flags | flag : file->flags & ~flag);
+}
+
+/* How much of a regular file is left to read. */
+static long left_to_read(struct file *file, struct user_ptr at)
+{
+    int left = (int)(READ_ONCE(file->inode->size) - file->offset);
+
+    return copy_out(at, &left, sizeof(left));
+}
+
+static long ioctl_of_file(struct file *file, int fd, u32 command, u64 argument)
+{
+    switch (command) {
+    case FIOCLEX:
+        return fd_set_close_on_exec(fd, O_CLOEXEC);
+    case FIONCLEX:
+        return fd_set_close_on_exec(fd, 0);
+    case FIONBIO:
+        return flag_from_user(file, user_ptr_at(argument), O_NONBLOCK);
+    case FIOASYNC:
+        return flag_from_user(file, user_ptr_at(argument), O_ASYNC);
+    default:
+        break;
+    }
+    if (command == FIONREAD && inode_is_regular(file->inode))
+        return left_to_read(file, user_ptr_at(argument));
+    return file->operations->ioctl ? file->operations->ioctl(file, command, argument) : -ENOTTY;
+}
+
+long sys_ioctl(const struct syscall_args *args)
+{
+    struct fd_use use = fd_enter(arg_int(args, 0));
+    long result;
+
+    if (!use.file)
+        return -EBADF;
+    result = ioctl_of_file(use.file, arg_int(args, 0), arg_u32(args, 1), arg_u64(args, 2));
+    fd_leave(use);
+    return result;
+}
+
+long sys_flock(const struct syscall_args *args)
+{
+    struct fd_use use = fd_enter(arg_int(args, 0));
+    long result;
+
+    if (!use.file)
+        return -EBADF;
+    result = file_flock(use.file, arg_int(args, 1));
+    fd_leave(use);
+    return result;
+}

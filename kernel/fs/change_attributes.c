@@ -1,0 +1,160 @@
+/*
+ * Changing a file's attributes: who may, and what else changes with it (chmod(2), chown(2),
+ * utimensat(2), truncate(2)).
+ */
+#include <pith/file_calls.h>
+
+#include "inode_internal.h"
+#include "mount.h"
+#include "permission.h"
+
+int path_attributes(const struct path *path, struct attributes *attributes_out)
+{
+    int error = inode_get_attributes(path->dentry->inode, attributes_out);
+
+    attributes_out->mount_id = path->mount->id;
+    attributes_out->is_mount_root = path->dentry == path->mount->root;
+    return error;
+}
+
+int path_statistics(const struct path *path, struct statistics *statistics_out,
+                    u32 *mount_flags_out)
+{
+    struct file_system *file_system = path->mount->file_system;
+
+    if (!file_system->operations->statistics)
+        return -ENOSYS;
+    *mount_flags_out = READ_ONCE(path->mount->flags) | (file_system->flags & MS_RDONLY);
+    return file_system->operations->statistics(file_system, statistics_out);
+}
+
+bool file_is_owned(const struct file *file)
+{
+    return inode_is_owned(file->inode);
+}
+
+/* Whether `gid` may become a file's group by its owner's wish. */
+static bool caller_has_group(u32 gid)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+
+    return credentials_have_group(credentials, gid);
+}
+
+static bool caller_can(enum capability what)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+
+    return !credentials || credentials_can(credentials, what);
+}
+
+int path_change_mode(const struct path *path, u32 mode)
+{
+    struct inode *inode = path->dentry->inode;
+    struct attribute_change change = {.valid = CHANGE_MODE, .mode = mode & MODE_BITS};
+    int error = mount_check_write(path->mount);
+
+    if (error)
+        return error;
+    if (inode_is_link(inode))
+        return -EOPNOTSUPP;
+    if (!inode_is_owned(inode))
+        return -EPERM;
+    if ((mode & S_ISGID) && !caller_has_group(inode->gid) && !caller_can(CAPABILITY_FSETID))
+        change.mode &= ~(u32)S_ISGID;
+    return inode_change(inode, &change);
+}
+
+/* Without CAP_CHOWN only the group changes, by the owner, to one that he is in. */
+static int owner_may_change(const struct inode *inode, u32 uid, u32 gid)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+
+    if (caller_can(CAPABILITY_CHOWN))
+        return 0;
+    if (credentials->fsuid != inode->uid)
+        return -EPERM;
+    if (uid != ~0u && uid != inode->uid)
+        return -EPERM;
+    if (gid != ~0u && gid != inode->gid && !caller_has_group(gid))
+        return -EPERM;
+    return 0;
+}
+
+int path_change_owner(const struct path *path, u32 uid, u32 gid)
+{
+    struct inode *inode = path->dentry->inode;
+    struct attribute_change change = {
+        .valid = (uid == ~0u ? 0 : CHANGE_UID) | (gid == ~0u ? 0 : CHANGE_GID) |
+                 (inode_is_directory(inode) ? 0 : CHANGE_KILL_SUID),
+        .uid = uid,
+        .gid = gid,
+    };
+    int error = mount_check_write(path->mount);
+
+    if (!error)
+        error = owner_may_change(inode, uid, gid);
+    return error ? error : inode_change(inode, &change);
+}
+
+int path_change_times(const struct path *path, const struct times_change *times)
+{
+    struct inode *inode = path->dentry->inode;
+    const u32 both = CHANGE_ACCESSED | CHANGE_MODIFIED;
+    s64 now = inode_now_ns();
+    struct attribute_change change = {
+        .valid = times->valid,
+        .accessed_ns = times->now & CHANGE_ACCESSED ? now : times->accessed_ns,
+        .modified_ns = times->now & CHANGE_MODIFIED ? now : times->modified_ns,
+    };
+    int error;
+
+    if (!times->valid)
+        return 0;
+    error = mount_check_write(path->mount);
+    if (error)
+        return error;
+    /* Who may write may say "now"; other times are the owner's. */
+    if (!inode_is_owned(inode)) {
+        if ((times->now & both) != both)
+            return -EPERM;
+        error = inode_permission(inode, MAY_WRITE);
+        if (error)
+            return error;
+    }
+    return inode_change(inode, &change);
+}
+
+static int inode_truncate_checked(struct inode *inode, s64 size)
+{
+    int error = 0;
+
+    if (!inode_is_regular(inode))
+        return inode_is_directory(inode) ? -EISDIR : -EINVAL;
+    spin_lock(&inode->private_lock);
+    if (inode->writers < 0)
+        error = -ETXTBSY;
+    spin_unlock(&inode->private_lock);
+    return error ? error : inode_truncate(inode, (u64)size, 0);
+}
+
+int path_truncate(const struct path *path, s64 size)
+{
+    int error;
+
+    if (size < 0)
+        return -EINVAL;
+    if (inode_is_directory(path->dentry->inode))
+        return -EISDIR;
+    if (!inode_is_regular(path->dentry->inode))
+        return -EINVAL;
+    error = path_permission(path, MAY_WRITE);
+    return error ? error : inode_truncate_checked(path->dentry->inode, size);
+}
+
+int file_truncate(struct file *file, s64 size)
+{
+    if (size < 0 || !(file->mode & FILE_WRITE) || !inode_is_regular(file->inode))
+        return -EINVAL;
+    return inode_truncate(file->inode, (u64)size, 0);
+}
