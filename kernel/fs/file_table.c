@@ -516,11 +516,6 @@ int fd_set_close_on_exec(int fd, u32 close_on_exec)
     return result;
 }
 
-bool file_table_is_shared(const struct file_table *table)
-{
-    return refcount_read(&table->references) > 1;
-}
-
 void file_table_close_on_exec(struct file_table *table)
 {
     for (u32 word = 0; word < table->slots->capacity / WORD_BITS; word++) {
