@@ -28,7 +28,7 @@ long sys_getppid(const struct syscall_args *args)
     long pid;
 
     rcu_read_lock();
-    pid = READ_ONCE(process_current()->parent)->pid;
+    pid = process_pid(READ_ONCE(process_current()->parent));
     rcu_read_unlock();
     return pid;
 }
