@@ -214,6 +214,11 @@ static void file_close(struct file_table *table, struct file *file)
     file_put(file);
 }
 
+bool file_table_is_shared(const struct file_table *table)
+{
+    return refcount_read(&table->references) > 1;
+}
+
 void file_table_put(struct file_table *table)
 {
     struct slots *slots = table->slots;
