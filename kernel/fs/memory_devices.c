@@ -136,19 +136,26 @@ static ssize_t kmsg_read(struct file *file, struct io_buffer *io, u64 *offset)
     return io_copy_to(io, record, (size_t)bytes) == (size_t)bytes ? bytes : -EFAULT;
 }
 
+/* Each line becomes one of the log's. What is longer than a chunk is a short write. */
 static ssize_t kmsg_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
-    char line[LOG_LINE_MOST];
-    u64 wanted = io->bytes_left;
-    size_t bytes = io_copy_from(io, line, MIN(wanted, sizeof(line) - 1));
+    char chunk[LOG_LINE_MOST], *line = chunk;
+    size_t bytes = io_copy_from(io, chunk, MIN(io->bytes_left, sizeof(chunk) - 1));
 
-    if (!bytes && wanted)
-        return -EFAULT;
-    while (bytes && line[bytes - 1] == '\n')
-        bytes--;
-    line[bytes] = '\0';
-    log_info("%s", line);
-    return (ssize_t)wanted;
+    if (!bytes)
+        return io->bytes_left ? -EFAULT : 0;
+    chunk[bytes] = '\0';
+    while (*line) {
+        char *end = strchr(line, '\n');
+
+        if (end)
+            *end = '\0';
+        log_info("%s", line);
+        if (!end)
+            break;
+        line = end + 1;
+    }
+    return (ssize_t)bytes;
 }
 
 static s64 kmsg_seek(struct file *file, s64 offset, int whence)
