@@ -140,14 +140,11 @@ static int file_enter(struct fs_server *server, struct fs_request *request, int 
                       struct fs_node **node_out, struct statx *status_out)
 {
     struct fs_tree *tree = &server->tree;
+    int error = statx(fd, "", AT_EMPTY_PATH, FS_STATX_MASK, status_out) ? -errno : 0;
     u32 mount;
-    int error;
 
-    if (statx(fd, "", AT_EMPTY_PATH, FS_STATX_MASK, status_out)) {
-        close(fd);
-        return -errno;
-    }
-    error = fs_mount_find(tree, fd, NULL, status_out, &mount);
+    if (!error)
+        error = fs_mount_find(tree, fd, NULL, status_out, &mount);
     if (!error)
         error = fs_node_enter(tree, request->node, request->names[0], status_out, mount, node_out);
     if (!error) {

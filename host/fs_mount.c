@@ -89,9 +89,12 @@ int fs_mount_find(struct fs_tree *tree, int directory_fd, const char *name,
     unsigned device_index;
     int error;
 
+    /* Nearly always the one of the question before. */
     for (u32 i = 0; i < tree->mount_count; i++) {
-        if (tree->mounts[i].mount_id == mount_id && tree->mounts[i].device == device) {
-            *mount_out = i;
+        u32 mount = (tree->last_mount + i) % tree->mount_count;
+
+        if (tree->mounts[mount].mount_id == mount_id && tree->mounts[mount].device == device) {
+            *mount_out = tree->last_mount = mount;
             return 0;
         }
     }

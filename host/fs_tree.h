@@ -88,6 +88,7 @@ struct fs_tree {
 
     struct fs_mount *mounts;
     u32 mount_count;
+    u32 last_mount; /* that was found: the search starts there */
     u64 *devices;
     u32 device_count;
 

@@ -393,6 +393,26 @@ TEST(inode_numbers_differ_from_device_to_device)
     CHECK_EQ(guest_stop(&guest), 0);
 }
 
+TEST(file_on_another_mount_is_read)
+{
+    struct fs_share share = {.host_path = "/"};
+    struct fs_server_options options = {.shares = &share, .share_count = 1};
+    char path[] = "/dev/shm/pith-fs-XXXXXX";
+    struct stat root, other;
+    int fd = mkstemp(path);
+
+    CHECK_EQ(stat("/", &root), 0);
+    if (fd < 0 || fstat(fd, &other) || root.st_dev == other.st_dev)
+        return; /* there is only one here */
+    CHECK_EQ(write(fd, "text", 4), 4);
+    close(fd);
+    snprintf(directory, sizeof(directory), "0%s", path);
+    guest_start(&guest, &options);
+    check_read(guest_node(&guest, directory), "text");
+    unlink(path);
+    CHECK_EQ(guest_stop(&guest), 0);
+}
+
 /* ---- Directories ---- */
 
 TEST(listing_has_every_name_once_whatever_the_answers_size)

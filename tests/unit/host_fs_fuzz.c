@@ -364,6 +364,11 @@ static void make_server(void)
     snprintf(hidden, sizeof(hidden), "%s/secret", share);
     CHECK_EQ(fs_server_init(&server, &options), 0);
     server.tree.descriptor_limit = 12; /* so that the cache is always full */
+    if (one_in(2)) {                   /* a host without /proc */
+        close(server.tree.proc_fd);
+        server.tree.proc_fd = -1;
+    }
+    server.tree.has_openat2 = one_in(2);
     make_memory();
     memcpy(&server.request.arguments.init, &init, sizeof(init));
     server.is_initialised = true;
