@@ -45,9 +45,11 @@ bool text_next(struct text *rest, char separator, struct text *item_out);
 /* A decimal number up to `limit`. -EINVAL: it is none; -ERANGE: it is larger. */
 int text_to_number(struct text text, u64 limit, u64 *value_out) must_check;
 
+#define MERSENNE_TWISTER_WORDS 624u
+
 /* The generator of Python's `random` module. */
 struct mersenne_twister {
-    u32 state[624];
+    u32 state[MERSENNE_TWISTER_WORDS];
     u32 index;
 };
 

@@ -28,9 +28,10 @@ $(PROCESS_RUN_CHECKED): $(PROCESS_RUN_CHECKED_OBJECTS)
 
 # ---- Tests: CI's run takes a minute on two cores, the soak's fuzzing ten ----
 
-.PHONY: test-process-run soak-process-run bench-process-run
+.PHONY: test-process-run soak soak-process-run bench-process-run
 test-process-run: $(PROCESS_RUN) $(PROCESS_RUN_CHECKED) ## runs the tests of process-run
 	@tests/process_run/run_all $(PROCESS_RUN) $(PROCESS_RUN_CHECKED)
+soak: soak-process-run
 soak-process-run: $(PROCESS_RUN_CHECKED)
 	tests/process_run/test_original $(PROCESS_RUN_CHECKED) 20000 2
 	tests/process_run/test_policies $(PROCESS_RUN_CHECKED) 500 2

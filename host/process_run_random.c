@@ -6,7 +6,7 @@
  */
 #include "process_run.h"
 
-#define N          ARRAY_SIZE(((struct mersenne_twister *)NULL)->state)
+#define N          MERSENNE_TWISTER_WORDS
 #define M          397u
 #define MATRIX_A   0x9908b0dfu
 #define UPPER_MASK 0x80000000u
@@ -42,7 +42,7 @@ static void init_by_array(struct mersenne_twister *generator, const u32 *key, u3
     u32 *state = generator->state, i = 1, j = 0;
 
     init_by_number(generator, 19650218u);
-    for (u32 steps = MAX((u32)N, length); steps > 0; steps--) {
+    for (u32 steps = MAX(N, length); steps > 0; steps--) {
         state[i] = mixed(state, i, 1664525u) + key[j] + j;
         advance(state, &i);
         j = (j + 1) % length;

@@ -159,8 +159,8 @@ static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
         queue->running = NULL;
         if (thread->slice_left_ns == 0 || why == POLICY_PUSH_YIELDED)
             request_begin(queue, thread);
-        if (why == POLICY_PUSH_YIELDED) /* others' requests first, however often it yields */
-            thread->deadline_ns += request_of(queue, thread);
+        if (why == POLICY_PUSH_YIELDED) /* after all that are eligible, however much it is owed */
+            thread->deadline_ns = queue->virtual_now_ns + 2 * request_of(queue, thread);
     } else {
         place(queue, thread, now_ns);
     }

@@ -176,32 +176,49 @@ TEST(fair_lets_nobody_be_rid_of_a_debt_by_a_short_sleep)
     CHECK_LE(machine.threads[1].ran, 500 + QUANTUM);
 }
 
-TEST(fair_wakes_a_thread_that_slept_long_without_its_old_debt)
+TEST(fair_debt_shrinks_while_its_thread_sleeps)
 {
     struct machine_thread *thread;
 
     machine_init(&machine, &policy_fair, parameters);
+    thread = machine_add(&machine, 0, 2, 500, 2);
     for (u32 i = 0; i < 5; i++)
         machine_add(&machine, 0, FOR_EVER, 0, 1);
-    thread = machine_add(&machine, 0, 2, 500, 2);
-    while (thread->bursts_left)
+    while (thread->state != MACHINE_WAITING || machine.now == 0)
         machine_step(&machine);
-    CHECK_GE(thread->policy.lag_ns, -(s64)(QUANTUM * UNIT_NS));
-    CHECK_LE(thread->longest_ready, 6 * QUANTUM);
+    CHECK_LT(thread->policy.lag_ns, -(s64)UNIT_NS);
+    while (machine.now < thread->wake_at)
+        machine_step(&machine);
+    machine_wake(&machine);
+    CHECK_GE(lag_of(thread), -100);
 }
 
-TEST(fair_yield_lets_all_others_go_first)
+static bool another_is_eligible(const struct machine_thread *thread)
+{
+    for (u32 i = 0; i < machine.count; i++) {
+        const struct machine_thread *other = &machine.threads[i];
+
+        if (other != thread && other->state == MACHINE_READY && lag_of(other) >= 0)
+            return true;
+    }
+    return false;
+}
+
+TEST(fair_yield_lets_everybody_go_first_who_is_owed_time)
 {
     machine_init(&machine, &policy_fair, parameters);
-    for (u32 i = 0; i < 4; i++)
-        machine_add(&machine, 0, FOR_EVER, 0, 1);
-    machine_step(&machine);
-    for (u32 i = 0; i < 30; i++) {
+    for (u32 i = 0; i < 12; i++)
+        machine_add(&machine, i, 1 + i, 1 + i % 5, FOR_EVER);
+    while (machine.now < 5000) {
         struct machine_thread *yielding = machine.running;
+        bool must_wait = yielding && another_is_eligible(yielding);
 
-        machine_give_way(&machine, POLICY_PUSH_YIELDED);
+        if (yielding && random_below(&machine, 2)) {
+            machine_give_way(&machine, POLICY_PUSH_YIELDED);
+            machine_dispatch(&machine);
+            CHECK(!must_wait || machine.running != yielding);
+        }
         machine_step(&machine);
-        CHECK(machine.running != yielding);
     }
 }
 
