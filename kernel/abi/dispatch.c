@@ -1,9 +1,9 @@
 /*
  * From a trap frame to a handler and back.
  *
- * The table of names and arguments (syscall_table.c) is const; dispatch keeps the bare function
- * pointers beside it, so that a call costs one compare and one indirect jump. A hole in the table
- * goes to one function that counts it.
+ * The table of names and arguments (syscall_table.c) is const; the bare function pointers stand
+ * beside it, and the entry code of arch/ jumps through them: a call costs one compare and one
+ * indirect jump. A hole in the table goes to one function that counts it.
  *
  * A handler that a signal interrupted returns -EINTR. For calls that the table marks, dispatch
  * makes that -ERESTARTSYS, which signal delivery turns into a repeated call or into EINTR.
@@ -12,8 +12,6 @@
 
 #include <pith/core.h>
 #include <pith/sched.h>
-
-#define ERRNO_MAX 4095 /* what libc takes for an error */
 
 static syscall_function *functions[SYSCALLS]; /* [const] after abi_init */
 static u64 absent_counts[SYSCALLS];           /* [atomic] */
@@ -37,10 +35,14 @@ u64 syscall_absent_count(u64 number)
  * A call that is to be made again needs signal delivery, whether a signal is still there or another
  * thread was faster to take it. -EINTR leaves as it is where no signal can have caused it.
  */
-static noinline long result_of_failed(u64 number, long result)
+static long result_of_failed(const struct syscall_args *args, long result)
 {
     u64 *work = &thread_current()->pending_work;
+    u64 number = args->frame.original_rax;
 
+    /* A handler that replaced the registers is no longer the call of that number. */
+    if (number >= SYSCALLS)
+        return result;
     if (result == -EINTR && (syscalls[number].flags & RESTARTS) && (READ_ONCE(*work) & WORK_SIGNAL))
         return -ERESTARTSYS;
     if (result <= -ERESTARTSYS)
@@ -48,21 +50,11 @@ static noinline long result_of_failed(u64 number, long result)
     return result;
 }
 
-static long syscall_dispatch(struct trap_frame *frame)
-{
-    u64 number = frame->original_rax;
-    long result = -ENOSYS;
-
-    if (likely(number < SYSCALLS))
-        result = functions[number]((const struct syscall_args *)frame);
-    if (unlikely((u64)result >= (u64)-ERRNO_MAX) && number < SYSCALLS)
-        result = result_of_failed(number, result);
-    return result;
-}
+static const struct syscall_table syscall_table_of_entry = {functions, SYSCALLS, result_of_failed};
 
 void abi_init(void)
 {
     for (u64 number = 0; number < SYSCALLS; number++)
         functions[number] = syscalls[number].function ? syscalls[number].function : syscall_absent;
-    syscall_register(syscall_dispatch);
+    syscall_register(&syscall_table_of_entry);
 }

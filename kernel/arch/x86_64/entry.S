@@ -20,6 +20,8 @@
 #include <offsets.h>
 #include <pith/abi/errno.h>
 
+#define ERRNO_MAX 4095 /* results from -ERRNO_MAX on are errors (syscall(2)) */
+
 .macro PUSH_REGISTERS_BELOW_RDI
     pushq %rsi
     pushq %rdx
@@ -88,9 +90,15 @@ syscall_entry:
     pushq %r13
     pushq %r14
     pushq %r15
-    movq %rsp, %rdi
     sti
-    call *syscall_dispatcher(%rip)
+    cmpq syscall_table + SYSCALL_TABLE_COUNT(%rip), %rax
+    jae syscall_unknown
+    movq %rsp, %rdi
+    movq syscall_table + SYSCALL_TABLE_HANDLERS(%rip), %rcx
+    call *(%rcx, %rax, 8)
+    cmpq $-ERRNO_MAX, %rax
+    jae syscall_failed
+syscall_done:
     movq %rax, FRAME_RAX(%rsp)
     # From here to user mode no interrupt may make new work pending unseen.
     cli
@@ -113,6 +121,15 @@ syscall_entry:
     movq FRAME_RSP(%rsp), %rsp
     swapgs
     sysretq
+
+syscall_failed:
+    movq %rsp, %rdi
+    movq %rax, %rsi
+    call *syscall_table + SYSCALL_TABLE_FAILED(%rip)
+    jmp syscall_done
+syscall_unknown:
+    movq $-ENOSYS, %rax
+    jmp syscall_done
 
 # All vectors' first instructions, 16 bytes each. The processor pushed an error code for some; the
 # others push -1 in its place. rdi then carries the vector.

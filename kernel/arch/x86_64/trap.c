@@ -54,11 +54,8 @@ static vector_handler *handlers[VECTORS]; /* [const] after they were registered 
 static struct spinlock vectors_lock = SPINLOCK_INIT(LOCK_LEAF);
 static user_return_handler *user_return;
 
-static long no_dispatcher(struct trap_frame *frame)
-{
-    return -ENOSYS;
-}
-syscall_handler *syscall_dispatcher = no_dispatcher;
+/* Read by entry.S at each system call. [const] after boot */
+struct syscall_table syscall_table;
 
 void vector_register(u8 vector, vector_handler *handler)
 {
@@ -87,9 +84,9 @@ void user_return_register(user_return_handler *handler)
     user_return = handler;
 }
 
-void syscall_register(syscall_handler *handler)
+void syscall_register(const struct syscall_table *table)
 {
-    syscall_dispatcher = handler;
+    syscall_table = *table;
 }
 
 u64 fault_address(void)

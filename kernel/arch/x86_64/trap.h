@@ -13,7 +13,7 @@ void context_begin(void);
 void trap_dispatch(struct trap_frame *frame, u64 vector);
 void user_return_work(struct trap_frame *frame);
 void user_frame_enter(struct trap_frame *frame);
-extern syscall_handler *syscall_dispatcher;
+extern struct syscall_table syscall_table;
 
 /* descriptors.c: each CPU, on its own per-CPU area; `trap_stacks` has TRAP_STACKS_BYTES. */
 #define TRAP_STACK_BYTES  8192ul

@@ -113,12 +113,20 @@ typedef void user_return_handler(struct trap_frame *frame);
 void user_return_register(user_return_handler *handler);
 
 /*
- * The dispatcher of system calls, which abi/ registers: returns what becomes frame->rax (so one
- * that replaced the registers, like sigreturn, returns frame->rax). frame->original_rax is the
- * number; frame->rax is -ENOSYS. Interrupts are on.
+ * System calls, which abi/ registers. A handler gets the trap frame as its arguments and returns
+ * what becomes frame->rax (so one that replaced the registers, like sigreturn, returns frame->rax).
+ * frame->original_rax is the number; frame->rax is -ENOSYS, which a number beyond the table gives.
+ * Interrupts are on.
  */
-typedef long syscall_handler(struct trap_frame *frame);
-void syscall_register(syscall_handler *handler);
+struct syscall_args; /* begins with the trap frame */
+typedef long syscall_handler(const struct syscall_args *args);
+struct syscall_table {
+    syscall_handler *const *handlers; /* by number; a hole is a handler too */
+    u64 count;
+    /* What becomes of a result that says an error (-1 to -4095). */
+    long (*failed)(const struct syscall_args *args, long result);
+};
+void syscall_register(const struct syscall_table *table);
 
 /* A fault in user mode, or in a user copy, or a kernel bug. vm/ registers the page fault's. */
 #define FAULT_PRESENT  BIT(0) /* error code bits, SDM 3A "Page-Fault Exceptions" */
