@@ -14,6 +14,7 @@
 #include <pith/mem.h>
 #include <pith/proc.h>
 #include <pith/sched.h>
+#include <pith/tty.h>
 #include <pith/vm.h>
 
 typedef void init_step(void);
@@ -49,6 +50,7 @@ static void unpack_initramfs(void)
 static void prepare_process_1(void)
 {
     dev_init(); /* virtio */
+    tty_init(); /* terminals, the link to the host */
     debug_words_run();
     if (boot_info.initramfs_bytes == 0)
         panic("there is no initramfs (qemu -initrd)");
