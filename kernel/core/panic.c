@@ -1,10 +1,10 @@
 /*
  * Panic: the kernel found itself broken. It stops the other CPUs, says what it knows, and stays.
  *
- * The first CPU that panics wins; a second one, and a panic inside the panic, only stops. The text
- * goes through the log, whose lock may be held by a CPU that was stopped, so from here on the log
- * takes no lock. Last, the hook (tty/), or before there is one the debug console, brings the text
- * to the host.
+ * The first CPU that panics wins; a second one only stops, and a panic inside the panic says so.
+ * The text goes through the log, whose lock may be held by a CPU that was stopped, so from here on
+ * the log takes no lock. Last, the hook (tty/), or before there is one the debug console, brings
+ * the text to the host.
  *
  * Context: any, NMI included.
  */
@@ -14,7 +14,8 @@
 
 #define TEXT_BYTES 384
 
-static u32 panicking; /* [atomic] the CPU's id + 1; 0: all is well */
+static u32 panicking;       /* [atomic] the CPU's id + 1; 0: all is well */
+static bool panicked_again; /* by the panicking CPU */
 static void (*panic_hook)(void);
 static void (*panic_describe)(void);
 
@@ -56,15 +57,36 @@ static void print_registers(const struct trap_frame *frame)
     log_error("r13 %016lx r14 %016lx r15 %016lx", frame->r13, frame->r14, frame->r15);
 }
 
+static void tell_host(void)
+{
+    if (panic_hook)
+        panic_hook();
+    else
+        early_console_panic();
+}
+
+/* Returns on the first CPU that panics, the first time. */
+static void panic_enter(const char *text)
+{
+    u32 before = 0, self = cpu_current()->id + 1;
+
+    if (__atomic_compare_exchange_n(&panicking, &before, self, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED))
+        return;
+    if (before == self && !panicked_again) {
+        panicked_again = true;
+        log_error("panic while panicking: %s", text);
+        tell_host();
+    }
+    machine_halt_cpu();
+}
+
 static noreturn void panic_text(const struct trap_frame *frame, const char *text)
 {
-    u32 nobody = 0;
     u64 frame_pointer = (u64)__builtin_frame_address(0);
 
     interrupts_disable();
-    if (!__atomic_compare_exchange_n(&panicking, &nobody, cpu_current()->id + 1, false,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        machine_halt_cpu();
+    panic_enter(text);
     machine_stop_others();
     log_error("panic: %s", text);
     log_error("cpu %u", cpu_current()->id);
@@ -76,10 +98,7 @@ static noreturn void panic_text(const struct trap_frame *frame, const char *text
     backtrace_walk(frame_pointer, print_caller, NULL);
     if (panic_describe)
         panic_describe();
-    if (panic_hook)
-        panic_hook();
-    else
-        early_console_panic();
+    tell_host();
     machine_halt_cpu();
 }
 

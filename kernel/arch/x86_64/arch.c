@@ -42,6 +42,7 @@ void arch_init_early(void)
 
 void arch_init_late(void)
 {
+    log_info("clock: the TSC runs at %lu kHz", tsc_hz / 1000);
     page_routines_choose();
     kvmclock_set_date();
 }
