@@ -197,7 +197,7 @@ int fs_server_init(struct fs_server *server, const struct fs_server_options *opt
         options->valid_milliseconds ? options->valid_milliseconds : FS_VALID_MILLISECONDS;
     int error;
 
-    memset(server, 0, sizeof(*server));
+    memset(server, 0, offsetof(struct fs_server, text)); /* the buffers are only ever filled */
     server->parent_fd = options->parent_fd;
     server->log_fd = options->log_fd;
     server->valid_ns = milliseconds * MILLISECOND_NS;
