@@ -27,14 +27,13 @@ struct simulated_process {
     u32 next; /* the index of the next instruction */
     u32 cpu;  /* whose queue it is on, or where it ran last */
     enum process_state state;
-    u64 since; /* when it came into the state */
-    struct list
-        ready; /* in its CPU's list of those who are READY, in the order in which they came */
+    u64 since;         /* when it came into the state */
+    struct list ready; /* in its CPU's list */
 };
 
 struct simulated_cpu {
     struct policy_queue queue;
-    struct list ready; /* as `queue`, for the balance: it takes who came last */
+    struct list ready; /* who is in `queue`, in the order in which they came */
     struct simulated_process *running;
     struct simulated_process *last;
     bool ask;   /* something was pushed: ask should_preempt */
@@ -204,7 +203,7 @@ static void admit_arriving(struct simulator *run)
     }
 }
 
-/* Moves the one that came last to `from`'s queue, and so waits longest there, to `to`'s. */
+/* Moves the one that came last to `from`, whose turn there is likely to be far. */
 static void migrate(struct simulator *run, struct simulated_cpu *from, struct simulated_cpu *to)
 {
     struct simulated_process *process =
@@ -268,7 +267,7 @@ static void cpu_pick(struct simulator *run, struct simulated_cpu *cpu)
     list_remove(&cpu->running->ready);
 }
 
-/* Makes the CPU's choice for this unit known: who ran before it is `before`. */
+/* Makes the CPU's choice known. Who ran until now, and still could, is `before`; NULL: nobody. */
 static void cpu_take_up(struct simulator *run, struct simulated_cpu *cpu,
                         struct simulated_process *before)
 {
@@ -276,15 +275,13 @@ static void cpu_take_up(struct simulator *run, struct simulated_cpu *cpu,
 
     if (process == before)
         return;
-    if (before && before->state == PROCESS_RUNNING) {
+    if (before) {
         set_state(run, before, PROCESS_READY);
         tell_note(run, before, NOTE_TURN_OVER, 0);
     }
-    if (process->state == PROCESS_READY) {
-        if (process->next == 0)
-            result_of(run, process)->first_run = run->now;
-        set_state(run, process, PROCESS_RUNNING);
-    }
+    if (process->next == 0)
+        result_of(run, process)->first_run = run->now;
+    set_state(run, process, PROCESS_RUNNING);
     run->result->switches += cpu->last && cpu->last != process;
     cpu->last = process;
     tell_cpu(run, cpu);
