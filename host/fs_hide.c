@@ -82,6 +82,8 @@ static int hide_name(struct fs_tree *tree, const char *path)
 
         if (!below)
             continue;
+        if (*below == '\0')
+            return -EINVAL;
         if (array_grow(&set->names, set->name_count, sizeof(*set->names)))
             return -ENOMEM;
         copy = strdup(below);
@@ -144,7 +146,7 @@ int fs_hide_path(struct fs_tree *tree, const char *path)
     }
     /* What lies outside all shares cannot be searched later, when the server is confined. */
     if (!error && tree->hidden.name_count == names_before)
-        fs_hide_find_inside(&tree->hidden);
+        fs_hide_find_inside(tree);
     free(itself);
     free(target);
     free(trimmed);
@@ -172,7 +174,7 @@ bool fs_file_is_hidden(struct fs_tree *tree, const struct statx *status)
             set->files[i].device == makedev(status->stx_dev_major, status->stx_dev_minor))
             return true;
     }
-    return fs_file_is_inside_hidden(set, status);
+    return fs_file_is_inside_hidden(tree, status);
 }
 
 /* Whether `path`, which is `length` long, is the way from the share's root to name in parent. */

@@ -40,7 +40,7 @@ struct fs_hidden_set {
 
 /*
  * Hides an absolute path of the host, which need not exist. Call it after the shares were added.
- * -EINVAL: not absolute; -ENOMEM.
+ * -EINVAL: not absolute, or a share itself; -ENOMEM.
  */
 must_check int fs_hide_path(struct fs_tree *tree, const char *path);
 void fs_hide_fini(struct fs_hidden_set *set);
@@ -53,5 +53,5 @@ bool fs_name_leads_to_hidden(const struct fs_tree *tree, const struct fs_node *p
                              const char *name);
 
 /* fs_hide_inside.c: whether a file that may have several names is within a hidden directory. */
-bool fs_file_is_inside_hidden(struct fs_hidden_set *set, const struct statx *status);
-void fs_hide_find_inside(struct fs_hidden_set *set);
+bool fs_file_is_inside_hidden(struct fs_tree *tree, const struct statx *status);
+void fs_hide_find_inside(struct fs_tree *tree);

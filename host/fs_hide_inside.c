@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "fs_tree.h"
+
 #define INSIDE_MAX   (1u << 20) /* files: 16 MiB of ours */
 #define INSIDE_FIRST 256
 
@@ -48,9 +50,23 @@ static int inside_add(struct fs_hidden_inside *inside, const struct stat *status
     return 0;
 }
 
-/* Lists the hidden directories (again). What cannot be read there cannot be shown elsewhere. */
-void fs_hide_find_inside(struct fs_hidden_set *set)
+/* Whether a directory is a share: then it is meant to be seen, also within a hidden one. */
+static bool is_share(const struct fs_tree *tree, const FTSENT *entry)
 {
+    for (unsigned i = 0; i < tree->share_count; i++) {
+        const struct fs_node *root = tree->shares[i].node;
+
+        if (root->inode == entry->fts_statp->st_ino &&
+            tree->mounts[root->mount].device == entry->fts_statp->st_dev)
+            return true;
+    }
+    return false;
+}
+
+/* Lists the hidden directories (again). What cannot be read there cannot be shown elsewhere. */
+void fs_hide_find_inside(struct fs_tree *tree)
+{
+    struct fs_hidden_set *set = &tree->hidden;
     struct fs_hidden_inside *inside = &set->inside;
     FTSENT *entry;
     FTS *walk;
@@ -66,15 +82,18 @@ void fs_hide_find_inside(struct fs_hidden_set *set)
         return;
     }
     while (inside->is_complete && (entry = fts_read(walk))) {
-        if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS)
+        if (entry->fts_info == FTS_D && is_share(tree, entry))
+            fts_set(walk, entry, FTS_SKIP);
+        else if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS)
             inside->is_complete = inside_add(inside, entry->fts_statp) == 0;
     }
     fts_close(walk);
     qsort(inside->files, inside->count, sizeof(*inside->files), file_compare);
 }
 
-bool fs_file_is_inside_hidden(struct fs_hidden_set *set, const struct statx *status)
+bool fs_file_is_inside_hidden(struct fs_tree *tree, const struct statx *status)
 {
+    struct fs_hidden_set *set = &tree->hidden;
     bool is_linked = status->stx_nlink > 1 && !S_ISDIR(status->stx_mode);
     bool is_mounted = status->stx_attributes & STATX_ATTR_MOUNT_ROOT;
     struct fs_hidden_file file = {
@@ -85,7 +104,7 @@ bool fs_file_is_inside_hidden(struct fs_hidden_set *set, const struct statx *sta
     if (set->directory_count == 0 || (!is_linked && !is_mounted))
         return false;
     if (!set->inside.is_known)
-        fs_hide_find_inside(set);
+        fs_hide_find_inside(tree);
     return !set->inside.is_complete ||
            bsearch(&file, set->inside.files, set->inside.count, sizeof(file), file_compare);
 }

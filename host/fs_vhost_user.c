@@ -1,11 +1,10 @@
 /*
  * vhost-user, the back end's side: one function a message (QEMU's "Vhost-user Protocol").
  *
- * A message is three words and a payload; descriptors come beside it. Whoever can write to the
- * socket is no more trusted than the guest: sizes are checked against what the request has, queue
- * numbers against the queues that exist, addresses by the memory table, and a descriptor that the
- * message should not have brought is closed. What cannot be ends the connection, since the two
- * sides then no longer agree about memory; a request that we do not know is only refused.
+ * Whoever can write to the socket is no more trusted than the guest: sizes are checked against what
+ * the request has, queue numbers against the queues that exist, addresses by the memory table. What
+ * cannot be ends the connection, since the two sides then no longer agree about memory; a request
+ * that we do not know is only refused.
  *
  * Life of a queue: SET_VRING_NUM, BASE, ADDR fill it in; SET_VRING_KICK starts it and ENABLE lets
  * it run; GET_VRING_BASE stops it and says how far it came. CALL may change while it runs.
@@ -17,17 +16,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define FLAGS_VERSION            1u
-#define FLAGS_VERSION_MASK       3u
-#define FLAGS_REPLY              4u
-#define FLAGS_NEED_REPLY         8u
+#include "fs_message.h"
 
 #define PROTOCOL_FEATURES_BIT    30 /* of virtio's features: the protocol has features of its own */
 #define PROTOCOL_MULTIPLE_QUEUES BIT(0)
@@ -35,9 +29,6 @@
 
 #define QUEUE_MASK               0xffu /* SET_VRING_KICK, CALL, ERR */
 #define QUEUE_NO_FD              0x100u
-#define PAYLOAD_MAX              512u
-#define MESSAGE_FDS              FS_REGIONS_MAX
-#define NO_DESCRIPTOR            (-1)
 
 enum message_request {
     GET_FEATURES = 1,
@@ -58,58 +49,9 @@ enum message_request {
     MESSAGE_REQUESTS = 19,
 };
 
-struct message_header {
-    u32 request;
-    u32 flags;
-    u32 size;
-};
-
-struct message_region {
-    u64 guest_address;
-    u64 size;
-    u64 front_end_address;
-    u64 offset;
-};
-
-struct message_memory {
-    u32 count;
-    u32 padding;
-    struct message_region regions[FS_REGIONS_MAX];
-};
-
-struct message_addresses {
-    u32 queue;
-    u32 flags;
-    u64 descriptors;
-    u64 used;
-    u64 available;
-    u64 log;
-};
-
-struct message {
-    struct message_header header;
-    union {
-        u64 number;
-        struct vhost_vring_state state; /* queue, number */
-        struct message_memory memory;
-        struct message_addresses addresses;
-        u8 bytes[PAYLOAD_MAX];
-    } payload;
-    int fds[MESSAGE_FDS]; /* NO_DESCRIPTOR once taken over */
-    unsigned fd_count;
-    u32 answer_size; /* 0: the request has no answer of its own */
-};
-
 static const u64 our_features = BIT(VIRTIO_F_VERSION_1) | BIT(PROTOCOL_FEATURES_BIT) |
                                 BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX);
 static const u64 our_protocol_features = PROTOCOL_MULTIPLE_QUEUES | PROTOCOL_REPLY_ACK;
-
-static void descriptor_replace(int *fd, int with)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = with;
-}
 
 /*
  * Gives the queue another kick descriptor and watches it. The old one must leave epoll by name: the
@@ -121,7 +63,7 @@ static int kick_replace(struct fs_device *device, struct fs_queue *queue, int fd
 
     if (queue->kick_fd >= 0)
         epoll_ctl(device->epoll_fd, EPOLL_CTL_DEL, queue->kick_fd, NULL);
-    descriptor_replace(&queue->kick_fd, fd);
+    fs_descriptor_replace(&queue->kick_fd, fd);
     if (fd >= 0 && epoll_ctl(device->epoll_fd, EPOLL_CTL_ADD, fd, &event))
         return -EPROTO; /* what cannot be waited for is no eventfd */
     return 0;
@@ -130,7 +72,7 @@ static int kick_replace(struct fs_device *device, struct fs_queue *queue, int fd
 void fs_device_init(struct fs_device *device, int epoll_fd)
 {
     memset(device, 0, sizeof(*device));
-    device->socket_fd = NO_DESCRIPTOR;
+    device->socket_fd = FS_NO_DESCRIPTOR;
     device->epoll_fd = epoll_fd;
     for (unsigned i = 0; i < FS_QUEUES; i++)
         fs_queue_init(&device->queues[i]);
@@ -139,26 +81,26 @@ void fs_device_init(struct fs_device *device, int epoll_fd)
 void fs_device_fini(struct fs_device *device)
 {
     for (unsigned i = 0; i < FS_QUEUES; i++) {
-        kick_replace(device, &device->queues[i], NO_DESCRIPTOR);
-        descriptor_replace(&device->queues[i].call_fd, NO_DESCRIPTOR);
+        kick_replace(device, &device->queues[i], FS_NO_DESCRIPTOR);
+        fs_descriptor_replace(&device->queues[i].call_fd, FS_NO_DESCRIPTOR);
     }
     fs_memory_clear(&device->memory);
-    descriptor_replace(&device->socket_fd, NO_DESCRIPTOR);
+    fs_descriptor_replace(&device->socket_fd, FS_NO_DESCRIPTOR);
 }
 
-static void message_answer(struct message *message, u64 number)
+static void message_answer(struct fs_message *message, u64 number)
 {
     message->payload.number = number;
     message->answer_size = sizeof(number);
 }
 
-static int get_features(struct fs_device *device, struct message *message)
+static int get_features(struct fs_device *device, struct fs_message *message)
 {
     message_answer(message, our_features);
     return 0;
 }
 
-static int set_features(struct fs_device *device, struct message *message)
+static int set_features(struct fs_device *device, struct fs_message *message)
 {
     if (message->payload.number & ~our_features)
         return -EPROTO;
@@ -173,18 +115,18 @@ static int set_features(struct fs_device *device, struct message *message)
     return 0;
 }
 
-static int set_owner(struct fs_device *device, struct message *message)
+static int set_owner(struct fs_device *device, struct fs_message *message)
 {
     return 0;
 }
 
-static int get_protocol_features(struct fs_device *device, struct message *message)
+static int get_protocol_features(struct fs_device *device, struct fs_message *message)
 {
     message_answer(message, our_protocol_features);
     return 0;
 }
 
-static int set_protocol_features(struct fs_device *device, struct message *message)
+static int set_protocol_features(struct fs_device *device, struct fs_message *message)
 {
     if (message->payload.number & ~our_protocol_features)
         return -EPROTO;
@@ -192,27 +134,27 @@ static int set_protocol_features(struct fs_device *device, struct message *messa
     return 0;
 }
 
-static int get_queue_num(struct fs_device *device, struct message *message)
+static int get_queue_num(struct fs_device *device, struct fs_message *message)
 {
     message_answer(message, FS_QUEUES);
     return 0;
 }
 
 /* Queues that ran find their rings again in the new table, or stop. */
-static int set_mem_table(struct fs_device *device, struct message *message)
+static int set_mem_table(struct fs_device *device, struct fs_message *message)
 {
-    const struct message_memory *table = &message->payload.memory;
+    const struct fs_message_memory *table = &message->payload.memory;
     int error;
 
     if (table->count > FS_REGIONS_MAX || table->count != message->fd_count ||
         message->header.size <
-            offsetof(struct message_memory, regions) + table->count * sizeof(table->regions[0]))
+            offsetof(struct fs_message_memory, regions) + table->count * sizeof(table->regions[0]))
         return -EPROTO;
     fs_memory_clear(&device->memory);
     for (unsigned i = 0; i < FS_QUEUES; i++)
         device->queues[i].descriptors = NULL;
     for (unsigned i = 0; i < table->count; i++) {
-        const struct message_region *described = &table->regions[i];
+        const struct fs_message_region *described = &table->regions[i];
         struct fs_region region = {
             .guest_address = described->guest_address,
             .front_end_address = described->front_end_address,
@@ -250,7 +192,7 @@ static int message_stopped_queue(struct fs_device *device, u64 index, struct fs_
     return (*queue_out)->kick_fd >= 0 ? -EPROTO : 0;
 }
 
-static int set_vring_num(struct fs_device *device, struct message *message)
+static int set_vring_num(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     u32 size = message->payload.state.num;
@@ -264,7 +206,7 @@ static int set_vring_num(struct fs_device *device, struct message *message)
     return 0;
 }
 
-static int set_vring_base(struct fs_device *device, struct message *message)
+static int set_vring_base(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     int error = message_stopped_queue(device, message->payload.state.index, &queue);
@@ -276,9 +218,9 @@ static int set_vring_base(struct fs_device *device, struct message *message)
 }
 
 /* May come again while the queue runs (to switch logging): the addresses then stay the same. */
-static int set_vring_addr(struct fs_device *device, struct message *message)
+static int set_vring_addr(struct fs_device *device, struct fs_message *message)
 {
-    const struct message_addresses *addresses = &message->payload.addresses;
+    const struct fs_message_addresses *addresses = &message->payload.addresses;
     struct fs_queue *queue;
     int error = message_queue(device, addresses->queue, &queue);
 
@@ -293,14 +235,14 @@ static int set_vring_addr(struct fs_device *device, struct message *message)
     return 0;
 }
 
-static int get_vring_base(struct fs_device *device, struct message *message)
+static int get_vring_base(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     int error = message_queue(device, message->payload.state.index, &queue);
 
     if (error)
         return error;
-    error = kick_replace(device, queue, NO_DESCRIPTOR);
+    error = kick_replace(device, queue, FS_NO_DESCRIPTOR);
     if (error)
         return error;
     queue->descriptors = NULL;
@@ -314,7 +256,7 @@ static int get_vring_base(struct fs_device *device, struct message *message)
  * Takes over the message's descriptor: an eventfd for the queue that the number names. It must not
  * block us, whatever the other side does with it.
  */
-static int message_queue_fd(struct fs_device *device, struct message *message,
+static int message_queue_fd(struct fs_device *device, struct fs_message *message,
                             struct fs_queue **queue_out, int *fd_out)
 {
     u64 number = message->payload.number;
@@ -323,18 +265,18 @@ static int message_queue_fd(struct fs_device *device, struct message *message,
 
     if (error || message->fd_count != (none ? 0 : 1))
         return -EPROTO;
-    *fd_out = NO_DESCRIPTOR;
+    *fd_out = FS_NO_DESCRIPTOR;
     if (none)
         return 0;
     if (fcntl(message->fds[0], F_SETFL, O_NONBLOCK))
         return -EPROTO;
     *fd_out = message->fds[0];
-    message->fds[0] = NO_DESCRIPTOR;
+    message->fds[0] = FS_NO_DESCRIPTOR;
     return 0;
 }
 
 /* Starts the queue. One that is to be polled (no descriptor) we do not have. */
-static int set_vring_kick(struct fs_device *device, struct message *message)
+static int set_vring_kick(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     int fd, error = message_queue_fd(device, message, &queue, &fd);
@@ -349,30 +291,30 @@ static int set_vring_kick(struct fs_device *device, struct message *message)
     return fs_queue_map(queue, &device->memory) ? -EPROTO : 0;
 }
 
-static int set_vring_call(struct fs_device *device, struct message *message)
+static int set_vring_call(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     int fd, error = message_queue_fd(device, message, &queue, &fd);
 
     if (error)
         return error;
-    descriptor_replace(&queue->call_fd, fd);
+    fs_descriptor_replace(&queue->call_fd, fd);
     return 0;
 }
 
 /* A broken queue stops without a word, so the descriptor for errors is of no use. */
-static int set_vring_err(struct fs_device *device, struct message *message)
+static int set_vring_err(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     int fd, error = message_queue_fd(device, message, &queue, &fd);
 
     if (error)
         return error;
-    descriptor_replace(&fd, NO_DESCRIPTOR);
+    fs_descriptor_replace(&fd, FS_NO_DESCRIPTOR);
     return 0;
 }
 
-static int set_vring_enable(struct fs_device *device, struct message *message)
+static int set_vring_enable(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
     int error = message_queue(device, message->payload.state.index, &queue);
@@ -385,15 +327,15 @@ static int set_vring_enable(struct fs_device *device, struct message *message)
 
 /* What each request does, and the least payload that it must bring. */
 static const struct {
-    int (*handle)(struct fs_device *device, struct message *message);
+    int (*handle)(struct fs_device *device, struct fs_message *message);
     u32 size;
 } messages[MESSAGE_REQUESTS] = {
     [GET_FEATURES] = {get_features, 0},
     [SET_FEATURES] = {set_features, sizeof(u64)},
     [SET_OWNER] = {set_owner, 0},
-    [SET_MEM_TABLE] = {set_mem_table, offsetof(struct message_memory, regions)},
+    [SET_MEM_TABLE] = {set_mem_table, offsetof(struct fs_message_memory, regions)},
     [SET_VRING_NUM] = {set_vring_num, sizeof(struct vhost_vring_state)},
-    [SET_VRING_ADDR] = {set_vring_addr, sizeof(struct message_addresses)},
+    [SET_VRING_ADDR] = {set_vring_addr, sizeof(struct fs_message_addresses)},
     [SET_VRING_BASE] = {set_vring_base, sizeof(struct vhost_vring_state)},
     [GET_VRING_BASE] = {get_vring_base, sizeof(struct vhost_vring_state)},
     [SET_VRING_KICK] = {set_vring_kick, sizeof(u64)},
@@ -405,79 +347,10 @@ static const struct {
     [SET_VRING_ENABLE] = {set_vring_enable, sizeof(struct vhost_vring_state)},
 };
 
-/* Takes the descriptors that came with a message; more than fit were closed by the kernel. */
-static void message_take_fds(struct message *message, struct msghdr *received)
-{
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(received); control;
-         control = CMSG_NXTHDR(received, control)) {
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-            continue;
-        message->fd_count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(message->fds, CMSG_DATA(control), message->fd_count * sizeof(int));
-    }
-}
-
-static int receive_rest(int socket_fd, void *bytes, size_t size)
-{
-    ssize_t got;
-
-    if (size == 0)
-        return 0;
-    do {
-        got = recv(socket_fd, bytes, size, MSG_WAITALL);
-    } while (got < 0 && errno == EINTR);
-    return got == (ssize_t)size ? 0 : -ECONNRESET;
-}
-
-static int message_receive(int socket_fd, struct message *message)
-{
-    union {
-        struct cmsghdr align;
-        u8 bytes[CMSG_SPACE(sizeof(message->fds))];
-    } control;
-    struct iovec header = {.iov_base = &message->header, .iov_len = sizeof(message->header)};
-    struct msghdr received = {
-        .msg_iov = &header,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof(control),
-    };
-    ssize_t got;
-    int error;
-
-    do {
-        got = recvmsg(socket_fd, &received, MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
-    if (got <= 0)
-        return -ECONNRESET;
-    message_take_fds(message, &received);
-    error = receive_rest(socket_fd, (u8 *)&message->header + got, sizeof(message->header) - got);
-    if (error)
-        return error;
-    if (message->header.size > PAYLOAD_MAX || (received.msg_flags & MSG_CTRUNC) ||
-        (message->header.flags & FLAGS_VERSION_MASK) != FLAGS_VERSION)
-        return -EPROTO;
-    return receive_rest(socket_fd, &message->payload, message->header.size);
-}
-
-static int message_reply(const struct fs_device *device, struct message *message)
-{
-    struct iovec parts[] = {
-        {.iov_base = &message->header, .iov_len = sizeof(message->header)},
-        {.iov_base = &message->payload, .iov_len = message->answer_size},
-    };
-    struct msghdr sent = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
-    ssize_t size = sizeof(message->header) + message->answer_size;
-
-    message->header.flags = FLAGS_VERSION | FLAGS_REPLY;
-    message->header.size = message->answer_size;
-    return sendmsg(device->socket_fd, &sent, MSG_NOSIGNAL) == size ? 0 : -ECONNRESET;
-}
-
-static int message_handle(struct fs_device *device, struct message *message)
+static int message_handle(struct fs_device *device, struct fs_message *message)
 {
     u32 request = message->header.request;
-    bool wants_reply = (message->header.flags & FLAGS_NEED_REPLY) &&
+    bool wants_reply = (message->header.flags & FS_MESSAGE_NEED_REPLY) &&
                        (device->protocol_features & PROTOCOL_REPLY_ACK);
     bool known = request < MESSAGE_REQUESTS && messages[request].handle;
     int error;
@@ -491,19 +364,17 @@ static int message_handle(struct fs_device *device, struct message *message)
     }
     if (message->answer_size == 0 && wants_reply)
         message_answer(message, known ? 0 : 1);
-    return message->answer_size ? message_reply(device, message) : 0;
+    return message->answer_size ? fs_message_reply(message, device->socket_fd) : 0;
 }
 
 int fs_device_receive(struct fs_device *device)
 {
-    struct message message;
+    struct fs_message message;
     int error;
 
-    memset(&message, 0, sizeof(message));
-    error = message_receive(device->socket_fd, &message);
+    error = fs_message_receive(&message, device->socket_fd);
     if (!error)
         error = message_handle(device, &message);
-    for (unsigned i = 0; i < message.fd_count; i++)
-        descriptor_replace(&message.fds[i], NO_DESCRIPTOR);
+    fs_message_fini(&message);
     return error;
 }

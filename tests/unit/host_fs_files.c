@@ -1,7 +1,7 @@
 /* What the file server shows of files and does with them, asked as a guest's kernel asks. */
 /* links: host/fs_attributes.c host/fs_confine.c host/fs_create.c host/fs_credentials.c */
 /* links: host/fs_data.c host/fs_descriptor.c host/fs_directory.c host/fs_hide.c */
-/* links: host/fs_hide_inside.c */
+/* links: host/fs_hide_inside.c host/fs_message.c */
 /* links: host/fs_lookup.c host/fs_memory.c host/fs_mount.c host/fs_node.c */
 /* links: host/fs_operations.c host/fs_queue.c host/fs_remove.c host/fs_request.c */
 /* links: host/fs_resolve.c host/fs_server.c host/fs_vhost_user.c host/fs_write.c host/fs_xattr.c */
@@ -1109,5 +1109,35 @@ TEST(directory_within_a_hidden_one_is_hidden_where_it_is_mounted)
     CHECK_EQ(status, 0);
     serve_share(false);
     CHECK_EQ(guest_lookup(&guest, guest_node(&guest, "0"), "m", &entry), 0);
+    stop_and_remove();
+}
+
+TEST(share_within_a_hidden_directory_is_seen_and_a_hidden_share_is_refused)
+{
+    struct fs_share shares[2];
+    struct fs_server_options options = {
+        .shares = shares, .share_count = 2, .hidden = hidden_paths, .hidden_count = 1};
+    struct fuse_entry_out entry;
+
+    make_directory();
+    CHECK_EQ(mkdir(in_directory("home"), 0755), 0);
+    CHECK_EQ(mkdir(in_directory("home/project"), 0755), 0);
+    host_write("home/project/f", "text");
+    CHECK_EQ(link(in_directory("home/project/f"), in_directory("home/project/g")), 0);
+    host_write("home/key", "x");
+    CHECK_EQ(link(in_directory("home/key"), in_directory("home/project/key")), 0);
+    hide("home");
+    shares[0] = (struct fs_share){.host_path = directory};
+    shares[1] = (struct fs_share){.host_path = in_directory("home/project"), .writable = true};
+    guest_start(&guest, &options);
+    CHECK_EQ(guest_lookup(&guest, guest_node(&guest, "0"), "home", &entry), -ENOENT);
+    check_read(guest_node(&guest, "1/g"), "text");
+    CHECK_EQ(guest_lookup(&guest, guest_node(&guest, "1"), "key", &entry), -ENOENT);
+    CHECK_EQ(guest_stop(&guest), 0);
+
+    shares[1].host_path = in_directory("home");
+    guest_spawn(&guest, &options);
+    CHECK_EQ(guest_end_status(&guest), EINVAL);
+    serve_share(false);
     stop_and_remove();
 }

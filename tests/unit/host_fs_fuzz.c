@@ -10,7 +10,7 @@
  */
 /* links: host/fs_attributes.c host/fs_confine.c host/fs_create.c host/fs_credentials.c */
 /* links: host/fs_data.c host/fs_descriptor.c host/fs_directory.c host/fs_hide.c */
-/* links: host/fs_hide_inside.c */
+/* links: host/fs_hide_inside.c host/fs_message.c */
 /* links: host/fs_lookup.c host/fs_memory.c host/fs_mount.c host/fs_node.c */
 /* links: host/fs_operations.c host/fs_queue.c host/fs_remove.c host/fs_request.c */
 /* links: host/fs_resolve.c host/fs_server.c host/fs_vhost_user.c host/fs_write.c host/fs_xattr.c */
