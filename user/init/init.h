@@ -61,6 +61,12 @@ _Noreturn void fail(const char *what, const char *object, int error);
 /* Says it only. `error` 0: none. */
 void complain(const char *what, const char *object, int error);
 
+/*
+ * Opens a file at a descriptor above the streams', which are the program's, closed with exec. -1
+ * and errno.
+ */
+int open_above_streams(const char *path, int flags);
+
 /* ---- description.c ---- */
 
 /* Reads it from the control device. */

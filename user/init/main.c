@@ -57,6 +57,17 @@ void fail(const char *what, const char *object, int error)
     _exit(STATUS_FAILED);
 }
 
+int open_above_streams(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY), high;
+
+    if (fd < 0 || fd >= STREAMS)
+        return fd;
+    high = fcntl(fd, F_DUPFD_CLOEXEC, STREAMS);
+    close(fd);
+    return high;
+}
+
 static void stamp(uint32_t moment)
 {
     ioctl(control_fd, HOST_IOCTL_STAMP, &moment);
@@ -65,8 +76,8 @@ static void stamp(uint32_t moment)
 static void open_control(void)
 {
     mount_devices();
-    complaint_fd = open("/dev/host/stderr", O_WRONLY | O_CLOEXEC);
-    control_fd = open("/dev/host/control", O_RDWR | O_CLOEXEC);
+    complaint_fd = open_above_streams("/dev/host/stderr", O_WRONLY);
+    control_fd = open_above_streams("/dev/host/control", O_RDWR);
     if (control_fd < 0)
         fail("cannot open", "/dev/host/control", errno);
 }
@@ -80,7 +91,7 @@ static void direct_complaints(const struct description *description)
         close(complaint_fd);
     complaint_fd = -1;
     if (description->streams[STDERR_FILENO] == HOST_STREAM_TERMINAL)
-        complaint_fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        complaint_fd = open_above_streams("/dev/console", O_WRONLY);
 }
 
 /* The date, the name and the random numbers. */

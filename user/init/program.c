@@ -36,7 +36,7 @@ static int stream_open(uint32_t kind, int number)
                        : kind == HOST_STREAM_TERMINAL ? "/dev/console"
                                                       : "/dev/null";
     int flags = kind != HOST_STREAM_CHANNEL ? O_RDWR : number ? O_WRONLY : O_RDONLY;
-    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
+    int fd = open_above_streams(path, flags);
 
     if (fd < 0)
         fail("cannot open", path, errno);
@@ -46,18 +46,12 @@ static int stream_open(uint32_t kind, int number)
 /* Puts each stream at its number; what the caller had closed stays closed. */
 static void open_streams(const struct description *description)
 {
-    int fds[STREAMS], high;
+    int fds[STREAMS];
 
     for (int i = 0; i < STREAMS; i++) {
         fds[i] = -1;
-        if (description->streams[i] == HOST_STREAM_CLOSED)
-            continue;
-        fds[i] = stream_open(description->streams[i], i);
-        high = fcntl(fds[i], F_DUPFD_CLOEXEC, STREAMS);
-        if (high < 0)
-            fail("cannot keep a descriptor", NULL, errno);
-        close(fds[i]);
-        fds[i] = high;
+        if (description->streams[i] != HOST_STREAM_CLOSED)
+            fds[i] = stream_open(description->streams[i], i);
     }
     for (int i = 0; i < STREAMS; i++) {
         if (fds[i] < 0)
