@@ -471,6 +471,8 @@ static void port_panic(void)
 
 void host_port_init(void)
 {
+    const struct host_stamp entry = {
+        .moment = HOST_MOMENT_KERNEL, .tsc_since_reset = boot_info.tsc_at_entry, .tsc_hz = tsc_hz};
     u32 version = HOST_PROTOCOL_VERSION;
 
     wait_queue_init(&port.room);
@@ -488,7 +490,8 @@ void host_port_init(void)
         return;
     }
     channels[HOST_CHANNEL_CONTROL].credit_out = HOST_CREDIT_INITIAL;
-    if (host_port_send(HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version)))
+    if (host_port_send(HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version)) ||
+        host_port_send(HOST_FRAME_STAMP, HOST_CHANNEL_CONTROL, &entry, sizeof(entry)))
         log_error("host port: the greeting could not be sent");
     host_link_register(&link_client);
     panic_hook_register(port_panic);
