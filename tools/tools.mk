@@ -1,6 +1,6 @@
 # Rules for what builds and checks the tree.
 
-.PHONY: format-check format lint loc
+.PHONY: format-check format lint loc docs
 format-check: ## fails when clang-format would change a source
 	tools/install-packages lint
 	tools/check-format
@@ -12,3 +12,7 @@ lint: $(KERNEL_OFFSETS) ## checks layers, locks' annotations, and by static anal
 	tools/lint
 loc: ## lines a folder
 	@tools/loc
+docs: $(KERNEL_ELF) ## makes the pages that come from tables in the code
+	tools/generate-parameters $(KERNEL_ELF)
+	tools/generate-lock-order
+	tools/generate-syscalls

@@ -44,7 +44,7 @@ static void word_parse(char *word)
         log_warning("command line: unknown word: %s", word);
     else if (parameter_set(parameter, equals ? equals + 1 : NULL))
         log_warning("command line: %s takes %s, not %s", word,
-                    *parameter->values ? parameter->values : "no value",
+                    parameter->values && *parameter->values ? parameter->values : "no value",
                     equals ? equals + 1 : "nothing");
 }
 
