@@ -8,14 +8,15 @@
 #include "inode_internal.h"
 #include "page_cache_internal.h"
 #include "pipe.h"
+#include "proc/procfs.h"
 #include "tmpfs.h"
 
 typedef void init_step(void);
 
 static init_step *const steps[] = {
-    page_caches_init,    dentry_init, inode_init,  names_init, change_names_init,
-    files_init,          tmpfs_init,  mounts_init, pipe_init,  epoll_init,
-    memory_devices_init, devfs_init,  memfd_init,
+    page_caches_init,    dentry_init, inode_init,  names_init,   change_names_init,
+    files_init,          tmpfs_init,  mounts_init, pipe_init,    epoll_init,
+    memory_devices_init, devfs_init,  memfd_init,  proc_fs_init,
 };
 
 void fs_init(void)

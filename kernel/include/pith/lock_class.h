@@ -9,11 +9,12 @@
 #define LOCK_CLASSES(X)                                                                           \
     /* Sleeping locks, outermost first. */                                                        \
     X(EXEC, SLEEP, "one exec or clone of a process at a time")                                    \
+    X(FILE, SLEEP, "an open file's offset, for the length of a read or write")                    \
+    X(PROC_TEXT, SLEEP, "the text of an open file of /proc: all that it shows is asked under it") \
     X(MOUNTS, SLEEP, "the mount tree changes; taken before any inode of it")                      \
     X(RENAME, SLEEP, "moves between directories: before the directories themselves")              \
     X(OVERLAY, SLEEP, "copy-up of one inode: before the inodes of upper and lower")               \
     X(INODE, SLEEP, "a directory's names or a file's size and data; parent before child")         \
-    X(FILE, SLEEP, "an open file's offset")                                                       \
     X(EPOLL, SLEEP, "an epoll instance's set")                                                    \
     X(PIPE, SLEEP, "a pipe's bytes: copies user memory while held")                               \
     X(TTY, SLEEP, "a terminal's line discipline")                                                 \
@@ -28,7 +29,6 @@
     X(FILE_TABLE, SPIN, "descriptors")                                                            \
     X(DENTRY, SPIN, "the name cache; parent before child")                                        \
     X(INODE_TABLE, SPIN, "a file system's inodes by number")                                      \
-    X(CACHE_CLOCK, SPIN, "which file's pages the reclaiming hand looks at next")                  \
     X(PAGE_CLOCK, SPIN, "which files have pages in memory, for reclaim")                          \
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \

@@ -2,9 +2,15 @@
  * /proc: text that is made when it is read. fs/ keeps the tree; whoever knows something registers
  * it.
  *
+ *     root folder: version, meminfo, sys/ ... (proc_register)
+ *        + dynamic directory: "1", "2", ...   (proc_root_register: lookup, next)
+ *              entry {mode S_IFDIR, directory} of object 17
+ *                 table: stat, status, maps, fd/ ... all of the same object
+ *                    fd/: lookup, next: links with key 0, 1, ...
+ *
  * A directory is a const table of entries, then whatever its `lookup` and `next` add (process
- * numbers, descriptors). Both are called with the directory's object; an object is counted by the
- * `get` and `put` of its directory, and is NULL for directories that have no instance.
+ * numbers, descriptors). All are called with the directory's object (a process), which is counted
+ * by `get` and `put` of the directory: for a directory, its own; for others, the one they are in.
  */
 #pragma once
 
@@ -16,6 +22,7 @@ void text_bytes(struct text_sink *sink, const void *bytes, size_t count);
 
 struct proc_directory;
 
+/* What a name in /proc is. */
 struct proc_entry {
     const char *name;
     u32 mode; /* with type: S_IFREG, S_IFDIR, S_IFLNK */
@@ -27,7 +34,7 @@ struct proc_entry {
     ssize_t (*readlink)(void *object, u64 key, char *buffer, size_t size);
     /* ... and where it leads without its text; NULL: by the text. */
     int (*follow)(void *object, u64 key, struct path *path_out);
-    /* A file with operations of its own; file->inode's object: proc_inode_object. */
+    /* A file with operations of its own; its object: proc_inode_object(file->inode). */
     const struct file_operations *operations;
     const struct proc_directory *directory; /* a directory: its content, of the same object */
 };
@@ -35,32 +42,41 @@ struct proc_entry {
 struct proc_directory {
     const struct proc_entry *entries;
     u32 count;
-    /* Owner of what is in it (fsuid's process); NULL: root. */
+    /* Whose the names in it are; NULL: root's. */
     void (*owner)(void *object, u32 *uid_out, u32 *gid_out);
     /*
      * An entry that is not in the table: sets *entry_out (a static one that describes its kind),
-     * *object_out (with a reference, or the directory's own object) and *key_out, a number that
-     * tells it from its siblings. -ENOENT.
+     * *object_out (with a reference) and *key_out, a number that tells it from its siblings.
+     * -ENOENT. NULL: there are none.
      */
     int (*lookup)(void *object, const char *name, u32 bytes, const struct proc_entry **entry_out,
                   void **object_out, u64 *key_out);
-    /* The first such entry whose key is at least *key: its name, its key in *key. False: no more.
+    /*
+     * The first such entry whose key is at least *key: its key, name and DT_* type. False: no
+     * more. Keys stay below 2^62.
      */
     bool (*next)(void *object, u64 *key, char *name, size_t size, u32 *type_out);
-    /* Whether an object found earlier is still what its name says. NULL: yes. */
+    /* Whether what `lookup` found is still what its name says. NULL: yes. */
     bool (*is_valid)(void *object, u64 key);
-    void (*get)(void *object);
+    void (*get)(void *object); /* NULL: nothing is counted */
     void (*put)(void *object);
 };
 
 /* What adds numbered directories to the root of /proc; proc/ registers its processes. */
 void proc_root_register(const struct proc_directory *dynamic);
-/* A file /proc/NAME (the name may have directories, which come into being). */
+/*
+ * A file /proc/NAME; directories in the name come into being. Entries stay for ever.
+ * -ENOMEM, -EEXIST.
+ */
 int proc_register(const char *name, u32 mode, int (*show)(struct text_sink *sink, void *argument),
                   void *argument) must_check;
-/* The same for an entry of any kind; `entry` stays valid. */
-int proc_register_entry(const char *directory, const struct proc_entry *entry, void *object)
+/* The same for an entry of any kind, in a folder of that name ("": the root). `entry` stays. */
+int proc_register_entry(const char *folder, const struct proc_entry *entry, void *object)
     must_check;
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);
+
+/* `show` functions for /proc/PID: as the calling thread's root sees the mounts. */
+int proc_show_mounts(struct text_sink *sink, void *object);
+int proc_show_mountinfo(struct text_sink *sink, void *object);

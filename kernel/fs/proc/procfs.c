@@ -1,0 +1,177 @@
+/* /proc: its inodes, links and its one instance. proc_fs.h has the model. */
+#include "procfs.h"
+
+#include "../dentry.h"
+
+static struct file_system *instance; /* [const] after proc_fs_init */
+
+/* proc/ registers its processes after the root came into being. */
+void proc_root_register(const struct proc_directory *dynamic)
+{
+    proc_node_of(instance->root->inode)->directory = dynamic;
+}
+
+void *proc_inode_object(const struct inode *inode)
+{
+    return proc_node_of(inode)->object;
+}
+
+u64 proc_inode_key(const struct inode *inode)
+{
+    return proc_node_of(inode)->key;
+}
+
+/* ---- Attributes: the owner may change while we live (setuid) ---- */
+
+static void owner_refresh(struct inode *inode)
+{
+    const struct proc_node *node = proc_node_of(inode);
+
+    if (node->holder && node->holder->owner)
+        node->holder->owner(node->object, &inode->uid, &inode->gid);
+}
+
+static int proc_get_attributes(struct inode *inode, struct attributes *attributes_out)
+{
+    owner_refresh(inode);
+    inode_attributes(inode, attributes_out);
+    attributes_out->block_bytes = 1024;
+    return 0;
+}
+
+static int proc_set_attributes(struct inode *inode, const struct attribute_change *change)
+{
+    /* O_TRUNC of a file that is written, as shells do it. */
+    return change->valid & (CHANGE_MODE | CHANGE_UID | CHANGE_GID) ? -EPERM : 0;
+}
+
+/* ---- Links ---- */
+
+static ssize_t proc_readlink(struct inode *inode, char *buffer, size_t size)
+{
+    const struct proc_node *node = proc_node_of(inode);
+
+    return node->entry->readlink ? node->entry->readlink(node->object, node->key, buffer, size)
+                                 : -EINVAL;
+}
+
+static int proc_follow(struct inode *inode, struct path *path_out)
+{
+    const struct proc_node *node = proc_node_of(inode);
+
+    return node->entry->follow(node->object, node->key, path_out);
+}
+
+static const struct inode_operations file_inode_operations = {
+    .get_attributes = proc_get_attributes,
+    .set_attributes = proc_set_attributes,
+};
+static const struct inode_operations link_inode_operations = {
+    .get_attributes = proc_get_attributes,
+    .readlink = proc_readlink,
+};
+static const struct inode_operations jump_inode_operations = {
+    .get_attributes = proc_get_attributes,
+    .readlink = proc_readlink,
+    .follow = proc_follow,
+};
+
+/* ---- Inodes ---- */
+
+static void node_put(const struct proc_node *node)
+{
+    if (node->holder && node->holder->put)
+        node->holder->put(node->object);
+}
+
+static void inode_set_tables(struct inode *inode, const struct proc_node *node)
+{
+    const struct proc_entry *entry = node->entry;
+
+    inode->mode = entry ? entry->mode : S_IFDIR | 0555;
+    switch (inode->mode & S_IFMT) {
+    case S_IFDIR:
+        inode->operations = &proc_directory_inode_operations;
+        inode->file_operations = &proc_directory_operations;
+        inode->links = 2;
+        break;
+    case S_IFLNK:
+        inode->operations = entry->follow ? &jump_inode_operations : &link_inode_operations;
+        break;
+    default:
+        inode->operations = &file_inode_operations;
+        inode->file_operations = entry->operations ? entry->operations : &proc_text_operations;
+        break;
+    }
+}
+
+int proc_inode_create(struct file_system *file_system, const struct proc_node *node,
+                      struct inode **inode_out)
+{
+    struct proc_node *copy = kmalloc(sizeof(*copy), 0);
+    struct inode *inode = copy ? inode_alloc(file_system) : NULL;
+
+    if (!inode) {
+        kfree(copy);
+        node_put(node);
+        return -ENOMEM;
+    }
+    *copy = *node;
+    inode->private_data = copy;
+    inode_set_tables(inode, copy);
+    owner_refresh(inode);
+    *inode_out = inode;
+    return 0;
+}
+
+static void proc_inode_release(struct inode *inode)
+{
+    node_put(proc_node_of(inode));
+    kfree(inode->private_data);
+}
+
+/* ---- The instance ---- */
+
+static int proc_statistics(struct file_system *file_system, struct statistics *statistics_out)
+{
+    *statistics_out = (struct statistics){.type = file_system->magic,
+                                          .block_bytes = PAGE_SIZE,
+                                          .name_max = NAME_MAX_BYTES,
+                                          .id = file_system->device};
+    return 0;
+}
+
+static const struct file_system_operations proc_operations = {
+    .inode_release = proc_inode_release,
+    .statistics = proc_statistics,
+};
+
+/* One tree, however often it is mounted. */
+static int proc_mount(const struct file_system_type *type, const struct mount_source *source,
+                      struct file_system **file_system_out)
+{
+    file_system_get(instance);
+    *file_system_out = instance;
+    return 0;
+}
+
+static struct file_system_type proc_type = {
+    .name = "proc",
+    .flags = FILE_SYSTEM_NO_DEVICE,
+    .mount = proc_mount,
+};
+
+void proc_fs_init(void)
+{
+    const struct proc_node root = {.folder = &proc_root_folder};
+    struct inode *inode;
+
+    instance = file_system_alloc(&proc_type, &proc_operations, PROC_SUPER_MAGIC);
+    if (!instance || proc_inode_create(instance, &root, &inode))
+        panic("no memory for /proc");
+    instance->root = dentry_create_root(inode);
+    assert(instance->root);
+    instance->flags |= FILE_SYSTEM_STAYS;
+    file_system_register(&proc_type);
+    mounts_text_init();
+}

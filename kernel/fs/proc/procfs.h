@@ -1,0 +1,57 @@
+/* Between the files of /proc's tree. */
+#pragma once
+
+#include <pith/fs.h>
+#include <pith/proc_fs.h>
+
+struct text_sink {
+    char *data;
+    size_t bytes, capacity;
+    int error; /* the first one: -ENOMEM */
+};
+
+/* A registered directory: grows, never shrinks. */
+struct proc_folder {
+    struct list children; /* of proc_registered; guarded by registry.lock */
+    const char *name;     /* [const] */
+};
+
+/* What is registered in a folder: an entry, or a folder. */
+struct proc_registered {
+    struct list link;
+    u64 position; /* in its folder, ascending */
+    const char *name;
+    const struct proc_entry *entry; /* NULL: a folder */
+    struct proc_folder *folder;
+    void *object;
+};
+
+/* What /proc keeps of an inode. [const], but that the root gets its directory at boot */
+struct proc_node {
+    const struct proc_entry *entry; /* NULL: a folder */
+    struct proc_folder *folder;
+    const struct proc_directory *directory; /* the content of a directory, beside the folder's */
+    const struct proc_directory *holder;    /* counts `object`; NULL: nobody does */
+    void *object;
+    u64 key;
+};
+
+/* registry.c */
+extern struct proc_folder proc_root_folder;
+struct proc_registered *proc_folder_find(struct proc_folder *folder, const char *name, u32 bytes);
+/* The first whose position is at least `position`, or NULL. */
+struct proc_registered *proc_folder_from(struct proc_folder *folder, u64 position);
+
+static inline struct proc_node *proc_node_of(const struct inode *inode)
+{
+    return inode->private_data;
+}
+
+extern const struct file_operations proc_text_operations;             /* text_file.c */
+extern const struct inode_operations proc_directory_inode_operations; /* directory.c */
+extern const struct file_operations proc_directory_operations;        /* directory.c */
+/* procfs.c: an inode for a node; takes over the object's reference, also on failure. */
+int proc_inode_create(struct file_system *file_system, const struct proc_node *node,
+                      struct inode **inode_out) must_check;
+void proc_fs_init(void);
+void mounts_text_init(void); /* mounts_text.c */
