@@ -61,3 +61,24 @@ test-guest-linux: guest-programs ## runs the guest tests on this machine's Linux
 	@tests/run_guest --linux-only $(GUEST_PROGRAMS)
 test-guest: all guest-programs ## runs the guest tests on Linux, then in Pith
 	@tests/run_guest --pith $(B)/pith --not-yet tests/guest/not-yet.txt $(GUEST_FLAGS) $(GUEST_PROGRAMS)
+
+# ---- End-to-end tests: the pith command, and programs as a user runs them ----
+
+PYTHON ?= /usr/bin/python3
+PYTEST := PITH_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider --tb=short
+# Without a machine's boot for each test: the command's own tests.
+E2E_LIGHT := tests/e2e/test_pith_options.py tests/e2e/test_pith_protocol.py \
+	tests/e2e/test_run_status.py tests/e2e/test_run_memory.py
+E2E_PROGRAMS := $(filter-out $(E2E_LIGHT),$(wildcard tests/e2e/test_*.py))
+
+.PHONY: test-e2e test-programs test packages-test
+test-e2e: all ## the pith command and the machine's ends, as a user sees them
+	@$(PYTEST) $(E2E_LIGHT)
+test-programs: all ## shells, terminals and programs of the host, in Pith
+	@tools/install-packages programs
+	@$(PYTEST) $(E2E_PROGRAMS)
+
+packages-test:
+	@tools/install-packages build test
+test: packages-test ## installs what is missing, builds, runs all tests
+	@tests/run_tests

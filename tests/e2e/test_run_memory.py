@@ -1,0 +1,34 @@
+"""Small machines: what must still work in them, and what the kernel itself needs."""
+import re
+
+from machine import output_of, run_program
+
+
+def test_busybox_runs_in_32_megabytes():
+    assert output_of('busybox', 'sh', '-c', 'echo ok', options=['--mem', '32M']) == 'ok\n'
+
+
+def test_kernel_needs_less_than_8_megabytes_of_256():
+    text = output_of('cat', '/proc/meminfo', options=['--mem', '256M'])
+    values = {name: int(kb) for name, kb in re.findall(r'(\w+): +(\d+) kB', text)}
+    # The program and its files have some; the rest of what is not free is the kernel's.
+    used = 256 * 1024 - values['MemFree'] - values['Cached'] - values.get('AnonPages', 0)
+    assert used < 8 * 1024
+
+
+def test_running_out_of_memory_ends_the_program_and_not_the_machine():
+    result = run_program('sh', '-c', "python3 -c 'x = bytearray(1 << 30)' 2>/dev/null; echo status $?",
+                         options=['--mem', '128M'])
+    assert result.returncode == 0
+    assert re.match(rb'status (1|137)\n', result.stdout)
+
+
+def test_full_overlay_is_enospc_for_the_writer():
+    result = run_program('sh', '-c', 'dd if=/dev/zero of=/tmp/big bs=1M count=200 2>&1; echo end',
+                         options=['--mem', '128M'])
+    assert b'No space left on device' in result.stdout and b'end\n' in result.stdout
+
+
+def test_memory_is_given_back_after_use():
+    text = ('for i in 1 2 3 4 5 6; do python3 -c "x = bytes(60 << 20)"; done; echo ok')
+    assert output_of('sh', '-c', text, options=['--mem', '192M']) == 'ok\n'
