@@ -45,7 +45,7 @@ def say(verdict, report, detail=''):
 
 
 def pytest_report_teststatus(report, config):
-    return report.outcome, '', ''
+    return (report.outcome if report.when == 'call' or not report.passed else ''), '', ''
 
 
 def pytest_runtest_logreport(report):
