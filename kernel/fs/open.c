@@ -81,9 +81,11 @@ static int file_do_open(struct file *file, u32 flags)
     if (error)
         return error;
     if (file->operations && file->operations->open) {
+        file->flags |= flags & O_NOCTTY; /* a terminal's open wants to know */
         error = file->operations->open(file->inode, file);
         if (error)
             return error;
+        file->flags &= ~(u32)O_NOCTTY;
     }
     file->mode |= FILE_OPENED;
     return flags & O_TRUNC ? file_truncate_at_open(file) : 0;

@@ -14,6 +14,7 @@
 #include "host_port.h"
 #include "tty_state.h"
 
+#define COOKED_MODES  (ICANON | ECHO | ISIG)
 #define TTY_MAJOR_AUX 5 /* /dev/tty is 5:0, /dev/console 5:1, /dev/ptmx 5:2 */
 #define FRAME_BYTES   4000u
 
@@ -167,9 +168,13 @@ static u32 console_poll(struct file *file, struct poll_table *table)
 
 static long console_ioctl(struct file *file, u32 command, u64 argument)
 {
-    if (command == TCSETS || command == TCSETSW || command == TCSETSF)
+    long result = tty_file_ioctl(file, command, argument);
+
+    /* In its first modes the caller's terminal does what ours would; in others it must let us. */
+    if ((command == TCSETS || command == TCSETSW || command == TCSETSF) && console.tty &&
+        (READ_ONCE(console.tty->termios.c_lflag) & COOKED_MODES) != COOKED_MODES)
         input_ask();
-    return tty_file_ioctl(file, command, argument);
+    return result;
 }
 
 static const struct file_operations console_operations = {
