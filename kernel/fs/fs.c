@@ -5,6 +5,7 @@
 #include "change_names.h"
 #include "device.h"
 #include "file.h"
+#include "fuse.h"
 #include "inode_internal.h"
 #include "page_cache_internal.h"
 #include "pipe.h"
@@ -16,7 +17,7 @@ typedef void init_step(void);
 static init_step *const steps[] = {
     page_caches_init,    dentry_init, inode_init,  names_init,   change_names_init,
     files_init,          tmpfs_init,  mounts_init, pipe_init,    epoll_init,
-    memory_devices_init, devfs_init,  memfd_init,  proc_fs_init,
+    memory_devices_init, devfs_init,  memfd_init,  proc_fs_init, fuse_init,
 };
 
 void fs_init(void)
