@@ -196,6 +196,7 @@ void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns
         running->voluntary_switches++;
     } else { /* switch_finish sends it to a CPU where it may run */
         thread_set_state(running, THREAD_READY, now_ns);
+        queue->homeless = running;
     }
 }
 

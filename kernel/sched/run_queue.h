@@ -13,6 +13,7 @@ struct run_queue {
     struct thread *running;       /* guarded_by(&lock) */
     struct thread *idle;          /* [const] runs when nobody is READY; on no queue */
     struct thread *left;          /* [cpu] who ran before, during a switch */
+    struct thread *homeless;      /* [cpu] `left`, if it may not run here any more */
     u64 charged_ns;               /* guarded_by(&lock) `running` has been charged up to then */
     u64 slice_deadline_ns;        /* guarded_by(&lock) what slice_timer is set to; U64_MAX */
     struct timer slice_timer;     /* [cpu] */

@@ -35,15 +35,16 @@ static void switch_finish(void)
 {
     struct run_queue *queue = this_cpu(run_queue);
     struct thread *left = queue->left;
-    enum thread_state state = left->state;
-    bool homeless = state == THREAD_READY && !left->queued;
+    struct thread *homeless = queue->homeless;
+    bool dead = left->state == THREAD_DEAD;
 
-    /* Pairs with the acquire in choose_cpu. Nobody but us may touch a homeless one. */
+    queue->homeless = NULL;
+    /* Pairs with the acquire in choose_cpu. Nobody but us may touch a homeless or dead one. */
     __atomic_store_n(&left->on_cpu, false, __ATOMIC_RELEASE);
     spin_unlock(&queue->lock);
-    if (unlikely(homeless && left != queue->idle))
-        thread_make_runnable(left, POLICY_PUSH_MIGRATED, clock_monotonic_ns());
-    if (unlikely(state == THREAD_DEAD))
+    if (unlikely(homeless))
+        thread_make_runnable(homeless, POLICY_PUSH_MIGRATED, clock_monotonic_ns());
+    if (unlikely(dead))
         thread_put(left);
 }
 
