@@ -304,3 +304,15 @@ def test_make_install_needs_no_tree(tmp_path):
     assert result.stdout == b'installed\n', result.stderr
     for path in ('share/man/man1/pith.1', 'share/bash-completion/completions/pith', 'lib/pith/pith.elf'):
         assert (tmp_path / path).exists()
+
+
+def test_make_gdb_lists_processes_and_their_stacks(tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    (tmp_path / 'commands').write_text('hbreak sys_getppid\ncontinue\npith ps\npith stacks\nkill\n')
+    result = make('gdb', 'CMD=/pith/bin/probe', f'GDB_FLAGS=-batch -x {tmp_path}/commands',
+                  env=dict(os.environ, GDB_PORT=str(port), GDB_PITH_FLAGS='--root none --cpus 2'))
+    output = result.stdout.decode()
+    assert ' init\n' in output and ' probe\n' in output and 'WAITING for child' in output
+    assert 'sys_wait4' in output

@@ -11,6 +11,7 @@ RADIX_SLOTS = 64
 SAVED_RBP = 5 * 8
 SAVED_RIP = 6 * 8
 DEPTH_MOST = 40
+KERNEL_START = 1 << 63
 
 
 def pointer(address, kind):
@@ -77,11 +78,11 @@ def print_stack(identity, thread):
     address = int(pointer(top + SAVED_RIP, 'unsigned long').dereference())
     for depth in range(DEPTH_MOST):
         print_frame(depth, address)
-        if not frame:
+        if frame < KERNEL_START:  # the user's, or 0 at a thread's beginning
             break
         address = int(pointer(frame + 8, 'unsigned long').dereference())
         frame = int(pointer(frame, 'unsigned long').dereference())
-        if not address:
+        if address < KERNEL_START:
             break
 
 
