@@ -3,6 +3,7 @@
 
 #include <pith/mem.h>
 #include <pith/proc.h>
+#include <pith/tty.h>
 
 #include "syscalls.h"
 
@@ -121,6 +122,16 @@ static bool reboot_magic2_is_right(u32 magic)
     return magic == 672274793 || magic == 85072278 || magic == 369367448 || magic == 537993216;
 }
 
+/* A program that ends the machine ends the run with status 0; only a kill comes in between. */
+static long machine_end(u32 command)
+{
+    if (host_streams_exit(0) == -EINTR)
+        return -EINTR;
+    if (command == REBOOT_RESTART)
+        machine_restart();
+    machine_power_off();
+}
+
 long sys_reboot(const struct syscall_args *args)
 {
     if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_BOOT))
@@ -129,10 +140,9 @@ long sys_reboot(const struct syscall_args *args)
         return -EINVAL;
     switch (arg_u32(args, 2)) {
     case REBOOT_RESTART:
-        machine_restart();
     case REBOOT_HALT:
     case REBOOT_POWER_OFF:
-        machine_power_off();
+        return machine_end(arg_u32(args, 2));
     case REBOOT_CAD_ON:
     case REBOOT_CAD_OFF:
         return 0;

@@ -217,11 +217,14 @@ static int moment_send(u32 moment)
 }
 
 /* All that was written before was submitted before, so EXIT is the last frame. */
-static int exit_send(u32 status)
+int host_streams_exit(u32 status)
 {
     struct host_exit exit = {.status = status};
-    int error = host_port_send(HOST_FRAME_EXIT, HOST_CHANNEL_CONTROL, &exit, sizeof(exit));
+    int error;
 
+    if (!host_link_exists())
+        return 0;
+    error = host_port_send(HOST_FRAME_EXIT, HOST_CHANNEL_CONTROL, &exit, sizeof(exit));
     return error ? error : host_port_wait_exit_ack();
 }
 
@@ -234,7 +237,7 @@ static long control_ioctl(struct file *file, u32 command, u64 argument)
 
     switch (command) {
     case HOST_IOCTL_EXIT:
-        return error ? error : exit_send(number);
+        return error ? error : host_streams_exit(number);
     case HOST_IOCTL_STAMP:
         return error ? error : moment_send(number);
     case HOST_IOCTL_TARGET:

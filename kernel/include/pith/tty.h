@@ -57,5 +57,10 @@ s32 tty_foreground_group(struct tty *tty);
 
 /* host_streams.c: a signal that the host sent for the program. */
 void host_streams_signal(u32 signal);
+/*
+ * Tells the host that the run is over, with this status, and waits until it knows; 0 at once where
+ * there is no host. -EINTR: the caller is being killed.
+ */
+int host_streams_exit(u32 status) must_check;
 
 void tty_init(void);
