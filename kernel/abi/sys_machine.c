@@ -218,8 +218,9 @@ long sys_syslog(const struct syscall_args *args)
         WRITE_ONCE(syslog_cleared, log_position_end());
         return 0;
     case SYSLOG_SIZE_UNREAD:
-    case SYSLOG_SIZE_BUFFER:
         return log_position_end() - READ_ONCE(syslog_cleared);
+    case SYSLOG_SIZE_BUFFER:
+        return LOG_BYTES;
     default:
         return -EINVAL;
     }

@@ -280,8 +280,7 @@ long sys_clock_nanosleep(const struct syscall_args *args)
     long result;
 
     if (!clock_can_sleep(clock))
-        return clock == CLOCK_THREAD_CPUTIME_ID || clock < 0 || clock > CLOCK_TAI ? -EINVAL
-                                                                                  : -EOPNOTSUPP;
+        return clock < 0 || clock > CLOCK_TAI ? -EINVAL : -EOPNOTSUPP;
     if (copy_in(&time, arg_user_ptr(args, 2), sizeof(time)))
         return -EFAULT;
     if (!timespec_is_valid(&time))

@@ -13,7 +13,6 @@
 
 #include "panic.h"
 
-#define LOG_BYTES       (64u * 1024)
 #define LINE_BYTES      512 /* a longer line is cut */
 #define SINKS_MAX       4
 #define NMI_WAIT_ROUNDS 100000

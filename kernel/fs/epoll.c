@@ -92,7 +92,7 @@ static int item_wake(struct waiter *waiter, u32 events)
 
     if (!(wanted & ~PRIVATE_BITS)) /* a one-shot item that has fired */
         return 0;
-    if (events && !(events & (wanted | POLL_ERR | POLL_HUP)))
+    if (events && !(events & wanted))
         return 0;
     item_make_ready(item, events);
     wait_queue_wake(&item->epoll->poll_queue, WAKE_ALL, POLL_READABLE);
@@ -169,10 +169,10 @@ static void item_destroy(struct epoll_item *item)
     slab_free(item_cache, item);
 }
 
-/* What the file says now of what the item wants. */
+/* What the file says now of what the item wants: nothing, for a one-shot item that has fired. */
 static u32 item_ask(struct epoll_item *item)
 {
-    return file_poll(item->file, NULL) & (item->event.events | POLL_ERR | POLL_HUP) & ~PRIVATE_BITS;
+    return file_poll(item->file, NULL) & item->event.events & ~PRIVATE_BITS;
 }
 
 /*
@@ -215,12 +215,13 @@ static int item_add(struct epoll *epoll, int fd, struct file *file, const struct
     item->file = file;
     item->fd = fd;
     item->event = *event;
+    item->event.events |= POLL_ERR | POLL_HUP; /* told unasked */
     list_init(&item->ready_link);
     list_init(&item->file_link);
     tree_insert(&epoll->items, &item->node, item_before);
     list_push_back(&file->epoll_items, &item->file_link);
     adding.item = item;
-    if (file_poll(file, &adding.table) & (event->events | POLL_ERR | POLL_HUP) & ~PRIVATE_BITS)
+    if (file_poll(file, &adding.table) & item->event.events & ~PRIVATE_BITS)
         item_make_ready(item, 0);
     if (adding.error) {
         item_destroy(item);
@@ -233,7 +234,7 @@ static int item_modify(struct epoll_item *item, const struct epoll_event *event)
 {
     if ((item->event.events | event->events) & EPOLLEXCLUSIVE)
         return -EINVAL;
-    WRITE_ONCE(item->event.events, event->events);
+    WRITE_ONCE(item->event.events, event->events | POLL_ERR | POLL_HUP);
     item->event.data = event->data;
     /* Orders the new interest before the question: a waker sees it, or we see the event. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -20,7 +20,7 @@ struct posix_timer {
     int id, notify, signal;
     u64 value;
     u64 deadline_ns, interval_ns;
-    s32 overruns, overruns_told; /* since the last signal; what that one said */
+    s32 overruns; /* expirations without a signal of their own since the last signal was sent */
     int clock;                   /* [const] */
 };
 
@@ -38,10 +38,8 @@ static void timer_signal(struct posix_timer *timer)
         return;
     }
     abi.timer.id = timer->id;
-    abi.timer.overruns = timer->overruns;
     abi.timer.value = timer->value;
     memcpy(&info, &abi, sizeof(info));
-    timer->overruns_told = timer->overruns;
     timer->overruns = 0;
     if (timer->target)
         (void)signal_send_thread_locked(timer->target, &info);
@@ -136,7 +134,7 @@ int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out, 
         left_out->deadline_ns = 0;
         if (timer->deadline_ns)
             left_out->deadline_ns = timer->deadline_ns > now_ns ? timer->deadline_ns - now_ns : 1;
-        *overruns_out = timer->overruns_told;
+        *overruns_out = timer->overruns;
         *clock_out = timer->clock;
     }
     spin_unlock(&process->signals_lock);

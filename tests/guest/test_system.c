@@ -4,7 +4,7 @@
  * covers: getrlimit setrlimit prlimit64 uname sysinfo prctl sched_yield sched_getaffinity
  * covers: sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam
  * covers: sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority
- * covers: setpriority socket getpid personality
+ * covers: setpriority socket socketpair getpid personality
  */
 #include "guest.h"
 
@@ -208,6 +208,8 @@ TEST(socket_of_an_unknown_family_gives_eafnosupport)
 {
     CHECK_ERRNO(socket(45, SOCK_STREAM, 0), EAFNOSUPPORT);
     CHECK_ERRNO(socket(-1, SOCK_STREAM, 0), EAFNOSUPPORT);
+    CHECK_ERRNO(syscall(SYS_socket, 45, 0x100 | SOCK_STREAM, 0), EINVAL);
+    CHECK_ERRNO(socketpair(45, SOCK_STREAM, 0, (int[2]){0}), EAFNOSUPPORT);
 }
 
 TEST(unknown_system_call_gives_enosys)

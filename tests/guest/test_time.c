@@ -135,8 +135,7 @@ TEST(clock_nanosleep_until_an_absolute_time)
     until.tv_sec = 0;
     CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &until, NULL), 0);
     CHECK_ERRNO(syscall(SYS_clock_nanosleep, 99, 0, &until, NULL), EINVAL);
-    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &until, NULL),
-                EOPNOTSUPP);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &until, NULL), EOPNOTSUPP);
 }
 
 TEST(alarm_fires_once_and_tells_what_was_left)

@@ -60,6 +60,7 @@ void panic_hook_register(void (*hook)(void));
 bool early_console_has_log(void);
 /* Prints the current process in a panic; proc/ registers it. */
 void panic_describe_register(void (*describe)(void));
+#define LOG_BYTES (64u * 1024) /* the ring's size */
 /* Copies what the ring holds from sequence position *position on, which it moves. Bytes copied. */
 size_t log_read(u64 *position, char *buffer, size_t size);
 u64 log_position_end(void);
