@@ -27,6 +27,8 @@
  */
 #include "dentry.h"
 
+#include "name_word.h"
+
 static struct {
     struct dentry **buckets; /* [const] the array; [rcu] what is in it */
     u32 shift;               /* [const] 64 - log2(number of buckets) */
@@ -57,20 +59,22 @@ void namespace_change_end(void)
     spin_unlock(&dentry_lock);
 }
 
+/* As name_scan's, of a name without padding. */
 u32 name_hash(const char *text, u32 bytes)
 {
-    u32 hash = 0;
+    u64 hash = 0, word = 0;
 
-    for (u32 i = 0; i < bytes; i++)
-        hash = (hash ^ (u8)text[i]) * NAME_HASH_FACTOR;
-    return hash;
+    for (; bytes >= sizeof(word); bytes -= sizeof(word), text += sizeof(word))
+        hash = name_hash_step(hash, name_word_load(text));
+    memcpy(&word, text, bytes);
+    return (u32)name_hash_step(hash, word);
 }
 
 static struct dentry **bucket_of(const struct dentry *parent, u32 hash)
 {
     u64 mixed = ((u64)parent >> 6) ^ hash;
 
-    return &names.buckets[(mixed * 0x9e3779b97f4a7c15ul) >> names.shift]; /* Knuth 6.4 */
+    return &names.buckets[(mixed * NAME_HASH_FACTOR) >> names.shift];
 }
 
 /* ---- Chains ---- */
@@ -106,7 +110,7 @@ struct dentry *dentry_lookup_rcu(const struct dentry *parent, const struct name 
         if (dentry->hash != name->hash || READ_ONCE(dentry->parent) != parent ||
             dentry->name_bytes != name->bytes)
             continue;
-        if (memcmp(READ_ONCE(dentry->name), name->text, name->bytes) == 0)
+        if (name_is_same(READ_ONCE(dentry->name), name->text, name->bytes))
             return dentry;
     }
     return NULL;
@@ -209,8 +213,8 @@ static int dentry_set_name(struct dentry *dentry, const struct name *name)
 {
     char *text = dentry->inline_name;
 
-    if (name->bytes >= DENTRY_INLINE_NAME) {
-        struct long_name *long_name = kmalloc(sizeof(*long_name) + name->bytes + 1, 0);
+    if (name->bytes + NAME_PADDING > DENTRY_INLINE_NAME) {
+        struct long_name *long_name = kmalloc(sizeof(*long_name) + name->bytes + NAME_PADDING, 0);
 
         if (!long_name)
             return -ENOMEM;

@@ -7,7 +7,7 @@
 
 /* One component of a path, with its hash. */
 struct name {
-    const char *text; /* not ended by NUL */
+    const char *text; /* not ended by NUL; has NAME_PADDING (name_word.h) */
     u32 bytes;
     u32 hash;
 };
@@ -45,8 +45,6 @@ extern struct spinlock dentry_lock; /* LOCK_DENTRY */
 void namespace_change_begin(void) acquires(&dentry_lock);
 void namespace_change_end(void) releases(&dentry_lock);
 
-/* FNV-1a's prime: one multiplication a byte (the walk hashes while it looks for the slash). */
-#define NAME_HASH_FACTOR 0x01000193u
 u32 name_hash(const char *text, u32 bytes);
 static inline struct name name_of(const char *text, u32 bytes)
 {

@@ -276,7 +276,7 @@ struct file *file_table_find(struct file_table *table, u32 fd, u32 *close_on_exe
 /* ---- Looking up ---- */
 
 /* In a table that others change: a reference that is good only if the slot still says so. */
-static struct file *fd_find_shared(struct file_table *table, u32 fd)
+static noinline struct file *fd_find_shared(struct file_table *table, u32 fd)
 {
     struct file *file = NULL;
 
@@ -302,7 +302,7 @@ static struct file *fd_find_shared(struct file_table *table, u32 fd)
     return fd < READ_ONCE(table->slots)->capacity ? file : NULL;
 }
 
-struct fd_use fd_enter_any(int fd)
+static inline struct fd_use fd_enter_counted_or_not(int fd)
 {
     struct file_table *table = thread_current()->files;
 
@@ -317,9 +317,14 @@ struct fd_use fd_enter_any(int fd)
     return (struct fd_use){file, file != NULL};
 }
 
+struct fd_use fd_enter_any(int fd)
+{
+    return fd_enter_counted_or_not(fd);
+}
+
 struct fd_use fd_enter(int fd)
 {
-    struct fd_use use = fd_enter_any(fd);
+    struct fd_use use = fd_enter_counted_or_not(fd);
 
     if (unlikely(use.file && (use.file->mode & FILE_PATH))) {
         fd_leave(use);

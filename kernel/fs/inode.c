@@ -12,6 +12,7 @@
 
 #include "inode_internal.h"
 #include "locks.h"
+#include "name_word.h"
 #include "pipe.h"
 
 static struct slab_cache *inode_slab;
@@ -67,6 +68,17 @@ void inode_put(struct inode *inode)
         file_system->operations->inode_release(inode);
     rcu_free(&inode->rcu, inode_free_rcu);
     file_system_put(file_system);
+}
+
+const char *link_text_create(const char *target, size_t bytes)
+{
+    char *text = kmalloc(bytes + NAME_PADDING, 0);
+
+    if (!text)
+        return NULL;
+    memcpy(text, target, bytes);
+    text[bytes] = '\0';
+    return text;
 }
 
 void inode_attributes(struct inode *inode, struct attributes *attributes_out)

@@ -17,6 +17,7 @@
  */
 #include "names.h"
 
+#include "name_word.h"
 #include "permission.h"
 
 /* ---- Buffers for names ---- */
@@ -222,10 +223,8 @@ static int walk_component(struct walk *walk, const struct name *name, bool is_la
 /* The next component of the text; its end in *end_out. */
 static enum last_type component_next(const char *text, struct name *name_out)
 {
-    u32 hash = 0, bytes = 0;
+    u32 hash, bytes = name_scan(text, &hash);
 
-    while (text[bytes] && text[bytes] != '/')
-        hash = (hash ^ (u8)text[bytes++]) * NAME_HASH_FACTOR;
     *name_out = (struct name){text, bytes, hash};
     if (text[0] != '.' || bytes > 2)
         return LAST_NAME;
@@ -478,6 +477,6 @@ struct inode *path_inode(const struct path *path)
 
 void names_init(void)
 {
-    name_slab = slab_cache_create("name", PATH_MAX_BYTES, sizeof(u64));
+    name_slab = slab_cache_create("name", PATH_MAX_BYTES + NAME_PADDING, sizeof(u64));
     assert(name_slab);
 }

@@ -13,6 +13,7 @@
 #include "names.h"
 
 #include "directories.h"
+#include "name_word.h"
 
 #define FAST_LINKS   8
 #define EXECUTE_BITS 0111u
@@ -127,7 +128,7 @@ static const char *slashes_skip(const char *text)
 static enum step fast_step(struct fast_walk *walk, struct name *last_out)
 {
     const char *text = slashes_skip(walk->text);
-    u32 bytes = 0, hash = 0;
+    u32 bytes, hash;
     struct name name;
     const char *rest;
     bool is_last;
@@ -140,8 +141,7 @@ static enum step fast_step(struct fast_walk *walk, struct name *last_out)
     }
     if (!may_search(walk->dentry->inode))
         return STEP_SLOW;
-    while (text[bytes] && text[bytes] != '/')
-        hash = (hash ^ (u8)text[bytes++]) * NAME_HASH_FACTOR;
+    bytes = name_scan(text, &hash);
     name = (struct name){text, bytes, hash};
     rest = slashes_skip(text + bytes);
     is_last = !*rest && !walk->links;

@@ -1,9 +1,9 @@
 /*
  * Opening: from a name and flags to an open file (open(2), openat2(2)).
  *
- * What exists is found by a plain walk, also with O_CREAT, since that is what mostly happens. Only
- * if it does not exist, or must not (O_EXCL), the walk stops at the directory, which is locked
- * while the last name is looked up and made; a link found there leads the walk on.
+ * What exists is found by a plain walk. With O_CREAT the walk stops at the directory, which is
+ * locked while the last name is looked up, and made if it is not there; a link found there leads
+ * the walk on.
  */
 #include "open.h"
 
@@ -168,22 +168,23 @@ enum found {
     FOUND_NEW,
 };
 
-/* The last name of the walk: what it is, or made. The dentry comes with a reference. */
-static int last_find_or_create(struct walk *walk, const struct open_request *request,
-                               struct dentry **dentry_out, enum found *found_out)
+/* The last name in a directory: what it is, or made. The dentry comes with a reference. */
+static int last_find_or_create(const struct path *directory, const struct name *name,
+                               const struct open_request *request, struct dentry **dentry_out,
+                               enum found *found_out)
 {
-    struct inode *directory = walk->at.dentry->inode;
+    struct inode *inode = directory->dentry->inode;
     struct dentry *dentry;
-    int error = mutex_lock_killable(&directory->lock);
+    int error = mutex_lock_killable(&inode->lock);
 
     if (error)
         return error;
-    error = dentry_lookup_locked(walk->at.dentry, &walk->last, &dentry);
+    error = dentry_lookup_locked(directory->dentry, name, &dentry);
     if (error)
         goto unlock;
     if (!dentry->inode) {
         *found_out = FOUND_NEW;
-        error = create_locked(&walk->at, dentry, request->mode);
+        error = create_locked(directory, dentry, request->mode);
     } else if (request->flags & O_EXCL) {
         error = -EEXIST;
     } else {
@@ -195,34 +196,18 @@ static int last_find_or_create(struct walk *walk, const struct open_request *req
     else
         *dentry_out = dentry;
 unlock:
-    mutex_unlock(&directory->lock);
+    mutex_unlock(&inode->lock);
     return error;
 }
 
-static int open_last(struct walk *walk, const struct open_request *request, struct file **file_out)
+/* Opens what was found or made. Takes over the dentry's reference. */
+static int open_found(struct mount *mount, struct dentry *dentry, enum found found,
+                      const struct open_request *request, struct file **file_out)
 {
-    struct dentry *dentry;
-    struct path path;
-    enum found found;
+    struct path path = {mount, dentry};
     int error;
 
-    for (;;) {
-        if (walk->last_type == LAST_ROOT)
-            return open_existing(&walk->at, request, file_out);
-        if (walk->last_type != LAST_NAME || walk->has_trailing_slash)
-            return -EISDIR;
-        error = last_find_or_create(walk, request, &dentry, &found);
-        if (error)
-            return error;
-        if (found != FOUND_LINK)
-            break;
-        error = walk_follow_last(walk, dentry);
-        dentry_put(dentry);
-        if (error)
-            return error;
-    }
-    path = (struct path){walk->at.mount, dentry};
-    mount_get(path.mount);
+    mount_get(mount);
     path_descend(&path);
     /* Who makes a file may open it, whatever its mode says. */
     error = found == FOUND_NEW ? open_checked(&path, request->flags & ~(u32)O_TRUNC, file_out)
@@ -231,8 +216,32 @@ static int open_last(struct walk *walk, const struct open_request *request, stru
     return error;
 }
 
-static noinline int open_creating(const struct path *start, const char *name,
-                                  const struct open_request *request, struct file **file_out)
+static int open_last(struct walk *walk, const struct open_request *request, struct file **file_out)
+{
+    struct dentry *dentry;
+    enum found found;
+    int error;
+
+    for (;;) {
+        if (walk->last_type == LAST_ROOT)
+            return open_existing(&walk->at, request, file_out);
+        if (walk->last_type != LAST_NAME || walk->has_trailing_slash)
+            return -EISDIR;
+        error = last_find_or_create(&walk->at, &walk->last, request, &dentry, &found);
+        if (error)
+            return error;
+        if (found != FOUND_LINK)
+            return open_found(walk->at.mount, dentry, found, request, file_out);
+        error = walk_follow_last(walk, dentry);
+        dentry_put(dentry);
+        if (error)
+            return error;
+    }
+}
+
+/* With a walk that can go on behind a link. */
+static noinline int open_creating_slowly(const struct path *start, const char *name,
+                                         const struct open_request *request, struct file **file_out)
 {
     struct walk walk;
     int error;
@@ -244,6 +253,34 @@ static noinline int open_creating(const struct path *start, const char *name,
         error = open_last(&walk, request, file_out);
     walk_end(&walk);
     return error;
+}
+
+/* What mostly happens: the directory is cached, and the name new, or a file. */
+static int open_creating(const struct path *start, const char *name,
+                         const struct open_request *request, struct file **file_out)
+{
+    struct path directory;
+    struct dentry *dentry;
+    struct name last;
+    enum found found = FOUND_FILE;
+    int error = walk_fast(start, name, (request->lookup & ~LOOKUP_DIRECTORY) | LOOKUP_PARENT,
+                          &directory, &last);
+
+    if (error && error != -EAGAIN)
+        return error;
+    if (error || last.text[last.bytes] == '/') {
+        if (!error)
+            path_put(&directory);
+        return open_creating_slowly(start, name, request, file_out);
+    }
+    error = last_find_or_create(&directory, &last, request, &dentry, &found);
+    if (!error && found != FOUND_LINK)
+        error = open_found(directory.mount, dentry, found, request, file_out);
+    else if (!error)
+        dentry_put(dentry);
+    path_put(&directory);
+    return !error && found == FOUND_LINK ? open_creating_slowly(start, name, request, file_out)
+                                         : error;
 }
 
 /* ---- O_TMPFILE: a file without a name ---- */
@@ -298,14 +335,13 @@ static int open_request_run(const struct path *start, const char *name,
                             const struct open_request *request, struct file **file_out)
 {
     struct path path;
-    int error = -ENOENT;
+    int error;
 
     if (unlikely(request->flags & O_TMPFILE_BIT))
         return open_tmpfile(start, name, request, file_out);
-    if (!(request->flags & O_CREAT) || !(request->flags & O_EXCL))
-        error = path_find(start, name, request->lookup, &path);
-    if (error == -ENOENT && (request->flags & O_CREAT))
+    if (request->flags & O_CREAT)
         return open_creating(start, name, request, file_out);
+    error = path_find(start, name, request->lookup, &path);
     if (error)
         return error;
     error = open_existing(&path, request, file_out);

@@ -133,8 +133,8 @@ struct inode {
     u32 uid, gid;
     const struct inode_operations *operations; /* [const] */
     /*
-     * A symbolic link's target, where it is in memory: kmalloc'd, freed with the inode (walks read
-     * it under RCU). `readlink` is not needed then. [const] once the inode can be found
+     * A symbolic link's target, where it is in memory: link_text_create's, freed with the inode
+     * (walks read it under RCU). `readlink` is not needed then. [const] once it can be found
      */
     const char *link_text;
     struct file_system *file_system;               /* [const] */
@@ -186,6 +186,8 @@ static inline bool inode_get_if_alive(struct inode *inode)
 }
 /* The last one ends it: `inode_release`, then its memory. Sleeps. */
 void inode_put(struct inode *inode);
+/* A copy of a link's target, with room behind it for reading words. NULL: no memory. */
+const char *link_text_create(const char *target, size_t bytes) must_check;
 /* What the inode's fields say. */
 void inode_attributes(struct inode *inode, struct attributes *attributes_out);
 /* Puts a change into the fields; a new size cuts the page cache. inode->lock is held. */

@@ -1,0 +1,70 @@
+/*
+ * Names eight bytes at a time: where a component ends, its hash, and whether two are the same.
+ *
+ * A name that is read like this has NAME_PADDING readable bytes behind its end (path buffers,
+ * texts of links, names of dentries), so that a whole word can be loaded wherever it ends.
+ */
+#pragma once
+
+#include <pith/compiler.h>
+
+#define NAME_PADDING     8u /* inode.h's LINK_TEXT_PADDING is the same */
+
+#define EACH_BYTE(value) (0x0101010101010101ul * (value))
+
+static inline u64 name_word_load(const char *at)
+{
+    u64 word;
+
+    __builtin_memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* The highest bit of each byte that is 0; only the lowest one found is exact. */
+static inline u64 name_word_zeros(u64 word)
+{
+    return (word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80);
+}
+
+/* The first `bytes` (less than 8) of a word. */
+static inline u64 name_word_part(u64 word, u32 bytes)
+{
+    return word & ((1ul << (bytes * 8)) - 1);
+}
+
+/* An odd number whose bits look random: 2^64 / golden ratio (Knuth 6.4). */
+#define NAME_HASH_FACTOR 0x9e3779b97f4a7c15ul
+
+static inline u64 name_hash_step(u64 hash, u64 word)
+{
+    hash = (hash ^ word) * NAME_HASH_FACTOR;
+    return hash ^ hash >> 32;
+}
+
+/* Up to the first slash or NUL; its length and hash. */
+static inline u32 name_scan(const char *text, u32 *hash_out)
+{
+    u64 hash = 0, word, ends;
+    u32 bytes = 0;
+
+    for (;;) {
+        word = name_word_load(text + bytes);
+        ends = name_word_zeros(word) | name_word_zeros(word ^ EACH_BYTE((u64)'/'));
+        if (ends)
+            break;
+        hash = name_hash_step(hash, word);
+        bytes += sizeof(word);
+    }
+    u32 rest = (u32)__builtin_ctzl(ends) / 8;
+    *hash_out = (u32)name_hash_step(hash, name_word_part(word, rest));
+    return bytes + rest;
+}
+
+/* Both have NAME_PADDING. */
+static inline bool name_is_same(const char *a, const char *b, u32 bytes)
+{
+    for (; bytes >= sizeof(u64); bytes -= sizeof(u64), a += sizeof(u64), b += sizeof(u64))
+        if (name_word_load(a) != name_word_load(b))
+            return false;
+    return name_word_part(name_word_load(a) ^ name_word_load(b), bytes) == 0;
+}
