@@ -33,7 +33,7 @@ guest.exit(0)''')
 def test_output_beyond_the_window_waits_for_credit(tmp_path):
     result = run_fake(tmp_path, '''
 guest.start()
-window, block = 65536, bytes(range(256)) * 16
+window, block = 131072, bytes(range(256)) * 16
 for _ in range(100):
     while window < len(block):
         window += struct.unpack('<I', guest.expect(CREDIT, STDOUT))[0]
@@ -44,7 +44,7 @@ guest.exit(0)''')
 
 
 @pytest.mark.parametrize('frame', [
-    "for _ in range(3): guest.send(DATA, STDOUT, bytes(65536))",
+    "for _ in range(6): guest.send(DATA, STDOUT, bytes(65536))",
     "guest.send(99, STDOUT, b'')",
     "guest.send(DATA, 99, b'x')",
     "guest.send(DATA, STDIN, b'x')",

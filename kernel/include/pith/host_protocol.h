@@ -46,8 +46,8 @@
 #include <stdint.h>
 
 #define HOST_PROTOCOL_VERSION 1
-#define HOST_FRAME_MAX        65536      /* bytes of payload */
-#define HOST_CREDIT_INITIAL   65536      /* on CONTROL, and on each channel to the host */
+#define HOST_FRAME_MAX        65536  /* bytes of payload */
+#define HOST_CREDIT_INITIAL   131072 /* on CONTROL, and on each channel to the host: two frames */
 #define HOST_CREDIT_MAX       (1u << 20) /* given and not yet used, of one channel */
 
 enum host_channel {
