@@ -49,16 +49,24 @@ void fs_attributes_fill(const struct fs_server *server, const struct fs_node *no
     };
 }
 
+/* How long what is said of a node may be believed: what the guest may change, others change too. */
+static u64 valid_ns(const struct fs_server *server, const struct fs_node *node)
+{
+    return fs_node_is_writable(&server->tree, node) ? server->valid_ns : server->valid_read_only_ns;
+}
+
 void fs_entry_fill(struct fs_server *server, struct fs_node *node, const struct statx *status,
                    struct fuse_entry_out *entry_out)
 {
+    u64 valid = valid_ns(server, node);
+
     node->lookups++;
     *entry_out = (struct fuse_entry_out){
         .nodeid = fs_node_number(&server->tree, node),
-        .entry_valid = server->valid_ns / NANOSECONDS,
-        .entry_valid_nsec = server->valid_ns % NANOSECONDS,
-        .attr_valid = server->valid_ns / NANOSECONDS,
-        .attr_valid_nsec = server->valid_ns % NANOSECONDS,
+        .entry_valid = valid / NANOSECONDS,
+        .entry_valid_nsec = valid % NANOSECONDS,
+        .attr_valid = valid / NANOSECONDS,
+        .attr_valid_nsec = valid % NANOSECONDS,
     };
     fs_attributes_fill(server, node, status, &entry_out->attr);
 }
@@ -74,9 +82,10 @@ int fs_answer_entry(struct fs_server *server, struct fs_request *request, struct
 
 int fs_answer_attributes(struct fs_server *server, struct fs_request *request, struct fs_node *node)
 {
+    u64 valid = valid_ns(server, node);
     struct fuse_attr_out answer = {
-        .attr_valid = server->valid_ns / NANOSECONDS,
-        .attr_valid_nsec = server->valid_ns % NANOSECONDS,
+        .attr_valid = valid / NANOSECONDS,
+        .attr_valid_nsec = valid % NANOSECONDS,
     };
     struct statx status;
     int error = fs_node_status(&server->tree, node, &status);
@@ -93,10 +102,11 @@ int fs_answer_attributes(struct fs_server *server, struct fs_request *request, s
  */
 static int answer_absent(struct fs_server *server, struct fs_request *request)
 {
+    u64 valid = valid_ns(server, request->node);
     struct fuse_entry_out entry = {
         .nodeid = 0,
-        .entry_valid = server->valid_ns / NANOSECONDS,
-        .entry_valid_nsec = server->valid_ns % NANOSECONDS,
+        .entry_valid = valid / NANOSECONDS,
+        .entry_valid_nsec = valid % NANOSECONDS,
     };
 
     return fs_request_answer(request, &entry, sizeof(entry));

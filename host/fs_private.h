@@ -12,7 +12,7 @@
 struct fs_server {
     struct fs_device device;
     struct fs_tree tree;
-    u64 valid_ns; /* how long answers may be believed */
+    u64 valid_ns, valid_read_only_ns; /* how long answers about either kind of share are believed */
     int parent_fd;
     int epoll_fd;
     int log_fd;

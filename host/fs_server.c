@@ -191,16 +191,20 @@ static int tree_prepare(struct fs_server *server, const struct fs_server_options
     return 0;
 }
 
+static u64 valid_ns(u32 milliseconds)
+{
+    return (milliseconds ? milliseconds : FS_VALID_MILLISECONDS) * (u64)MILLISECOND_NS;
+}
+
 int fs_server_init(struct fs_server *server, const struct fs_server_options *options)
 {
-    u64 milliseconds =
-        options->valid_milliseconds ? options->valid_milliseconds : FS_VALID_MILLISECONDS;
     int error;
 
     memset(server, 0, offsetof(struct fs_server, text)); /* the buffers are only ever filled */
     server->parent_fd = options->parent_fd;
     server->log_fd = options->log_fd;
-    server->valid_ns = milliseconds * MILLISECOND_NS;
+    server->valid_ns = valid_ns(options->valid_milliseconds);
+    server->valid_read_only_ns = valid_ns(options->valid_read_only_milliseconds);
     server->is_superuser = geteuid() == 0;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (server->epoll_fd < 0)

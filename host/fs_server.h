@@ -37,8 +37,11 @@ struct fs_server_options {
     /* The server also ends when this pipe's other end is closed; -1: no such pipe. */
     int parent_fd;
 
-    /* How long the guest may believe a name or an attribute; 0: FS_VALID_MILLISECONDS. */
-    u32 valid_milliseconds;
+    /*
+     * How long the guest may believe a name or an attribute of a share that is writable, or read
+     * only; 0: FS_VALID_MILLISECONDS.
+     */
+    u32 valid_milliseconds, valid_read_only_milliseconds;
 
     /* Where sentences about refused input and missing means go; -1: nowhere. */
     int log_fd;

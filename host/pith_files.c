@@ -14,7 +14,14 @@
 
 #include "fs_server.h"
 
-static int serve(const struct run_options *options, int socket_fd)
+static /*
+        * What the program only reads is believed for an hour: the guest asks again at each open
+        * whether the file is still the same.
+        */
+#define READ_ONLY_VALID_MS 3600000
+
+    int
+    serve(const struct run_options *options, int socket_fd)
 {
     struct fs_share *shares = calloc(options->share_count + 1, sizeof(*shares));
     struct fs_server_options server = {.shares = shares,
@@ -23,6 +30,7 @@ static int serve(const struct run_options *options, int socket_fd)
                                        .hidden_count = options->hidden.count,
                                        .socket_fd = socket_fd,
                                        .parent_fd = -1,
+                                       .valid_read_only_milliseconds = READ_ONLY_VALID_MS,
                                        .log_fd = options->debug ? STDERR_FILENO : -1};
 
     if (!shares)

@@ -78,7 +78,8 @@ int fuse_inode_get(struct file_system *file_system, const struct fuse_entry_out 
                    struct inode **inode_out) must_check;
 /* Takes over what the server says of a file; forgets its pages if it changed over there. */
 void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attributes, u64 valid_ns);
-/* Asks the server, if what we know is too old. */
+/* Asks the server; the second only if what we know is too old. -ESTALE: it is another file now. */
+int fuse_attributes_ask(struct inode *inode) must_check;
 int fuse_attributes_refresh(struct inode *inode) must_check;
 /* The moment (monotonic) until which an answer is valid. */
 u64 fuse_valid_until(u64 seconds, u32 nanoseconds);

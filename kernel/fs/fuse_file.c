@@ -6,7 +6,8 @@
  * pages that it touched, so that the host sees them when the call returns. What is written through
  * a mapping is sent by msync(2), or when the file is closed.
  *
- * Each open asks whether the file is still what we know, if that is too old. The server needs no
+ * Each open asks whether the file is still what we know: that is what lets names and attributes be
+ * believed for long in between. The server needs no
  * OPEN as long as nothing is writable; then it answers ENOSYS once and is not asked again.
  */
 #include <pith/fs.h>
@@ -111,7 +112,7 @@ static int server_open(struct inode *inode, struct file *file)
 
 static int file_open_host(struct inode *inode, struct file *file)
 {
-    int error = fuse_attributes_refresh(inode);
+    int error = fuse_attributes_ask(inode);
 
     return error ? error : server_open(inode, file);
 }

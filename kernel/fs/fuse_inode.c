@@ -57,15 +57,13 @@ void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attribu
         page_cache_truncate(inode, attributes->size);
 }
 
-int fuse_attributes_refresh(struct inode *inode)
+int fuse_attributes_ask(struct inode *inode)
 {
     struct fuse_node *node = fuse_node_of(inode);
     struct fuse_getattr_in question = {0};
     struct fuse_attr_out answer;
     int error;
 
-    if (clock_monotonic_ns() < READ_ONCE(node->valid_until_ns))
-        return 0;
     error = fuse_call(FUSE_GETATTR, node->id, &question, sizeof(question), &answer, sizeof(answer));
     if (error)
         return error;
@@ -74,6 +72,13 @@ int fuse_attributes_refresh(struct inode *inode)
     fuse_attributes_update(inode, &answer.attr,
                            fuse_valid_until(answer.attr_valid, answer.attr_valid_nsec));
     return 0;
+}
+
+int fuse_attributes_refresh(struct inode *inode)
+{
+    if (clock_monotonic_ns() < READ_ONCE(fuse_node_of(inode)->valid_until_ns))
+        return 0;
+    return fuse_attributes_ask(inode);
 }
 
 int fuse_get_attributes(struct inode *inode, struct attributes *attributes_out)
