@@ -129,12 +129,20 @@ static int fill_anonymous(struct fault *fault)
     return frame ? entry_fill(fault, frame, PTE_WRITE_NOW) : -ENOMEM;
 }
 
+/* The pager's page at the fault. -ENXIO: beyond the object's end, where -EFAULT means no region. */
+static int pager_fill(const struct fault *fault, unsigned access, struct frame **frame_out)
+{
+    struct region *region = fault->region;
+    int error = region->pager->fill(region, page_index(region, fault->page), access, frame_out);
+
+    return error == -EFAULT ? -ENXIO : error;
+}
+
 /* A private page that is written at once: a copy of the pager's. */
 static int fill_copied(struct fault *fault)
 {
-    struct region *region = fault->region;
     struct frame *original, *copy;
-    int error = region->pager->fill(region, page_index(region, fault->page), PAGER_READ, &original);
+    int error = pager_fill(fault, PAGER_READ, &original);
 
     if (error)
         return error;
@@ -200,8 +208,7 @@ static int fill_around(struct fault *fault)
         region->pager->fill_around(region, page_index(region, first), count, frames);
     }
     if (!frames[own])
-        error =
-            region->pager->fill(region, page_index(region, fault->page), PAGER_READ, &frames[own]);
+        error = pager_fill(fault, PAGER_READ, &frames[own]);
     if (error) {
         for (unsigned i = 0; i < count; i++)
             if (frames[i])
@@ -213,9 +220,8 @@ static int fill_around(struct fault *fault)
 
 static int fill_written(struct fault *fault)
 {
-    struct region *region = fault->region;
     struct frame *frame;
-    int error = region->pager->fill(region, page_index(region, fault->page), PAGER_WRITE, &frame);
+    int error = pager_fill(fault, PAGER_WRITE, &frame);
 
     return error ? error : entry_fill(fault, frame, PTE_WRITE_NOW);
 }
@@ -282,7 +288,7 @@ static int write_shared(struct fault *fault)
     struct region *region = fault->region;
     struct frame *frame;
     pte *entry;
-    int error = region->pager->fill(region, page_index(region, fault->page), PAGER_WRITE, &frame);
+    int error = pager_fill(fault, PAGER_WRITE, &frame);
 
     if (error)
         return error;
