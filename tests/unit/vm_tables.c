@@ -149,6 +149,9 @@ void sched_point(void)
 void sched_switch_register(void (*switch_to)(struct address_space *, struct address_space *))
 {
 }
+void vdso_init(void)
+{
+}
 void page_fault_init(void)
 {
 }
