@@ -56,13 +56,8 @@ static long poll_user(struct user_ptr user_fds, u32 count, u64 deadline)
         return -EFAULT;
     }
     result = poll_files(fds, count, deadline);
-    for (u32 i = 0; result >= 0 && i < count; i++) {
-        struct user_ptr at =
-            user_ptr_add(user_fds, i * sizeof(*fds) + offsetof(struct pollfd, revents));
-
-        if (copy_out(at, &fds[i].revents, sizeof(fds[i].revents)))
-            result = -EFAULT;
-    }
+    if (result >= 0 && copy_out(user_fds, fds, count * sizeof(*fds)))
+        result = -EFAULT;
     kfree(fds);
     return result;
 }

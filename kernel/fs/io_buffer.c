@@ -60,8 +60,9 @@ static size_t io_piece(struct io_buffer *io, size_t bytes)
     return MIN(bytes, io->segments[io->current].bytes - io->done_in_segment);
 }
 
-static inline size_t io_move(struct io_buffer *io, void *kernel, size_t bytes,
-                             piece_function *move_piece)
+/* Piece by piece: the segment ends, or memory that is not there. */
+static noinline size_t io_move_pieces(struct io_buffer *io, void *kernel, size_t bytes,
+                                      piece_function *move_piece)
 {
     size_t done = 0;
 
@@ -79,16 +80,30 @@ static inline size_t io_move(struct io_buffer *io, void *kernel, size_t bytes,
     return done;
 }
 
+/* What mostly happens first: all of it lies in the current segment. */
+static inline size_t io_move(struct io_buffer *io, void *kernel, size_t bytes,
+                             piece_function *move_piece)
+{
+    const struct io_segment *segment = &io->segments[io->current];
+    size_t moved;
+
+    if (unlikely(bytes > io->bytes_left || bytes > segment->bytes - io->done_in_segment))
+        return io_move_pieces(io, kernel, bytes, move_piece);
+    moved = bytes - move_piece(segment->address + io->done_in_segment, kernel, bytes);
+    io_advance(io, moved);
+    return moved;
+}
+
 size_t io_copy_to(struct io_buffer *io, const void *from, size_t bytes)
 {
-    if (io->flags & IO_BUFFER_KERNEL)
+    if (unlikely(io->flags & IO_BUFFER_KERNEL))
         return io_move(io, (void *)from, bytes, piece_to_kernel);
     return io_move(io, (void *)from, bytes, piece_to_user);
 }
 
 size_t io_copy_from(struct io_buffer *io, void *to, size_t bytes)
 {
-    if (io->flags & IO_BUFFER_KERNEL)
+    if (unlikely(io->flags & IO_BUFFER_KERNEL))
         return io_move(io, to, bytes, piece_from_kernel);
     return io_move(io, to, bytes, piece_from_user);
 }

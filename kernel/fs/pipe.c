@@ -11,8 +11,8 @@
  *
  * Waiting: data moves under pipe.lock, a mutex, since user memory is copied under it. Whether a
  * reader or writer must wait is kept apart in two flags, each guarded by the lock of the queue
- * where they wait. pipe_changed_locked sets them, and only at the edges (empty to not, full to
- * not), so that a stream of writes into a pipe that is not empty wakes nobody.
+ * where they wait. pipe_changed_locked sets them, and wakes only at the edges (empty to not, full
+ * to not), so that a stream of writes into a pipe that is not empty wakes nobody.
  *
  *     reader: unlock; lock(readers.lock); while (!readable) wait; unlock; lock; look again
  *     writer: (lock held) data is in; lock(readers.lock); readable = true; wake 1; unlock
@@ -69,14 +69,20 @@ struct pipe *pipe_of_file(const struct file *file)
 
 /* ---- Waiting and waking ---- */
 
-/* Sets a flag under its queue's lock; wakes one waiter when it becomes true. */
+/*
+ * Sets a flag; wakes one waiter when it becomes true. Who waits counted himself under pipe.lock,
+ * which we hold: without anybody the flag needs neither its lock nor a wake-up, and one that
+ * becomes false wakes nobody in any case.
+ */
 static void flag_set(struct pipe *pipe, struct wait_queue *queue, bool *flag, bool value,
-                     u32 events)
+                     u32 waiting, u32 events)
 {
     bool edge = value && !*flag;
 
-    if (*flag == value && !(value && pipe->watched))
+    if (likely(!value || (!waiting && !pipe->watched))) {
+        WRITE_ONCE(*flag, value);
         return;
+    }
     spin_lock(&queue->lock);
     *flag = value;
     if (edge || pipe->watched)
@@ -88,40 +94,36 @@ void pipe_changed_locked(struct pipe *pipe)
 {
     u32 used = pipe_used_slots(pipe);
 
-    flag_set(pipe, &pipe->readers, &pipe->readable, used || !pipe->writer_count, POLL_READABLE);
+    flag_set(pipe, &pipe->readers, &pipe->readable, used || !pipe->writer_count,
+             pipe->readers_waiting, POLL_READABLE);
     flag_set(pipe, &pipe->writers, &pipe->writable, used < pipe->slot_count || !pipe->reader_count,
-             POLL_WRITABLE);
+             pipe->writers_waiting, POLL_WRITABLE);
 }
 
-static int flag_wait(struct wait_queue *queue, const bool *flag)
+/* Waits without pipe->lock for a flag that pipe_changed_locked sets. */
+static int flag_wait(struct pipe *pipe, struct wait_queue *queue, const bool *flag, u32 *waiting)
 {
     int error = 0;
 
+    ++*waiting;
+    mutex_unlock(&pipe->lock);
     spin_lock(&queue->lock);
-    while (!*flag && !error)
+    while (!READ_ONCE(*flag) && !error)
         error = wait_queue_wait(queue, WAIT_INTERRUPTIBLE, WAIT_FOR_PIPE);
     spin_unlock(&queue->lock);
+    mutex_lock(&pipe->lock);
+    --*waiting;
     return error ? -ERESTARTSYS : 0;
 }
 
 int pipe_wait_readable(struct pipe *pipe)
 {
-    int error;
-
-    mutex_unlock(&pipe->lock);
-    error = flag_wait(&pipe->readers, &pipe->readable);
-    mutex_lock(&pipe->lock);
-    return error;
+    return flag_wait(pipe, &pipe->readers, &pipe->readable, &pipe->readers_waiting);
 }
 
 int pipe_wait_writable(struct pipe *pipe)
 {
-    int error;
-
-    mutex_unlock(&pipe->lock);
-    error = flag_wait(&pipe->writers, &pipe->writable);
-    mutex_lock(&pipe->lock);
-    return error;
+    return flag_wait(pipe, &pipe->writers, &pipe->writable, &pipe->writers_waiting);
 }
 
 /* ---- Pages ---- */
@@ -319,20 +321,19 @@ static u32 pipe_poll(struct file *file, struct poll_table *table)
         poll_wait(table, &pipe->readers);
     if (file->mode & FILE_WRITE)
         poll_wait(table, &pipe->writers);
-    mutex_lock(&pipe->lock);
+    /* Without pipe->lock: what changes from now on wakes who was put on the queues above. */
     if (file->mode & FILE_READ) {
-        if (pipe_used_slots(pipe))
+        if (READ_ONCE(pipe->head) != READ_ONCE(pipe->tail))
             events |= POLL_READABLE;
-        if (!pipe->writer_count && pipe->writer_opens != (u32)file->offset)
+        if (!READ_ONCE(pipe->writer_count) && READ_ONCE(pipe->writer_opens) != (u32)file->offset)
             events |= POLL_HUP;
     }
     if (file->mode & FILE_WRITE) {
-        if (pipe_used_slots(pipe) < pipe->slot_count)
+        if (READ_ONCE(pipe->head) - READ_ONCE(pipe->tail) < READ_ONCE(pipe->slot_count))
             events |= POLL_WRITABLE;
-        if (!pipe->reader_count)
+        if (!READ_ONCE(pipe->reader_count))
             events |= POLL_ERR;
     }
-    mutex_unlock(&pipe->lock);
     return events;
 }
 

@@ -19,12 +19,13 @@ struct pipe_slot {
 #define PIPE_SLOT_PACKET BIT(1) /* O_DIRECT: a read takes no more than this */
 
 struct pipe {
-    struct mutex lock;         /* LOCK_PIPE; guards all but the two queues */
-    struct wait_queue readers; /* its lock also guards `readable` */
-    struct wait_queue writers; /* its lock also guards `writable` */
-    bool readable;             /* something to read, or the end */
-    bool writable;             /* room, or nobody reads */
-    bool watched;              /* poll or epoll looks: wake at each change, not only at edges */
+    struct mutex lock;                    /* LOCK_PIPE; guards all but the two queues */
+    struct wait_queue readers;            /* its lock also guards `readable` */
+    struct wait_queue writers;            /* its lock also guards `writable` */
+    bool readable;                        /* something to read, or the end */
+    bool writable;                        /* room, or nobody reads */
+    u32 readers_waiting, writers_waiting; /* threads on, or on their way to, the queues */
+    bool watched; /* poll or epoll looks: wake at each change, not only at edges */
     u32 reader_count, writer_count; /* open files of each kind */
     /*
      * How many there ever were: for FIFOs' opens that wait, and for poll, where the offset of a

@@ -113,25 +113,27 @@ u32 file_poll(struct file *file, struct poll_table *table)
     return file->operations->poll(file, table);
 }
 
-/* Asks one descriptor. Its file stays open for the caller: `files` holds the reference. */
-static u32 poll_one(const struct pollfd *fd, struct file *file, struct poll_table *table)
+/* Asks one descriptor. Its file stays open for the caller. */
+static inline u32 poll_one(const struct pollfd *fd, struct file *file, struct poll_table *table)
 {
     u32 wanted = (u16)fd->events | POLL_ERR | POLL_HUP;
 
     if (fd->fd < 0)
         return 0;
-    return file ? file_poll(file, table) & wanted : POLL_NVAL;
+    return likely(file) ? file_poll(file, table) & wanted : POLL_NVAL;
 }
 
 /* Asks all; no more waiters are put on once something is ready. Returns how many are. */
-static int poll_all(struct pollfd *fds, struct file **files, u32 count, struct poll_table *table)
+static int poll_all(struct pollfd *fds, const struct fd_use *uses, u32 count,
+                    struct poll_table *table)
 {
     int ready = 0;
 
     for (u32 i = 0; i < count; i++) {
-        fds[i].revents = poll_one(&fds[i], files[i], ready ? NULL : table);
-        if (fds[i].revents)
-            ready++;
+        u32 events = poll_one(&fds[i], uses[i].file, ready ? NULL : table);
+
+        fds[i].revents = (s16)events;
+        ready += events ? 1 : 0;
     }
     return ready;
 }
@@ -150,14 +152,14 @@ static int poller_wait(struct poller *poller, u64 deadline_ns)
     return error;
 }
 
-static int poll_with(struct poller *poller, struct pollfd *fds, struct file **files, u32 count,
-                     u64 deadline_ns)
+static int poll_with(struct poller *poller, struct pollfd *fds, const struct fd_use *uses,
+                     u32 count, u64 deadline_ns)
 {
     struct poll_table *table = deadline_ns ? &poller->table : NULL;
     int ready, error = 0;
 
     for (;;) {
-        ready = poll_all(fds, files, count, table);
+        ready = poll_all(fds, uses, count, table);
         table = NULL;
         if (ready || deadline_ns == 0 || error == -ETIMEDOUT)
             return ready;
@@ -170,23 +172,21 @@ static int poll_with(struct poller *poller, struct pollfd *fds, struct file **fi
 int poll_files(struct pollfd *fds, u32 count, u64 deadline_ns)
 {
     struct poller *poller = kmalloc(sizeof(*poller), 0);
-    struct file **files = kmalloc(MAX(count, 1u) * sizeof(*files), 0);
+    struct fd_use *uses = kmalloc(MAX(count, 1u) * sizeof(*uses), 0);
     int result = -ENOMEM;
 
-    if (!poller || !files)
+    if (!poller || !uses)
         goto free_both;
     *poller = (struct poller){.table = {.add = poller_add}};
     wait_queue_init_class(&poller->queue, LOCK_WAIT_QUEUE_NESTED);
     for (u32 i = 0; i < count; i++)
-        files[i] = fds[i].fd >= 0 ? fd_find(fds[i].fd) : NULL;
-    result = poll_with(poller, fds, files, count, deadline_ns);
+        uses[i] = fds[i].fd >= 0 ? fd_enter(fds[i].fd) : (struct fd_use){NULL, 0};
+    result = poll_with(poller, fds, uses, count, deadline_ns);
     poller_fini(poller);
-    for (u32 i = 0; i < count; i++) {
-        if (files[i])
-            file_put(files[i]);
-    }
+    for (u32 i = 0; i < count; i++)
+        fd_leave(uses[i]);
 free_both:
-    kfree(files);
+    kfree(uses);
     kfree(poller);
     return result;
 }
