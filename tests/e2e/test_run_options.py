@@ -1,14 +1,12 @@
-"""`pith run` with the real kernel: exit statuses, streams, and each option that reaches the guest.
-
-PITH_FLAGS holds more options for every run here, such as "--machine q35" or "--cpus 4".
-"""
-import os, pwd, shutil, signal, socket, stat, subprocess, sys, time
+"""`pith run` with the real kernel: each option that reaches the guest, and make's targets about it."""
+import os, shutil, signal, socket, subprocess, time
 
 import pytest
 
-from pith import BUILD, PITH, TREE, run
+import machine
+from pith import PITH, TREE, run
 
-FLAGS = ['-q', '--accel', 'tcg', *os.environ.get('PITH_FLAGS', '').split()]
+FLAGS = ['-q', *machine.FLAGS]
 MINUTE = 60
 
 
@@ -22,79 +20,16 @@ def sh(script, *arguments, options=(), **more):
     return pith('sh', '-c', script, 'sh', *arguments, options=options, **more)
 
 
-# ---- Exit statuses ----
-
-@pytest.mark.parametrize('words, status', [
-    (['/bin/true'], 0), (['true'], 0), (['/bin/false'], 1), (['sh', '-c', 'exit 42'], 42),
-    (['sh', '-c', 'kill -KILL $$'], 137), (['sh', '-c', 'kill -TERM $$'], 143),
-    (['sh', '-c', 'kill -SEGV $$'], 139),
-])
-def test_exit_status_is_the_programs(words, status):
-    result = pith(*words)
-    assert (result.returncode, result.stdout, result.stderr) == (status, b'', b'')
-
-
-@pytest.mark.parametrize('word', ['no-such-program', '/no/such/program', '/etc/passwd/below'])
-def test_missing_program_is_127(word):
-    result = pith(word)
-    assert result.returncode == 127
-    assert result.stderr.decode().startswith(f'pith: {word}: ') and result.stderr.count(b'\n') == 1
-
-
-@pytest.mark.parametrize('word', ['/etc/passwd', '/etc', './plain'])
-def test_file_that_is_not_executable_is_126(tmp_path, word):
-    (tmp_path / 'plain').write_text('echo no\n')
-    result = pith(word, cwd=tmp_path)
-    assert result.returncode == 126 and result.stderr.decode().startswith(f'pith: {word}: ')
-
-
 def test_script_without_magic_is_run_by_the_shell(tmp_path):
     (tmp_path / 'script').write_text('echo "$1"\n')
     (tmp_path / 'script').chmod(0o755)
     assert pith('./script', 'word', cwd=tmp_path).stdout == b'word\n'
 
 
-def test_machine_that_powers_itself_off_is_status_0():
-    result = sh('''python3 -c "import ctypes; ctypes.CDLL(None).syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)"; exit 3''')
-    assert result.returncode == (0 if os.geteuid() == 0 else 3)
-
-
 def test_background_process_does_not_hold_up_the_end():
     start = time.monotonic()
     assert sh('sleep 1000 & exit 5').returncode == 5
     assert time.monotonic() - start < MINUTE
-
-
-# ---- Streams ----
-
-def test_standard_error_and_output_arrive_apart():
-    result = sh('echo to stdout; echo to stderr >&2')
-    assert (result.stdout, result.stderr) == (b'to stdout\n', b'to stderr\n')
-
-
-def random_bytes(count):
-    with open('/dev/urandom', 'rb') as file:
-        return file.read(count)
-
-
-@pytest.mark.parametrize('megabytes', [1, 100])
-def test_bytes_pass_unchanged(tmp_path, megabytes):
-    (tmp_path / 'input').write_bytes(random_bytes(megabytes << 20))
-    with open(tmp_path / 'input', 'rb') as file, open(tmp_path / 'output', 'wb') as output:
-        assert pith('cat', stdin=file, stdout=output, timeout=10 * MINUTE).returncode == 0
-    assert (tmp_path / 'input').read_bytes() == (tmp_path / 'output').read_bytes()
-
-
-def test_bytes_pass_unchanged_through_pipes():
-    sent = random_bytes(3 << 20)
-    assert pith('cat', input=sent, timeout=5 * MINUTE).stdout == sent
-
-
-@pytest.mark.parametrize('script', ['yes | "$@" head -1', '"$@" yes | head -1'])
-def test_pipe_ends_at_once_when_the_reader_leaves(script):
-    result = subprocess.run(['sh', '-c', script, 'sh', PITH, 'run', *FLAGS, '--'],
-                            capture_output=True, timeout=2 * MINUTE)
-    assert result.stdout == b'y\n'
 
 
 def test_writer_without_a_reader_is_ended_by_sigpipe():
@@ -104,36 +39,16 @@ def test_writer_without_a_reader_is_ended_by_sigpipe():
     assert child.wait(2 * MINUTE) == 128 + signal.SIGPIPE
 
 
-@pytest.mark.parametrize('words, rest', [
-    (['true'], b'one\ntwo\nthree\n'), (['sh', '-c', 'read line'], b'two\nthree\n'),
-    (['head', '-c', '5'], None),
-])
-def test_input_that_the_program_leaves_is_for_the_next_one(tmp_path, words, rest):
-    (tmp_path / 'input').write_text('one\ntwo\nthree\n')
-    with open(tmp_path / 'input', 'rb', buffering=0) as file:
-        expected = rest
-        if rest is None:  # what `head` leaves is its own affair; ask it
-            subprocess.run(words, stdin=file, stdout=subprocess.DEVNULL)
-            expected = file.read()
-            file.seek(0)
-        assert pith(*words, stdin=file).returncode == 0
-        left = file.read()
-    assert left == expected or (rest is None and left in (b'wo\nthree\n', b''))
-
-
 @pytest.mark.parametrize('closing, script, status', [
-    ('<&-', 'read line', 1), ('>&-', 'echo x', 1), ('2>&-', 'echo x >&2', 1), ('<&- >&- 2>&-', 'exit 6', 6),
-    ('</dev/null', 'read line', 1), ('>/dev/null 2>/dev/null', 'echo x', 0),
+    ('<&-', 'read line', 1), ('>&-', 'echo x', 1), ('2>&-', 'echo x >&2', 2),
+    ('<&- >&- 2>&-', 'exit 6', 6), ('</dev/null', 'read line', 1),
+    ('>/dev/null 2>/dev/null', 'echo x', 0),
 ])
 def test_closed_descriptors_stay_closed(closing, script, status):
-    result = subprocess.run(['sh', '-c', f'exec "$@" {closing}', 'sh', PITH, 'run', *FLAGS, '--', 'sh', '-c',
-                             script], capture_output=True, timeout=2 * MINUTE)
+    """Each alone and all of them; the status is what the same script gives on Linux."""
+    result = subprocess.run(['sh', '-c', f'exec "$@" {closing}', 'sh', PITH, 'run', *FLAGS, '--',
+                             'sh', '-c', script], capture_output=True, timeout=2 * MINUTE)
     assert result.returncode == status
-
-
-def test_many_lines_written_singly_arrive_in_order():
-    result = sh('i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done')
-    assert result.stdout.split() == [b'%d' % i for i in range(500)]
 
 
 # ---- Options ----
@@ -170,11 +85,6 @@ def test_resource_limits_are_the_callers():
     assert result.stdout.split()[0] == b'321'
 
 
-def test_uname_is_linux_on_this_host():
-    words = pith('uname', '-s', '-n', '-r').stdout.decode().split()
-    assert words == ['Linux', os.uname().nodename, '6.1.0-pith']
-
-
 def test_date_is_the_hosts():
     before = int(time.time())
     assert before - 1 <= int(pith('date', '+%s').stdout) <= time.time() + 1
@@ -182,23 +92,6 @@ def test_date_is_the_hosts():
 
 def test_cpus_are_as_asked():
     assert pith('nproc', options=['--cpus', '3']).stdout == b'3\n'
-
-
-def test_small_memory_is_enough():
-    result = pith('busybox', 'sh', '-c', 'echo ok', options=['--mem', '32M'])
-    assert result.stdout == b'ok\n'
-
-
-def test_time_limit_is_status_124():
-    result = pith('sleep', '1000', options=['--timeout', '2'])
-    assert result.returncode == 124
-
-
-def test_what_is_written_stays_in_the_machine(tmp_path):
-    (tmp_path / 'file').write_text('old')
-    result = sh('echo new >file; rm -f gone; echo more >other; cat file other', cwd=tmp_path)
-    assert result.stdout == b'new\nmore\n'
-    assert (tmp_path / 'file').read_text() == 'old' and not (tmp_path / 'other').exists()
 
 
 def test_share_is_read_only_without_rw(tmp_path):
