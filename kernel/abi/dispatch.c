@@ -13,6 +13,8 @@
 #include <pith/core.h>
 #include <pith/sched.h>
 
+#include "machine.h"
+
 static syscall_function *functions[SYSCALLS]; /* [const] after abi_init */
 static u64 absent_counts[SYSCALLS];           /* [atomic] */
 
@@ -57,4 +59,5 @@ void abi_init(void)
     for (u64 number = 0; number < SYSCALLS; number++)
         functions[number] = syscalls[number].function ? syscalls[number].function : syscall_absent;
     syscall_register(&syscall_table_of_entry);
+    machine_names_init();
 }

@@ -3,8 +3,10 @@
 
 #include <pith/mem.h>
 #include <pith/proc.h>
+#include <pith/proc_fs.h>
 #include <pith/tty.h>
 
+#include "machine.h"
 #include "syscalls.h"
 
 #define NAME_BYTES 65 /* of each field of struct utsname */
@@ -54,6 +56,43 @@ long sys_sethostname(const struct syscall_args *args)
 long sys_setdomainname(const struct syscall_args *args)
 {
     return name_change(args, names.domain);
+}
+
+/* ---- The names in /proc ---- */
+
+static int show_name(struct text_sink *sink, void *argument)
+{
+    char name[NAME_BYTES];
+
+    spin_lock(&names_lock);
+    memcpy(name, argument, NAME_BYTES);
+    spin_unlock(&names_lock);
+    text_print(sink, "%s\n", name);
+    return 0;
+}
+
+static int show_version(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "%s version %s (pith) %s\n", names.system, names.release, names.version);
+    return 0;
+}
+
+void machine_names_init(void)
+{
+    static const struct {
+        const char *file;
+        char *name;
+    } files[] = {
+        {"sys/kernel/ostype", names.system},     {"sys/kernel/osrelease", names.release},
+        {"sys/kernel/version", names.version},   {"sys/kernel/hostname", names.node},
+        {"sys/kernel/domainname", names.domain},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (proc_register(files[i].file, 0444, show_name, files[i].name))
+            panic("no memory for the names in /proc");
+    if (proc_register("version", 0444, show_version, NULL))
+        panic("no memory for the names in /proc");
 }
 
 /* struct sysinfo of linux/sysinfo.h. */

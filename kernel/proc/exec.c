@@ -95,6 +95,14 @@ static void executable_put(void *executable)
     file_put(executable);
 }
 
+/* Another address space keeps a file that one keeps already: that cannot fail. */
+static void executable_get(void *executable)
+{
+    file_get(executable);
+    if (file_deny_write(executable))
+        panic("an executable file is open for writing");
+}
+
 /* The address space keeps the file, which nobody may write meanwhile. */
 static int executable_hold(struct exec *exec)
 {
@@ -104,6 +112,7 @@ static int executable_hold(struct exec *exec)
         return error;
     file_get(exec->program.file);
     exec->space->executable = exec->program.file;
+    exec->space->executable_get = executable_get;
     exec->space->executable_put = executable_put;
     return 0;
 }

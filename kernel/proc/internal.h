@@ -19,6 +19,8 @@ struct number {
 /* ---- process.c ---- */
 
 int number_alloc(struct number **number_out) must_check;
+/* The number that was given out last. */
+int number_last(void);
 /* One that was never published. */
 void number_free(struct number *number);
 void number_free_unused(struct number *number) must_hold(&process_table_lock);

@@ -89,6 +89,11 @@ void number_free_unused(struct number *number)
     slab_free(number_cache, number);
 }
 
+int number_last(void)
+{
+    return READ_ONCE(last_number);
+}
+
 void number_free(struct number *number)
 {
     spin_lock(&process_table_lock);

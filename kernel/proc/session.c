@@ -46,6 +46,19 @@ s32 session_without_terminal(void)
     return id;
 }
 
+void session_terminal_describe(struct process *process, u64 *device_out, s32 *foreground_out)
+{
+    struct session *session;
+
+    *device_out = 0;
+    *foreground_out = -1;
+    spin_lock(&process_table_lock);
+    session = process_session(process);
+    if (session && session->terminal)
+        terminals->describe(session->terminal, device_out, foreground_out);
+    spin_unlock(&process_table_lock);
+}
+
 struct tty *session_terminal_current(void)
 {
     struct session *session;

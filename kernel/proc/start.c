@@ -4,7 +4,7 @@
  * Process 1 is made by hand, as nobody can fork it. Its thread starts in the kernel, prepares what
  * needs a thread that may sleep, and executes /init, as any process executes a program.
  */
-#include "internal.h"
+#include "proc_files.h"
 
 static struct process *process_kernel; /* [const] after boot */
 
@@ -93,6 +93,7 @@ void proc_start_init(void (*prepare)(void))
     struct thread *thread;
 
     prepare_hook = prepare;
+    proc_files_init();
     if (process_thread_alloc(process_init, init_begin, NULL, &thread))
         panic("no memory for process 1");
     thread->credentials = credentials_create_root();

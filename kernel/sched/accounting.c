@@ -112,25 +112,28 @@ u64 context_switches_total(void)
 
 /* ---- Load averages ---- */
 
-static u64 threads_active(void)
+void threads_count_active(u32 *running_out, u32 *blocked_out)
 {
-    u64 active = threads_uninterruptible();
-    u32 cpu;
+    u32 running = 0, cpu;
 
     cpu_for_each_online (cpu) {
         struct run_queue *queue = run_queue_of(cpu);
 
-        active += READ_ONCE(queue->ready) + (READ_ONCE(queue->running) != queue->idle);
+        running += READ_ONCE(queue->ready) + (READ_ONCE(queue->running) != queue->idle);
     }
-    return active;
+    *running_out = running;
+    *blocked_out = threads_uninterruptible();
 }
 
 /* Decay over 5 s of averages over 1, 5 and 15 minutes: 2048 * exp(-5/60) and so on. */
 static void load_sample(struct timer *timer)
 {
     static const u64 decay[3] = {1884, 2014, 2037};
-    u64 active = threads_active() * LOAD_ONE;
+    u32 running, blocked;
+    u64 active;
 
+    threads_count_active(&running, &blocked);
+    active = (u64)(running + blocked) * LOAD_ONE;
     for (int i = 0; i < 3; i++) {
         u64 sum = loads[i] * decay[i] + active * (LOAD_ONE - decay[i]);
 

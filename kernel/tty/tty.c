@@ -198,8 +198,16 @@ u32 tty_file_poll(struct file *file, struct poll_table *table)
     return events;
 }
 
+/* For /proc/PID/stat: what is read without the lock is a number that was true a moment ago. */
+static void tty_describe(struct tty *tty, u64 *device_out, s32 *foreground_out)
+{
+    *device_out = tty->device;
+    *foreground_out = READ_ONCE(tty->foreground);
+}
+
 static const struct session_terminal_operations session_operations = {
     .get = tty_get,
+    .describe = tty_describe,
     .put = tty_put,
     .leader_exited = tty_disassociate,
 };

@@ -72,6 +72,11 @@ static void layout_copy(const struct address_space *from, struct address_space *
     to->environment_start = from->environment_start;
     to->environment_end = from->environment_end;
     memcpy(to->auxv, from->auxv, sizeof(to->auxv));
+    if (from->executable)
+        from->executable_get(from->executable);
+    to->executable = from->executable;
+    to->executable_get = from->executable_get;
+    to->executable_put = from->executable_put;
 }
 
 /* What the child does not get (madvise(2): MADV_DONTFORK), or gets empty (MADV_WIPEONFORK). */

@@ -372,12 +372,16 @@ s32 session_current_leader(void);
 struct session_terminal_operations {
     void (*get)(struct tty *tty); /* process_table_lock is held */
     void (*put)(struct tty *tty);
+    /* The device number, and the group in the foreground. process_table_lock is held. */
+    void (*describe)(struct tty *tty, u64 *device_out, s32 *foreground_out);
     /* The session's leader ends: hangs up the foreground group. No lock is held. */
     void (*leader_exited)(struct tty *tty);
 };
 void session_terminal_register(const struct session_terminal_operations *operations);
 /* The session's id if the calling process leads it and it has no terminal, else 0. */
 s32 session_without_terminal(void);
+/* Of the process's terminal, as /proc/PID/stat shows it; 0 and -1: it has none. */
+void session_terminal_describe(struct process *process, u64 *device_out, s32 *foreground_out);
 /* The terminal of the calling process's session: borrowed, only to compare; NULL: none. */
 struct tty *session_terminal_current(void);
 /* The same with a reference. */

@@ -284,6 +284,8 @@ char thread_state_letter(const struct thread *thread);
 const char *wait_reason_name(enum wait_reason reason);
 /* Load averages over 1, 5 and 15 minutes, times 2048. */
 void load_average(u64 averages_out[3]);
+/* Threads that run or are READY, and that wait uninterruptibly. */
+void threads_count_active(u32 *running_out, u32 *blocked_out);
 struct cpu_times {
     u64 user_ns, nice_ns, system_ns, idle_ns, iowait_ns;
 };

@@ -119,7 +119,8 @@ struct address_space {
     u64 peak_resident_pages;
     u64 minor_faults, major_faults;
     u64 auxv[64];     /* [const] after exec, for /proc/PID/auxv */
-    void *executable; /* struct file * with a reference, released by `executable_put` */
+    void *executable; /* struct file * with a reference, counted by the next two; [const] */
+    void (*executable_get)(void *executable);
     void (*executable_put)(void *executable);
 };
 #define REGIONS_MAX 65530 /* in one address space: vm.max_map_count */

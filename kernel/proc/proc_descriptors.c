@@ -1,0 +1,130 @@
+/* /proc/PID/fd: the open descriptors as links to what they are. */
+#include "proc_files.h"
+
+static void object_get(void *object)
+{
+    process_get(object);
+}
+
+static void object_put(void *object)
+{
+    process_put(object);
+}
+
+/* A reference to the file at descriptor `fd` of a process, or NULL. */
+static struct file *descriptor_file(struct process *process, u32 fd, u32 *close_on_exec_out)
+{
+    struct file_table *files = process_files(process);
+    struct file *file;
+
+    if (!files)
+        return NULL;
+    file = file_table_find(files, fd, close_on_exec_out);
+    file_table_put(files);
+    return file;
+}
+
+static int link_follow(void *object, u64 key, struct path *path_out)
+{
+    u32 close_on_exec;
+    struct file *file = descriptor_file(object, key, &close_on_exec);
+
+    if (!file)
+        return -ENOENT;
+    *path_out = file->path;
+    path_get(path_out);
+    file_put(file);
+    return 0;
+}
+
+static ssize_t link_read(void *object, u64 key, char *buffer, size_t size)
+{
+    u32 close_on_exec;
+    struct file *file = descriptor_file(object, key, &close_on_exec);
+    ssize_t length;
+
+    if (!file)
+        return -ENOENT;
+    length = proc_link_text(&file->path, buffer, size);
+    file_put(file);
+    return length;
+}
+
+static const struct proc_entry link_entry = {
+    .mode = S_IFLNK | 0700, .readlink = link_read, .follow = link_follow};
+
+/* A number below 2^31, or -1. */
+static s64 parse_fd(const char *name, u32 bytes)
+{
+    s64 value = 0;
+
+    if (bytes == 0 || bytes > 9 || (bytes > 1 && name[0] == '0'))
+        return -1;
+    for (u32 i = 0; i < bytes; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return -1;
+        value = value * 10 + name[i] - '0';
+    }
+    return value;
+}
+
+static bool is_open(void *object, u64 fd)
+{
+    u32 close_on_exec;
+    struct file *file = descriptor_file(object, fd, &close_on_exec);
+
+    if (file)
+        file_put(file);
+    return file;
+}
+
+static int fd_lookup(void *object, const char *name, u32 bytes, const struct proc_entry **entry_out,
+                     void **object_out, u64 *key_out)
+{
+    s64 fd = parse_fd(name, bytes);
+
+    if (fd < 0 || !is_open(object, fd))
+        return -ENOENT;
+    process_get(object);
+    *entry_out = &link_entry;
+    *object_out = object;
+    *key_out = fd;
+    return 0;
+}
+
+static bool fd_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
+{
+    struct file_table *files = process_files(object);
+    u32 capacity = files ? file_table_capacity(files) : 0;
+
+    if (files)
+        file_table_put(files);
+    for (u64 fd = *key; fd < capacity; fd++) {
+        if (!is_open(object, fd))
+            continue;
+        *key = fd;
+        *type_out = S_IFLNK >> 12;
+        format_text(name, size, "%lu", fd);
+        return true;
+    }
+    return false;
+}
+
+static void owner(void *object, u32 *uid_out, u32 *gid_out)
+{
+    struct credentials *credentials = process_credentials(object);
+
+    *uid_out = credentials ? credentials->euid : 0;
+    *gid_out = credentials ? credentials->egid : 0;
+    if (credentials)
+        credentials_put(credentials);
+}
+
+const struct proc_directory proc_fd_directory = {
+    .owner = owner,
+    .lookup = fd_lookup,
+    .next = fd_next,
+    .is_valid = is_open,
+    .get = object_get,
+    .put = object_put,
+};

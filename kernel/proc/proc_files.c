@@ -1,0 +1,365 @@
+/*
+ * /proc/PID and /proc/PID/task/TID: which files are there, and how a number leads to its process.
+ *
+ * A directory's object is the process (or the thread) with a reference, so that an open file of a
+ * process that ended still answers, with what is left.
+ */
+#include "proc_files.h"
+
+/* ---- Links ---- */
+
+ssize_t proc_link_text(const struct path *path, char *buffer, size_t size)
+{
+    char *room = kmalloc(PATH_MAX_BYTES, 0), *name;
+    ssize_t length;
+    int error;
+
+    if (!room)
+        return -ENOMEM;
+    error = path_name(path, room, PATH_MAX_BYTES, &name);
+    length = error ? error : (ssize_t)MIN(strlen(name), size);
+    if (!error)
+        memcpy(buffer, name, length);
+    kfree(room);
+    return length;
+}
+
+static int directories_path(struct process *process, bool root, struct path *path_out)
+{
+    struct directories *directories = process_directories(process);
+
+    if (!directories)
+        return -ENOENT;
+    spin_lock(&directories->lock);
+    *path_out = root ? directories->root : directories->working;
+    path_get(path_out);
+    spin_unlock(&directories->lock);
+    directories_put(directories);
+    return 0;
+}
+
+static int follow_cwd(void *object, u64 key, struct path *path_out)
+{
+    return directories_path(object, false, path_out);
+}
+
+static int follow_root(void *object, u64 key, struct path *path_out)
+{
+    return directories_path(object, true, path_out);
+}
+
+static ssize_t read_by_following(int error, struct path *path, char *buffer, size_t size)
+{
+    ssize_t length;
+
+    if (error)
+        return error;
+    length = proc_link_text(path, buffer, size);
+    path_put(path);
+    return length;
+}
+
+static ssize_t read_cwd(void *object, u64 key, char *buffer, size_t size)
+{
+    struct path path;
+
+    return read_by_following(directories_path(object, false, &path), &path, buffer, size);
+}
+
+static ssize_t read_root(void *object, u64 key, char *buffer, size_t size)
+{
+    struct path path;
+
+    return read_by_following(directories_path(object, true, &path), &path, buffer, size);
+}
+
+/* ---- Small texts ---- */
+
+static int show_comm(struct text_sink *sink, void *object)
+{
+    char name[THREAD_NAME_BYTES];
+
+    process_name(object, name);
+    text_print(sink, "%s\n", name);
+    return 0;
+}
+
+static int show_thread_comm(struct text_sink *sink, void *object)
+{
+    struct thread *thread = object;
+
+    text_print(sink, "%.15s\n", thread->identity->name);
+    return 0;
+}
+
+static int store_comm(void *object, const char *text, size_t bytes)
+{
+    if (object != process_current())
+        return -EINVAL;
+    memset(identity_current()->name, 0, THREAD_NAME_BYTES);
+    memcpy(identity_current()->name, text, MIN(bytes, THREAD_NAME_BYTES - 1));
+    return 0;
+}
+
+static int show_wchan(struct text_sink *sink, void *object)
+{
+    struct thread *thread = process_thread_next(object, 0);
+
+    text_print(sink, "%s",
+               thread && thread->state == THREAD_WAITING ? wait_reason_name(thread->wait_reason)
+                                                         : "0");
+    if (thread)
+        thread_put(thread);
+    return 0;
+}
+
+static int show_personality(struct text_sink *sink, void *object)
+{
+    text_print(sink, "%08lx\n", ((struct process *)object)->personality);
+    return 0;
+}
+
+static int show_oom_score_adj(struct text_sink *sink, void *object)
+{
+    text_print(sink, "0\n");
+    return 0;
+}
+
+static int show_cgroup(struct text_sink *sink, void *object)
+{
+    text_print(sink, "0::/\n");
+    return 0;
+}
+
+/* ---- Threads of a process ---- */
+
+static const struct proc_entry thread_entries[] = {
+    {.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_thread_stat},
+    {.name = "status", .mode = S_IFREG | 0444, .show = proc_show_thread_status},
+    {.name = "comm", .mode = S_IFREG | 0444, .show = show_thread_comm},
+};
+
+static void thread_object_get(void *object)
+{
+    thread_get(object);
+}
+
+static void thread_object_put(void *object)
+{
+    thread_put(object);
+}
+
+static void thread_owner(void *object, u32 *uid_out, u32 *gid_out)
+{
+    struct thread *thread = object;
+    struct credentials *credentials = process_credentials(thread->process);
+
+    *uid_out = credentials ? credentials->euid : 0;
+    *gid_out = credentials ? credentials->egid : 0;
+    if (credentials)
+        credentials_put(credentials);
+}
+
+static const struct proc_directory thread_directory = {
+    .entries = thread_entries,
+    .count = ARRAY_SIZE(thread_entries),
+    .owner = thread_owner,
+    .get = thread_object_get,
+    .put = thread_object_put,
+};
+
+static const struct proc_entry thread_entry = {.mode = S_IFDIR | 0555,
+                                               .directory = &thread_directory};
+
+/* A decimal number without leading zeros; 0: it is none. */
+static int parse_number(const char *name, u32 bytes)
+{
+    int value = 0;
+
+    if (bytes == 0 || bytes > 7 || name[0] == '0')
+        return 0;
+    for (u32 i = 0; i < bytes; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return 0;
+        value = value * 10 + name[i] - '0';
+    }
+    return value;
+}
+
+static int task_lookup(void *object, const char *name, u32 bytes,
+                       const struct proc_entry **entry_out, void **object_out, u64 *key_out)
+{
+    int tid = parse_number(name, bytes);
+    struct thread *thread = tid ? thread_find(tid) : NULL;
+
+    if (!thread)
+        return -ENOENT;
+    if (thread->process != object) {
+        thread_put(thread);
+        return -ENOENT;
+    }
+    *entry_out = &thread_entry;
+    *object_out = thread;
+    *key_out = tid;
+    return 0;
+}
+
+static bool task_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
+{
+    struct thread *thread = process_thread_next(object, (int)*key - 1);
+
+    if (!thread)
+        return false;
+    *key = thread->identity->tid;
+    format_text(name, size, "%lu", *key);
+    *type_out = S_IFDIR >> 12;
+    thread_put(thread);
+    return true;
+}
+
+static bool thread_is_valid(void *object, u64 key)
+{
+    struct thread *thread = object;
+
+    return !thread->identity->exiting && thread->identity->tid == (int)key;
+}
+
+/* ---- Processes ---- */
+
+static void process_object_get(void *object)
+{
+    process_get(object);
+}
+
+static void process_object_put(void *object)
+{
+    process_put(object);
+}
+
+static void process_owner(void *object, u32 *uid_out, u32 *gid_out)
+{
+    struct credentials *credentials = process_credentials(object);
+
+    *uid_out = credentials ? credentials->euid : 0;
+    *gid_out = credentials ? credentials->egid : 0;
+    if (credentials)
+        credentials_put(credentials);
+}
+
+static const struct proc_directory task_directory = {
+    .owner = process_owner,
+    .lookup = task_lookup,
+    .next = task_next,
+    .is_valid = thread_is_valid,
+    .get = process_object_get,
+    .put = process_object_put,
+};
+
+static const struct proc_entry process_entries[] = {
+    {.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_stat},
+    {.name = "statm", .mode = S_IFREG | 0444, .show = proc_show_statm},
+    {.name = "status", .mode = S_IFREG | 0444, .show = proc_show_status},
+    {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm},
+    {.name = "cmdline", .mode = S_IFREG | 0444, .show = proc_show_cmdline},
+    {.name = "environ", .mode = S_IFREG | 0400, .show = proc_show_environ},
+    {.name = "auxv", .mode = S_IFREG | 0400, .show = proc_show_auxv},
+    {.name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps},
+    {.name = "limits", .mode = S_IFREG | 0444, .show = proc_show_limits},
+    {.name = "wchan", .mode = S_IFREG | 0444, .show = show_wchan},
+    {.name = "personality", .mode = S_IFREG | 0400, .show = show_personality},
+    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj},
+    {.name = "cgroup", .mode = S_IFREG | 0444, .show = show_cgroup},
+    {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts},
+    {.name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo},
+    {.name = "exe", .mode = S_IFLNK | 0777, .readlink = proc_read_exe, .follow = proc_follow_exe},
+    {.name = "cwd", .mode = S_IFLNK | 0777, .readlink = read_cwd, .follow = follow_cwd},
+    {.name = "root", .mode = S_IFLNK | 0777, .readlink = read_root, .follow = follow_root},
+    {.name = "fd", .mode = S_IFDIR | 0500, .directory = &proc_fd_directory},
+    {.name = "task", .mode = S_IFDIR | 0555, .directory = &task_directory},
+};
+
+static const struct proc_directory process_directory = {
+    .entries = process_entries,
+    .count = ARRAY_SIZE(process_entries),
+    .owner = process_owner,
+    .get = process_object_get,
+    .put = process_object_put,
+};
+
+static const struct proc_entry process_entry = {.mode = S_IFDIR | 0555,
+                                                .directory = &process_directory};
+
+/* ---- The root: a directory for each process ---- */
+
+static int root_lookup(void *object, const char *name, u32 bytes,
+                       const struct proc_entry **entry_out, void **object_out, u64 *key_out)
+{
+    int pid = parse_number(name, bytes);
+    struct process *process = pid ? process_find(pid) : NULL;
+
+    if (!process)
+        return -ENOENT;
+    *entry_out = &process_entry;
+    *object_out = process;
+    *key_out = pid;
+    return 0;
+}
+
+static bool root_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
+{
+    struct process *process = process_next((int)*key - 1);
+
+    if (!process)
+        return false;
+    *key = process->pid;
+    format_text(name, size, "%lu", *key);
+    *type_out = S_IFDIR >> 12;
+    process_put(process);
+    return true;
+}
+
+static bool root_is_valid(void *object, u64 key)
+{
+    return READ_ONCE(((struct process *)object)->state) != PROCESS_REAPED;
+}
+
+static const struct proc_directory root_directory = {
+    .lookup = root_lookup,
+    .next = root_next,
+    .is_valid = root_is_valid,
+    .get = process_object_get,
+    .put = process_object_put,
+};
+
+static ssize_t read_self(void *object, u64 key, char *buffer, size_t size)
+{
+    char text[16];
+    int length = format_text(text, sizeof(text), "%d", process_current()->pid);
+
+    memcpy(buffer, text, MIN((size_t)length, size));
+    return MIN(length, (int)size);
+}
+
+static ssize_t read_thread_self(void *object, u64 key, char *buffer, size_t size)
+{
+    char text[32];
+    int length = format_text(text, sizeof(text), "%d/task/%d", process_current()->pid,
+                             identity_current()->tid);
+
+    memcpy(buffer, text, MIN((size_t)length, size));
+    return MIN(length, (int)size);
+}
+
+static const struct proc_entry self_link = {
+    .name = "self", .mode = S_IFLNK | 0777, .readlink = read_self};
+static const struct proc_entry thread_self_link = {
+    .name = "thread-self", .mode = S_IFLNK | 0777, .readlink = read_thread_self};
+
+void proc_files_init(void)
+{
+    proc_root_register(&root_directory);
+    if (proc_register_entry("", &self_link, NULL) ||
+        proc_register_entry("", &thread_self_link, NULL))
+        panic("no memory for the names in /proc");
+    proc_system_init();
+}

@@ -1,0 +1,32 @@
+/* /proc/PID: what its files share. Private to proc/. */
+#pragma once
+
+#include <pith/proc_fs.h>
+
+#include "internal.h"
+
+/* The texts; the object is a process. */
+int proc_show_stat(struct text_sink *sink, void *object);
+int proc_show_statm(struct text_sink *sink, void *object);
+int proc_show_status(struct text_sink *sink, void *object);
+int proc_show_limits(struct text_sink *sink, void *object);
+/* The same of one thread; the object is a thread. */
+int proc_show_thread_stat(struct text_sink *sink, void *object);
+int proc_show_thread_status(struct text_sink *sink, void *object);
+
+/* proc_memory.c; the object is a process. */
+int proc_show_cmdline(struct text_sink *sink, void *object);
+int proc_show_environ(struct text_sink *sink, void *object);
+int proc_show_auxv(struct text_sink *sink, void *object);
+int proc_show_maps(struct text_sink *sink, void *object);
+ssize_t proc_read_exe(void *object, u64 key, char *buffer, size_t size);
+int proc_follow_exe(void *object, u64 key, struct path *path_out);
+
+/* proc_descriptors.c */
+extern const struct proc_directory proc_fd_directory;
+
+/* Gives a path's name as a link's text. */
+ssize_t proc_link_text(const struct path *path, char *buffer, size_t size);
+
+void proc_files_init(void);
+void proc_system_init(void);

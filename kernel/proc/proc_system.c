@@ -1,0 +1,153 @@
+/* /proc's files about the machine: stat, uptime, loadavg, meminfo, cpuinfo (proc(5)). */
+#include "proc_files.h"
+
+static u64 ticks(u64 ns)
+{
+    return ns / CLOCK_TICK_NS;
+}
+
+static void print_cpu(struct text_sink *sink, const struct cpu_times *t)
+{
+    text_print(sink, " %lu %lu %lu %lu %lu 0 0 0 0 0\n", ticks(t->user_ns), ticks(t->nice_ns),
+               ticks(t->system_ns), ticks(t->idle_ns), ticks(t->iowait_ns));
+}
+
+static void cpu_times_sum(struct cpu_times *sum)
+{
+    u32 cpu;
+
+    *sum = (struct cpu_times){};
+    cpu_for_each_online (cpu) {
+        struct cpu_times times;
+
+        cpu_times_of(cpu, &times);
+        sum->user_ns += times.user_ns;
+        sum->nice_ns += times.nice_ns;
+        sum->system_ns += times.system_ns;
+        sum->idle_ns += times.idle_ns;
+        sum->iowait_ns += times.iowait_ns;
+    }
+}
+
+static int show_stat(struct text_sink *sink, void *argument)
+{
+    u64 booted_ns = clock_realtime_ns() - clock_monotonic_ns();
+    struct cpu_times times;
+    u32 cpu, running, blocked;
+
+    cpu_times_sum(&times);
+    text_print(sink, "cpu ");
+    print_cpu(sink, &times);
+    cpu_for_each_online (cpu) {
+        cpu_times_of(cpu, &times);
+        text_print(sink, "cpu%u", cpu);
+        print_cpu(sink, &times);
+    }
+    threads_count_active(&running, &blocked);
+    text_print(sink, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\n", context_switches_total(),
+               booted_ns / NS_PER_SECOND, processes_created());
+    text_print(sink, "procs_running %u\nprocs_blocked %u\n", running, blocked);
+    return 0;
+}
+
+static int show_uptime(struct text_sink *sink, void *argument)
+{
+    u64 up = clock_monotonic_ns() / (NS_PER_SECOND / 100);
+    struct cpu_times times;
+    u64 idle;
+
+    cpu_times_sum(&times);
+    idle = times.idle_ns / (NS_PER_SECOND / 100);
+    text_print(sink, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
+    return 0;
+}
+
+static int show_loadavg(struct text_sink *sink, void *argument)
+{
+    u64 loads[3];
+    u32 running, blocked;
+
+    load_average(loads);
+    threads_count_active(&running, &blocked);
+    for (int i = 0; i < 3; i++) {
+        u64 hundredths = (loads[i] * 100 + 1024) / 2048;
+
+        text_print(sink, "%lu.%02lu ", hundredths / 100, hundredths % 100);
+    }
+    text_print(sink, "%u/%lu %d\n", running, processes_count(), number_last());
+    return 0;
+}
+
+static u64 kib(u64 frames)
+{
+    return frames * (PAGE_SIZE / 1024);
+}
+
+static int show_meminfo(struct text_sink *sink, void *argument)
+{
+    u64 total = kib(frames_total_count()), free = kib(frames_free_count());
+    u64 cached = kib(frames_count_of(FRAME_CACHE));
+
+    text_print(sink, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\n", total, free);
+    text_print(sink, "MemAvailable:   %8lu kB\nBuffers:        %8u kB\n", free + cached / 2, 0);
+    text_print(sink, "Cached:         %8lu kB\nSwapCached:     %8u kB\n", cached, 0);
+    text_print(sink, "AnonPages:      %8lu kB\nShmem:          %8u kB\n",
+               kib(frames_count_of(FRAME_ANONYMOUS)), 0);
+    text_print(sink, "Slab:           %8lu kB\nPageTables:     %8lu kB\n",
+               kib(frames_count_of(FRAME_SLAB)), kib(frames_count_of(FRAME_TABLE)));
+    text_print(sink, "SwapTotal:      %8u kB\nSwapFree:       %8u kB\n", 0, 0);
+    text_print(sink, "CommitLimit:    %8lu kB\nHugepagesize:       2048 kB\n", total / 2);
+    return 0;
+}
+
+static int show_cpuinfo(struct text_sink *sink, void *argument)
+{
+    u32 cpu;
+
+    cpu_for_each_online (cpu) {
+        text_print(sink, "processor\t: %u\nvendor_id\t: Pith\nmodel name\t: x86-64\n", cpu);
+        text_print(sink, "cpu MHz\t\t: %lu.%03lu\n", tsc_hz / 1000000, tsc_hz / 1000 % 1000);
+        text_print(sink, "siblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n\n", cpu_count, cpu,
+                   cpu_count);
+    }
+    return 0;
+}
+
+static int show_constant(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "%s\n", (const char *)argument);
+    return 0;
+}
+
+struct system_file {
+    const char *name;
+    int (*show)(struct text_sink *sink, void *argument);
+    const char *constant;
+};
+
+static const struct system_file system_files[] = {
+    {"stat", show_stat, NULL},
+    {"uptime", show_uptime, NULL},
+    {"loadavg", show_loadavg, NULL},
+    {"meminfo", show_meminfo, NULL},
+    {"cpuinfo", show_cpuinfo, NULL},
+    {"sys/kernel/pid_max", show_constant, "32768"},
+    {"sys/kernel/threads-max", show_constant, "32768"},
+    {"sys/kernel/cap_last_cap", show_constant, "40"},
+    {"sys/kernel/ngroups_max", show_constant, "65536"},
+    {"sys/kernel/randomize_va_space", show_constant, "2"},
+    {"sys/kernel/tainted", show_constant, "0"},
+    {"sys/vm/overcommit_memory", show_constant, "0"},
+    {"sys/vm/max_map_count", show_constant, "65530"},
+    {"sys/vm/mmap_min_addr", show_constant, "65536"},
+    {"sys/fs/nr_open", show_constant, "1048576"},
+    {"sys/fs/pipe-max-size", show_constant, "1048576"},
+};
+
+void proc_system_init(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(system_files); i++)
+        if (proc_register(system_files[i].name, 0444, system_files[i].show,
+                          (void *)system_files[i].constant))
+            log_warning("/proc/%s could not be made", system_files[i].name);
+}
