@@ -237,6 +237,8 @@ size_t channels_poll(struct channels *channels, struct pollfd *polled);
 void channels_progress(struct channels *channels);
 /* Whether all that the guest wrote has left. */
 bool channels_are_drained(const struct channels *channels);
+/* Whether something of it could not be written (a full disk); a sentence said why. */
+bool channels_have_lost(const struct channels *channels);
 
 /* ---- pith_description.c: the description of the run ---- */
 

@@ -27,6 +27,7 @@ struct output {
     uint32_t used;               /* what left and was not yet given back */
     struct buffer waiting;       /* came, and did not leave yet */
     bool is_gone;
+    bool has_lost; /* a write failed, and not because nobody reads: bytes are lost */
 };
 
 /* Bytes to the guest. */
@@ -92,9 +93,11 @@ struct channels *channels_create(struct link *link, const struct stream streams[
 
 static void output_say_gone(struct channels *channels, struct output *output, int error)
 {
-    if (error != EPIPE && error != EIO)
+    if (output->channel != HOST_CHANNEL_TERMINAL && error != EPIPE) {
         say("standard %s: %s", output->channel == HOST_CHANNEL_STDERR ? "error" : "output",
             strerror(error));
+        output->has_lost = true;
+    }
     output->is_gone = true;
     buffer_consume(&output->waiting, output->waiting.size);
     link_send(channels->link, HOST_FRAME_GONE, output->channel, NULL, 0);
@@ -339,4 +342,13 @@ bool channels_are_drained(const struct channels *channels)
             return false;
     }
     return true;
+}
+
+bool channels_have_lost(const struct channels *channels)
+{
+    for (int i = 0; i < OUTPUTS; i++) {
+        if (channels->outputs[i].has_lost)
+            return true;
+    }
+    return false;
 }

@@ -516,5 +516,8 @@ int run_machine(struct run_options *options)
     run->times.exit_ns = clock_now_ns();
     if (options->boot_time)
         boot_time_print(&run->times);
+    /* The program may have ended before it could learn that its output is lost. */
+    if (run->status == 0 && channels_have_lost(run->channels))
+        run->status = PITH_FAILED;
     end_now(run, run->status);
 }

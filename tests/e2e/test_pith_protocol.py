@@ -479,3 +479,10 @@ guest.exit(0)''')
     os.close(master)
     child.wait(60)
     assert (tmp_path / 'told').exists()
+
+
+def test_output_that_cannot_be_written_is_not_a_success(tmp_path):
+    with open('/dev/full', 'wb') as full:
+        result = run_fake(tmp_path, "guest.start(); guest.send(DATA, STDOUT, b'x'); guest.exit(0)",
+                          stdout=full)
+    assert result.returncode == 125 and b'No space left' in result.stderr
