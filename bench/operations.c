@@ -360,7 +360,7 @@ static void measure_large_fork(size_t mib)
         fork_wait(1);
         total += now_ns() - began;
         began = now_ns();
-        memory[i * 16 * MIB] = 2;
+        memory[i * mib * MIB / times] = 2;
         write_total += now_ns() - began;
     }
     snprintf(name, sizeof(name), "fork + exit + wait, %zu MiB in 4 KiB pages", mib);
