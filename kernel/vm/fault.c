@@ -117,11 +117,23 @@ static int entry_fill(struct fault *fault, struct frame *frame, pte write_now)
 
 /* ---- Nothing was there ---- */
 
+/*
+ * Whether a page that is read gets the frame of zeros. Where several CPUs run in the space it costs
+ * more than a frame: all are interrupted when the page is written after all.
+ */
+static bool zeros_are_cheaper(const struct fault *fault)
+{
+    u64 own = BIT(cpu_current()->id);
+
+    return !(fault->region->flags & REGION_WRITE) ||
+           (READ_ONCE(fault->space->cpus) & ~READ_ONCE(fault->space->lazy_cpus)) == own;
+}
+
 static int fill_anonymous(struct fault *fault)
 {
     struct frame *frame;
 
-    if (!(fault->access & REGION_WRITE)) {
+    if (!(fault->access & REGION_WRITE) && zeros_are_cheaper(fault)) {
         frame_get(zero_frame);
         return entry_fill(fault, zero_frame, 0);
     }

@@ -14,6 +14,7 @@ struct gather {
     struct address_space *space;
     u64 start, end; /* pages to be flushed; start >= end: none */
     bool tables;    /* tables were replaced or dropped: the paging-structure caches too */
+    u64 flush;      /* its number in space->flushes, while it is under way */
     u32 count;
     struct frame *frames[GATHER_FRAMES]; /* one reference each */
 };

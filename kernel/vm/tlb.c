@@ -2,13 +2,17 @@
  * Translations that CPUs have cached: which CPU has whose, and how they are made to forget.
  *
  * `space->cpus` has a bit for each CPU that may have cached something of the space: set before its
- * root is loaded, cleared after another was. A kernel thread keeps the tables that it finds loaded
- * (loading is dear, and it touches no user memory), so its CPU stays in the set and is interrupted
- * like the others.
+ * root is loaded, cleared after another was. A kernel thread, and the idle one, keep the tables
+ * that they find loaded (loading is dear, and they touch no user memory): their CPU is lazy. It is
+ * not interrupted to forget pages; when it comes back to a thread of the space it looks whether
+ * there was a flush meanwhile. Only when tables are given up it is interrupted like the others, for
+ * the processor walks tables on its own account.
  *
  *     one who changes an entry               one who switches to the space
- *     write the entry                        set our bit in space->cpus       (locked: a barrier)
- *     read space->cpus    (after a barrier)  load the root, which forgets all else
+ *     write the entry                        set our bit in cpus, clear it in lazy_cpus
+ *     count in flushes                       (a barrier)
+ *     (a barrier)                            load the root, which forgets all else; or, if it is
+ *     read cpus, lazy_cpus                   loaded, read flushes and forget all if it counted
  *
  * Whichever comes second sees the other: the bit, and the CPU is interrupted; or the new entry.
  *
@@ -24,26 +28,68 @@
 /* From so many pages on, loading the root anew costs less than forgetting them one by one. */
 #define FLUSH_PAGES_MAX 16
 
-static DEFINE_PER_CPU(struct address_space *, loaded); /* [cpu] */
+struct loaded {
+    struct address_space *space;
+    bool lazy;
+    u64 flushes; /* space->flushes as it was when we forgot all */
+};
+
+static DEFINE_PER_CPU(struct loaded, loaded); /* [cpu] */
+
+/* Forgets everything of the space that is loaded. */
+static void forget_all(struct loaded *mine)
+{
+    mine->flushes = __atomic_load_n(&mine->space->flushes, __ATOMIC_SEQ_CST);
+    tlb_flush_all();
+}
+
+/* A thread of the space whose tables we kept runs here again. */
+static void come_back(struct loaded *mine, u64 bit)
+{
+    mine->lazy = false;
+    __atomic_fetch_and(&mine->space->lazy_cpus, ~bit, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&mine->space->flushes, __ATOMIC_SEQ_CST) != mine->flushes)
+        forget_all(mine);
+}
 
 void address_space_switch(struct address_space *from, struct address_space *to)
 {
-    struct address_space **mine = this_cpu(loaded), *before = *mine;
+    struct loaded *mine = this_cpu(loaded);
+    struct address_space *before = mine->space;
     u64 bit = BIT(cpu_current()->id);
 
-    if (!to || to == before)
+    if (to == before) {
+        if (to && mine->lazy)
+            come_back(mine, bit);
         return;
+    }
+    if (!to) {
+        mine->lazy = true;
+        __atomic_fetch_or(&before->lazy_cpus, bit, __ATOMIC_SEQ_CST);
+        return;
+    }
     __atomic_fetch_or(&to->cpus, bit, __ATOMIC_SEQ_CST);
+    mine->flushes = __atomic_load_n(&to->flushes, __ATOMIC_SEQ_CST);
     page_table_load(to->root);
-    *mine = to;
-    if (before)
+    mine->space = to;
+    if (before) {
         __atomic_fetch_and(&before->cpus, ~bit, __ATOMIC_RELEASE);
+        if (mine->lazy)
+            __atomic_fetch_and(&before->lazy_cpus, ~bit, __ATOMIC_RELEASE);
+    }
+    mine->lazy = false;
 }
 
-static void flush_range(struct gather *gather)
+/* Forgets what was gathered, on this CPU. */
+static void forget_range(const struct gather *gather)
 {
-    if (*this_cpu(loaded) != gather->space)
+    struct loaded *mine = this_cpu(loaded);
+
+    if (mine->space != gather->space)
         return;
+    /* If this was the only flush that we lacked, coming back from laziness finds none. */
+    if (mine->flushes + 1 == gather->flush)
+        mine->flushes = gather->flush;
     if (gather->start < gather->end &&
         (gather->end - gather->start) >> PAGE_SHIFT > FLUSH_PAGES_MAX) {
         tlb_flush_all();
@@ -56,23 +102,26 @@ static void flush_range(struct gather *gather)
         tlb_flush_page(0);
 }
 
-static void flush_on_cpu(void *gather)
+static void forget_range_here(void *gather)
 {
-    flush_range(gather);
+    forget_range(gather);
 }
 
 void gather_flush(struct gather *gather)
 {
+    struct address_space *space = gather->space;
     u64 others;
 
     if (gather->start >= gather->end && !gather->tables)
         return;
-    flush_range(gather);
-    /* Orders the entries' stores before this load, as the picture above needs. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    others = READ_ONCE(gather->space->cpus) & ~BIT(cpu_current()->id);
+    /* Also the barrier between the entries' stores and the loads below, as in the picture above. */
+    gather->flush = __atomic_add_fetch(&space->flushes, 1, __ATOMIC_SEQ_CST);
+    forget_range(gather);
+    others = __atomic_load_n(&space->cpus, __ATOMIC_SEQ_CST) & ~BIT(cpu_current()->id);
+    if (!gather->tables)
+        others &= ~__atomic_load_n(&space->lazy_cpus, __ATOMIC_SEQ_CST);
     if (unlikely(others))
-        cpu_call(others, flush_on_cpu, gather);
+        cpu_call(others, forget_range_here, gather);
     gather->start = U64_MAX;
     gather->end = 0;
     gather->tables = false;
@@ -92,16 +141,17 @@ void gather_finish(struct gather *gather)
     gather->count = 0;
 }
 
-static void leave(void *space)
+static void leave(void *argument)
 {
-    struct address_space **mine = this_cpu(loaded);
-    u64 interrupts = interrupts_save_disable();
+    struct address_space *space = argument;
+    u64 interrupts = interrupts_save_disable(), bit = BIT(cpu_current()->id);
+    struct loaded *mine = this_cpu(loaded);
 
-    if (*mine == space) {
+    if (mine->space == space) {
         page_table_load(page_table_kernel());
-        *mine = NULL;
-        __atomic_fetch_and(&((struct address_space *)space)->cpus, ~BIT(cpu_current()->id),
-                           __ATOMIC_RELEASE);
+        *mine = (struct loaded){0};
+        __atomic_fetch_and(&space->cpus, ~bit, __ATOMIC_RELEASE);
+        __atomic_fetch_and(&space->lazy_cpus, ~bit, __ATOMIC_RELEASE);
     }
     interrupts_restore(interrupts);
 }

@@ -155,6 +155,9 @@ void vdso_init(void)
 void page_fault_init(void)
 {
 }
+void vdso_init(void)
+{
+}
 
 /* ---- The machine: CPUs with translations that they never forget by themselves ---- */
 
@@ -650,6 +653,8 @@ static struct model *step_schedule(void)
     u32 cpu = random_below(CPUS);
 
     cpu_enter(cpu);
+    if (random_below(10) == 0)
+        address_space_switch(NULL, NULL); /* a kernel thread runs for a while */
     if (random_below(400) == 0 || !models[running[cpu]].space)
         running[cpu] = random_below(2) ? running[random_below(CPUS)] : random_below(SPACES);
     return &models[running[cpu]];

@@ -100,6 +100,8 @@ struct address_space {
     struct spinlock table_lock; /* LOCK_PAGE_TABLE */
     phys_addr root;             /* [const] the page table */
     u64 cpus;                   /* [atomic] CPUs that may have our translations cached */
+    u64 lazy_cpus;              /* [atomic] those of them that run none of our threads now */
+    u64 flushes;                /* [atomic] how often others were told to forget some */
     u64 heap_start, heap_end;   /* guarded_by(&lock) brk */
     u64 mmap_top;               /* [const] after exec: where the search for room begins, downward */
     u64 stack_top;              /* [const] after exec */
