@@ -208,8 +208,7 @@ static int tmpfs_statistics(struct file_system *file_system, struct statistics *
     return 0;
 }
 
-/* A number with an optional k, m, g, or % (of memory). -EINVAL. */
-static int parse_size(char *text, u64 *bytes_out)
+int memory_size_parse(char *text, u64 *bytes_out)
 {
     size_t length = strlen(text);
     char unit = length ? text[length - 1] | 0x20 : '\0';
@@ -234,12 +233,12 @@ static int limits_parse(struct tmpfs *tmpfs, const char *options)
     u64 number;
 
     if (mount_option_find(options, "size", value, sizeof(value))) {
-        if (parse_size(value, &number))
+        if (memory_size_parse(value, &number))
             return -EINVAL;
         tmpfs->pages_max = DIV_ROUND_UP(number, PAGE_SIZE);
     }
     if (mount_option_find(options, "nr_inodes", value, sizeof(value))) {
-        if (parse_size(value, &number))
+        if (memory_size_parse(value, &number))
             return -EINVAL;
         tmpfs->inodes_max = number;
     }

@@ -49,6 +49,9 @@ int tmpfs_inode_create(struct file_system *file_system, const struct inode *dire
 /* tmpfs_directory.c: forgets all entries of a directory that goes. */
 void tmpfs_entries_release(struct inode *directory);
 
+/* A number of bytes with an optional k, m, g, or % (of memory). -EINVAL. Cuts the unit off. */
+int memory_size_parse(char *text, u64 *bytes_out) must_check;
+
 /* memory_xattr.c: extended attributes in a list. inode->lock is held. */
 ssize_t memory_xattr_get(struct list *xattrs, const char *name, void *value, size_t size);
 int memory_xattr_set(struct list *xattrs, const char *name, const void *value, size_t size,

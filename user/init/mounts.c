@@ -3,11 +3,10 @@
  * and /run.
  *
  *     first root (tmpfs)             the program's root
- *     /init                          /            overlay of /host/0 and /overlay/upper
+ *     /init                          /            overlay of memory over /host/0
  *     /pith/bin/...       bound to   /pith
  *     /host/0 (virtio-fs)            /proc /sys /dev /dev/pts /dev/shm /run
  *     /host/1 ...         bound to   the path of each share
- *     /overlay (tmpfs, limited)
  *
  * Without files of the host the first root is the program's, with the same mounts.
  */
@@ -22,7 +21,6 @@
 #include <unistd.h>
 
 #define NEW_ROOT   "/root"
-#define UPPER_DIR  "/overlay"
 #define PATH_BYTES 4352 /* PATH_MAX and a prefix */
 
 /* A file system that every root has. */
@@ -94,15 +92,9 @@ static void mount_overlay(const struct description *description)
     mkdir(SHARES_DIR, 0755);
     if (mount(HOST_SHARE_TAG, SHARES_DIR, "virtiofs", MS_NOSUID | MS_NODEV, NULL))
         fail("the host's files cannot be mounted (virtio-fs)", NULL, errno);
-    mkdir(UPPER_DIR, 0755);
-    snprintf(data, sizeof(data), "size=%llu,mode=755", overlay_limit(description));
-    if (mount("overlay", UPPER_DIR, "tmpfs", 0, data))
-        fail("the memory above the host's files cannot be mounted (tmpfs)", NULL, errno);
-    mkdir(UPPER_DIR "/upper", 0755);
-    mkdir(UPPER_DIR "/work", 0755);
+    snprintf(data, sizeof(data), "lowerdir=" SHARES_DIR "/0,size=%llu", overlay_limit(description));
     mkdir(NEW_ROOT, 0755);
-    if (mount("overlay", NEW_ROOT, "overlay", 0,
-              "lowerdir=" SHARES_DIR "/0,upperdir=" UPPER_DIR "/upper,workdir=" UPPER_DIR "/work"))
+    if (mount("overlay", NEW_ROOT, "overlay", 0, data))
         fail("the program's root cannot be mounted (overlay)", NULL, errno);
 }
 

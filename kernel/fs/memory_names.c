@@ -1,0 +1,123 @@
+/*
+ * A directory's names in memory: two trees over the same names, one by name for looking up, one by
+ * position for listing. A position is given once and never again, so a listing that goes on later
+ * neither repeats a name nor leaves one out that was there all the time.
+ *
+ * A name holds a reference on its inode: so dentries may leave the cache at any time, and what is
+ * named stays.
+ *
+ * Locking: the caller holds the directory's inode.lock. Context: giving up an inode sleeps.
+ */
+#include "memory_names.h"
+
+#include <pith/fs.h>
+
+#include "dentry.h"
+
+static int compare(const struct memory_name *name, u32 hash, const char *text, u32 bytes)
+{
+    if (hash != name->hash)
+        return hash < name->hash ? -1 : 1;
+    if (bytes != name->bytes)
+        return bytes < name->bytes ? -1 : 1;
+    return memcmp(text, name->text, bytes);
+}
+
+static bool before_by_name(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct memory_name *left = tree_entry(a, struct memory_name, by_name);
+
+    return compare(tree_entry(b, struct memory_name, by_name), left->hash, left->text,
+                   left->bytes) < 0;
+}
+
+static bool before_by_position(const struct tree_node *a, const struct tree_node *b)
+{
+    return tree_entry(a, struct memory_name, by_position)->position <
+           tree_entry(b, struct memory_name, by_position)->position;
+}
+
+void memory_names_init(struct memory_names *names, u64 first_position)
+{
+    *names = (struct memory_names){.next_position = first_position};
+}
+
+struct memory_name *memory_name_find(const struct memory_names *names, const char *text, u32 bytes)
+{
+    u32 hash = name_hash(text, bytes);
+    struct tree_node *node = names->names.root;
+
+    while (node) {
+        struct memory_name *name = tree_entry(node, struct memory_name, by_name);
+        int order = compare(name, hash, text, bytes);
+
+        if (order == 0)
+            return name;
+        node = order < 0 ? node->left : node->right;
+    }
+    return NULL;
+}
+
+struct memory_name *memory_name_create(struct memory_names *names, const char *text, u32 bytes)
+{
+    struct memory_name *name = kmalloc(sizeof(*name) + bytes, ALLOC_CLEARED);
+
+    if (!name)
+        return NULL;
+    memcpy(name->text, text, bytes);
+    name->bytes = bytes;
+    name->hash = name_hash(text, bytes);
+    name->position = names->next_position++;
+    tree_insert(&names->names, &name->by_name, before_by_name);
+    tree_insert(&names->positions, &name->by_position, before_by_position);
+    return name;
+}
+
+void memory_name_destroy(struct memory_names *names, struct memory_name *name)
+{
+    tree_remove(&names->names, &name->by_name);
+    tree_remove(&names->positions, &name->by_position);
+    if (name->inode)
+        inode_put(name->inode);
+    kfree(name);
+}
+
+void memory_name_set(struct memory_name *name, struct inode *inode)
+{
+    struct inode *before = name->inode;
+
+    if (inode)
+        inode_get(inode);
+    name->inode = inode;
+    if (before)
+        inode_put(before);
+}
+
+struct memory_name *memory_name_from(const struct memory_names *names, u64 position)
+{
+    struct tree_node *at = names->positions.root;
+    struct memory_name *found = NULL;
+
+    while (at) {
+        struct memory_name *name = tree_entry(at, struct memory_name, by_position);
+
+        if (name->position >= position) {
+            found = name;
+            at = at->left;
+        } else {
+            at = at->right;
+        }
+    }
+    return found;
+}
+
+struct memory_name *memory_name_next(struct memory_name *name)
+{
+    return tree_entry_or_null(tree_next(&name->by_position), struct memory_name, by_position);
+}
+
+void memory_names_fini(struct memory_names *names)
+{
+    while (names->names.root)
+        memory_name_destroy(names, tree_entry(names->names.root, struct memory_name, by_name));
+}

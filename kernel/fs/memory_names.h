@@ -1,0 +1,36 @@
+/* A directory's names in memory. Theory in memory_names.c. */
+#pragma once
+
+#include <pith/inode.h>
+#include <pith/tree.h>
+
+/* A name in a directory. guarded by the directory's inode.lock */
+struct memory_name {
+    struct tree_node by_name, by_position;
+    u64 position;
+    struct inode *inode; /* a reference; NULL: whatever the file system takes it for */
+    u32 hash;
+    u16 bytes;
+    char text[];
+};
+
+struct memory_names {
+    struct tree names, positions;
+    u64 next_position;
+};
+
+/* Positions are given out from `first_position` on. */
+void memory_names_init(struct memory_names *names, u64 first_position);
+/* NULL: there is none. */
+struct memory_name *memory_name_find(const struct memory_names *names, const char *text, u32 bytes);
+/* Adds a name, which is not there yet, for no inode. NULL: no memory. */
+struct memory_name *memory_name_create(struct memory_names *names, const char *text, u32 bytes);
+/* Takes the name out and gives its inode's reference up. */
+void memory_name_destroy(struct memory_names *names, struct memory_name *name);
+/* The name is one of `inode` now (which may be NULL), of which it takes a reference. */
+void memory_name_set(struct memory_name *name, struct inode *inode);
+/* The first name at or behind a position; NULL: none. */
+struct memory_name *memory_name_from(const struct memory_names *names, u64 position);
+struct memory_name *memory_name_next(struct memory_name *name);
+/* Gives up all names of a directory that goes. */
+void memory_names_fini(struct memory_names *names);
