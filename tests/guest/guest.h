@@ -340,12 +340,18 @@ GUEST_UNUSED static char process_state(pid_t pid)
     return end ? end[2] : 0;
 }
 
+GUEST_UNUSED static void wait_for_state(const char *file, int line, pid_t pid, char wanted)
+{
+    char state;
+
+    while ((state = process_state(pid)) != wanted) {
+        if (!state)
+            guest_fail(file, line, "/proc does not know process %d", pid);
+        sleep_ms(1);
+    }
+}
 /* Waits until a process is in `state` ('S': it sleeps, 'T': it is stopped, 'Z'). */
-#define WAIT_FOR_STATE(pid, state)          \
-    do {                                    \
-        while (process_state(pid) != state) \
-            sleep_ms(1);                    \
-    } while (0)
+#define WAIT_FOR_STATE(pid, state) wait_for_state(__FILE__, __LINE__, pid, state)
 
 GUEST_UNUSED static void write_file(const char *path, const char *text)
 {
