@@ -287,6 +287,18 @@ pid_t files_start(const struct run_options *options, int socket_fd);
 enum accelerator accelerator_choose(const struct run_options *options, const char *qemu,
                                     const struct library *library);
 
+/* ---- pith_start.c ---- */
+
+/* A machine that runs, and our ends of what leads to it. */
+struct machine_parts {
+    pid_t machine, files; /* QEMU; the file server, 0: none */
+    int link_fd, debug_fd;
+    int complaint_fd; /* the file of QEMU's standard error */
+};
+
+/* False: --dry-run, nothing was started. Fails with a sentence. */
+bool machine_start(const struct run_options *options, struct machine_parts *parts);
+
 /* ---- pith_boot_time.c: --boot-time ---- */
 
 struct boot_time {

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -51,24 +50,14 @@ struct run {
     uint64_t deadline_ns;       /* of --timeout; 0: none */
     uint64_t phase_deadline_ns; /* for what should come next; 0: none */
     enum phase phase;
-    int status; /* in ENDING */
-    int signal_fd, debug_fd, complaint_fd;
+    int status;                 /* in ENDING */
+    struct machine_parts parts; /* files 0: no server, or it ended */
+    int signal_fd;
     bool link_is_up, machine_ended;
     int machine_status;
-    pid_t machine, files; /* files 0: no server */
 };
 
 /* ---- Start ---- */
-
-static void make_pair(int *ours, int *theirs)
-{
-    int ends[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
-        fail("a socket could not be made: %s", strerror(errno));
-    *ours = ends[0];
-    *theirs = ends[1];
-}
 
 static void take_signals(struct run *run)
 {
@@ -88,76 +77,12 @@ static void take_signals(struct run *run)
         fail("signals cannot be read: %s", strerror(errno));
 }
 
-/* Fills in what QEMU inherits. The other ends stay with us. */
-static void make_fds(struct run *run, const struct library *library, struct machine_fds *fds,
-                     int *server_fd_out)
-{
-    const char *name = "/proc/self/fd";
-    int link_fd;
-
-    *fds = (struct machine_fds){.kernel = library->kernel_fd, .files = -1};
-    fds->initramfs = initramfs_create(library, &run->options->initramfs_files);
-    fds->complaint = memfd_create("pith-complaint", MFD_CLOEXEC);
-    if (fds->complaint < 0 || access(name, X_OK))
-        fail("the machine cannot be prepared: %s; is /proc mounted?", strerror(errno));
-    run->complaint_fd = fds->complaint;
-    make_pair(&link_fd, &fds->link);
-    link_open(&run->link, link_fd);
-    run->link_is_up = true;
-    make_pair(&run->debug_fd, &fds->debug);
-    *server_fd_out = -1;
-    if (run->options->root)
-        make_pair(server_fd_out, &fds->files);
-}
-
-static void print_arguments(const struct strings *arguments)
-{
-    for (size_t i = 0; i < arguments->count; i++) {
-        const char *word = arguments->list[i];
-
-        printf("%s%s%s%s", i ? " " : "", word[strcspn(word, " '\"$\\;&|<>()*?")] ? "'" : "", word,
-               word[strcspn(word, " '\"$\\;&|<>()*?")] ? "'" : "");
-    }
-    printf("\n");
-}
-
-/* Starts QEMU and the file server. False: --dry-run. */
-static bool start_machine(struct run *run)
-{
-    const char *qemu = qemu_find();
-    struct strings arguments = {0};
-    struct library library;
-    struct machine_fds fds;
-    enum accelerator accelerator;
-    int server_fd;
-
-    library_find(&library);
-    accelerator = accelerator_choose(run->options, qemu, &library);
-    make_fds(run, &library, &fds, &server_fd);
-    qemu_build_arguments(&arguments, qemu, run->options, accelerator, &fds);
-    if (run->options->dry_run) {
-        print_arguments(&arguments);
-        return false;
-    }
-    run->times.qemu_ns = clock_now_ns();
-    run->machine = qemu_start(&arguments, &fds);
-    if (server_fd >= 0) {
-        run->files = files_start(run->options, server_fd);
-        close(server_fd);
-        close(fds.files);
-    }
-    close(fds.initramfs);
-    close(fds.link);
-    close(fds.debug);
-    return true;
-}
-
 /* ---- End ---- */
 
 static void kill_machine(struct run *run)
 {
     if (!run->machine_ended)
-        kill(run->machine, SIGKILL);
+        kill(run->parts.machine, SIGKILL);
 }
 
 /* Ends the machine and its server, and us: at once, whatever is under way. */
@@ -165,10 +90,10 @@ static _Noreturn void end_now(struct run *run, int status)
 {
     kill_machine(run);
     if (!run->machine_ended)
-        waitpid(run->machine, NULL, 0);
-    if (run->files) {
-        kill(run->files, SIGKILL);
-        waitpid(run->files, NULL, 0);
+        waitpid(run->parts.machine, NULL, 0);
+    if (run->parts.files) {
+        kill(run->parts.files, SIGKILL);
+        waitpid(run->parts.files, NULL, 0);
     }
     exit(status);
 }
@@ -193,6 +118,14 @@ static void break_run(struct run *run, int status)
     run->phase_deadline_ns = clock_now_ns() + DRAIN_LIMIT_NS;
 }
 
+/* A panic counts even while the kernel makes its last reports. */
+static void panic_run(struct run *run)
+{
+    break_run(run, PITH_PANICKED);
+    run->status = PITH_PANICKED;
+    kill_machine(run);
+}
+
 static void take_exit(struct run *run, const struct host_exit *exit)
 {
     if (!(exit->flags & HOST_EXIT_REPORTS)) {
@@ -214,7 +147,7 @@ static void machine_went(struct run *run, int wait_status)
 /* The machine may be ending too: only if it does not within a moment, something is wrong. */
 static void files_went(struct run *run)
 {
-    run->files = 0;
+    run->parts.files = 0;
     if (run->phase != ENDING)
         run->phase_deadline_ns = clock_now_ns() + DRAIN_LIMIT_NS;
 }
@@ -225,9 +158,9 @@ static void reap_children(struct run *run)
     pid_t child;
 
     while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (child == run->machine)
+        if (child == run->parts.machine)
             machine_went(run, status);
-        if (child == run->files)
+        if (child == run->parts.files)
             files_went(run);
     }
 }
@@ -249,22 +182,26 @@ static void print_log(struct run *run, struct buffer *log, const uint8_t *bytes,
     }
 }
 
-/* What the kernel writes to QEMU's debug port: its log with --debug, and an early panic. */
-static void read_debug_port(struct run *run)
+/*
+ * What the kernel writes to QEMU's debug port: its log with --debug, and an early panic. False:
+ * there is nothing now.
+ */
+static bool read_debug_port(struct run *run)
 {
     uint8_t bytes[DEBUG_READ_BYTES];
-    ssize_t count = recv(run->debug_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    ssize_t count = recv(run->parts.debug_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     uint8_t *mark = count > 0 ? memchr(bytes, DEBUG_PANIC_MARK, count) : NULL;
 
     if (count == 0) {
-        close(run->debug_fd);
-        run->debug_fd = -1;
+        close(run->parts.debug_fd);
+        run->parts.debug_fd = -1;
     }
     if (count <= 0)
-        return;
+        return false;
     print_log(run, &run->debug_log, bytes, mark ? mark - bytes : count);
     if (mark)
-        break_run(run, PITH_PANICKED);
+        panic_run(run);
+    return true;
 }
 
 /* ---- Frames ---- */
@@ -314,6 +251,8 @@ static int handle_frame(void *context, const struct host_frame *frame, const uin
         link_send(&run->link, HOST_FRAME_CREDIT, HOST_CHANNEL_LOG, &used, sizeof(used));
         return 0;
     }
+    if (frame->type == HOST_FRAME_PANIC)
+        panic_run(run);
     if (run->phase == ENDING)
         return 0;
     switch (frame->type) {
@@ -321,9 +260,6 @@ static int handle_frame(void *context, const struct host_frame *frame, const uin
         return take_hello(run, payload);
     case HOST_FRAME_STAMP:
         take_stamp(run, payload);
-        return 0;
-    case HOST_FRAME_PANIC:
-        break_run(run, PITH_PANICKED);
         return 0;
     case HOST_FRAME_EXIT:
         memcpy(&exit, payload, sizeof(exit));
@@ -365,9 +301,9 @@ static void stop_and_continue(struct run *run)
 {
     if (run->terminal)
         terminal_restore(run->terminal);
-    kill(run->machine, SIGSTOP);
+    kill(run->parts.machine, SIGSTOP);
     raise(SIGSTOP);
-    kill(run->machine, SIGCONT);
+    kill(run->parts.machine, SIGCONT);
 }
 
 static void take_signal(struct run *run, uint32_t number)
@@ -441,7 +377,7 @@ static void check_deadlines(struct run *run)
         return;
     }
     break_run(run, PITH_FAILED);
-    if (run->options->root && !run->files)
+    if (run->options->root && !run->parts.files)
         say("the file server ended before the program; --debug shows why");
     else
         say("the kernel did not start; --debug shows how far it came");
@@ -453,12 +389,13 @@ static void check_machine(struct run *run)
     if (!run->machine_ended || run->link_is_up || run->phase == ENDING)
         return;
     break_run(run, PITH_FAILED);
-    qemu_say_why(run->complaint_fd, run->machine_status);
+    qemu_say_why(run->parts.complaint_fd, run->machine_status);
 }
 
 static bool is_over(const struct run *run)
 {
-    return run->phase == ENDING && run->machine_ended && channels_are_drained(run->channels);
+    return run->phase == ENDING && run->machine_ended && !run->link_is_up &&
+           channels_are_drained(run->channels);
 }
 
 /* Waits for something to happen and handles all that did. */
@@ -468,7 +405,7 @@ static void step(struct run *run)
         {.fd = run->signal_fd, .events = POLLIN},
         {.fd = run->link_is_up ? run->link.fd : -1,
          .events = POLLIN | (run->link.out.size ? POLLOUT : 0)},
-        {.fd = run->debug_fd, .events = POLLIN},
+        {.fd = run->parts.debug_fd, .events = POLLIN},
     };
     size_t count = 3 + channels_poll(run->channels, polled + 3);
 
@@ -502,8 +439,11 @@ int run_machine(struct run_options *options)
     streams_open(run->streams, &terminal_fd);
     run->terminal = terminal_open(terminal_fd);
     take_signals(run);
-    if (!start_machine(run))
+    run->times.qemu_ns = clock_now_ns();
+    if (!machine_start(options, &run->parts))
         return 0;
+    link_open(&run->link, run->parts.link_fd);
+    run->link_is_up = true;
     if (options->gdb_port && !options->quiet)
         say("the machine waits for a debugger: gdb -ex 'target remote :%u' build/pith.elf",
             options->gdb_port);
@@ -513,6 +453,8 @@ int run_machine(struct run_options *options)
     link_flush(&run->link);
     while (!is_over(run))
         step(run);
+    while (read_debug_port(run))
+        ;
     run->times.exit_ns = clock_now_ns();
     if (options->boot_time)
         boot_time_print(&run->times);

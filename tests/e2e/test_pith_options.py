@@ -177,4 +177,4 @@ def test_panic_at_boot_is_status_255_with_names_of_functions():
     result = run('run', '-q', '--accel', 'tcg', '--root', 'none', '--append', 'panic=assert', '--',
                  '/init')
     assert result.returncode == 255
-    assert b'panic: ' in result.stderr and b'kernel_main+0x' in result.stderr
+    assert b'panic: ' in result.stderr and b'panic_assert+0x' in result.stderr
