@@ -440,6 +440,7 @@ static struct inode *pipe_inode_create(struct pipe *pipe)
     if (!inode)
         return NULL;
     inode->mode = S_IFIFO | 0600;
+    inode->file_operations = &fifo_operations; /* opened again through /proc/PID/fd */
     inode->uid = thread_current()->credentials->fsuid;
     inode->gid = thread_current()->credentials->fsgid;
     inode->pipe = pipe;

@@ -99,15 +99,15 @@ static int proc_lookup(struct inode *inode, struct dentry *dentry, struct inode 
     struct proc_node node;
     int error = 0;
 
-    *inode_out = NULL;
     if (!registered_lookup(parent, name, bytes, &node) &&
         !table_lookup(parent, name, bytes, &node)) {
         error = dynamic_lookup(parent, name, bytes, &node);
         /* What comes and goes is looked at anew by each walk. */
         dentry_set_valid_until(dentry, 0);
     }
+    /* No negative names: nothing can be made here, and programs expect ENOENT of a try. */
     if (error)
-        return error == -ENOENT ? 0 : error;
+        return error;
     return proc_inode_create(inode->file_system, &node, inode_out);
 }
 

@@ -161,17 +161,25 @@ static struct file_system_type proc_type = {
     .mount = proc_mount,
 };
 
-void proc_fs_init(void)
+struct file_system *proc_tree_create(const struct file_system_type *type, u64 magic,
+                                     struct proc_folder *folder)
 {
-    const struct proc_node root = {.folder = &proc_root_folder};
+    const struct proc_node root = {.folder = folder};
+    struct file_system *file_system = file_system_alloc(type, &proc_operations, magic);
     struct inode *inode;
 
-    instance = file_system_alloc(&proc_type, &proc_operations, PROC_SUPER_MAGIC);
-    if (!instance || proc_inode_create(instance, &root, &inode))
-        panic("no memory for /proc");
-    instance->root = dentry_create_root(inode);
-    assert(instance->root);
-    instance->flags |= FILE_SYSTEM_STAYS;
+    if (!file_system || proc_inode_create(file_system, &root, &inode))
+        panic("no memory for %s", type->name);
+    file_system->root = dentry_create_root(inode);
+    assert(file_system->root);
+    file_system->flags |= FILE_SYSTEM_STAYS;
+    return file_system;
+}
+
+void proc_fs_init(void)
+{
+    instance = proc_tree_create(&proc_type, PROC_SUPER_MAGIC, &proc_root_folder);
     file_system_register(&proc_type);
     mounts_text_init();
+    proc_values_init();
 }

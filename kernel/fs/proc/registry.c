@@ -94,10 +94,10 @@ static int folder_add(struct proc_folder *parent, const char *name, size_t bytes
     return 0;
 }
 
-/* The folder that `path` names (up to `end`), made if need be. */
-static int folder_get(const char *path, const char *end, struct proc_folder **folder_out)
+/* The folder below `folder` that `path` names (up to `end`), made if need be. */
+static int folder_get(struct proc_folder *folder, const char *path, const char *end,
+                      struct proc_folder **folder_out)
 {
-    struct proc_folder *folder = &proc_root_folder;
 
     while (path < end) {
         const char *slash = path;
@@ -122,13 +122,19 @@ static int folder_get(const char *path, const char *end, struct proc_folder **fo
     return 0;
 }
 
-int proc_register_entry(const char *folder_name, const struct proc_entry *entry, void *object)
+int proc_folder_register(struct proc_folder *root, const char *folder_name,
+                         const struct proc_entry *entry, void *object)
 {
     const struct proc_registered what = {.name = entry->name, .entry = entry, .object = object};
     struct proc_folder *folder;
-    int error = folder_get(folder_name, folder_name + strlen(folder_name), &folder);
+    int error = folder_get(root, folder_name, folder_name + strlen(folder_name), &folder);
 
     return error ? error : add(folder, &what);
+}
+
+int proc_register_entry(const char *folder_name, const struct proc_entry *entry, void *object)
+{
+    return proc_folder_register(&proc_root_folder, folder_name, entry, object);
 }
 
 int proc_register(const char *name, u32 mode, int (*show)(struct text_sink *sink, void *argument),
@@ -144,7 +150,7 @@ int proc_register(const char *name, u32 mode, int (*show)(struct text_sink *sink
     entry->name = last ? last + 1 : name;
     entry->mode = S_IFREG | mode;
     entry->show = show;
-    error = folder_get(name, last ? last : name, &folder);
+    error = folder_get(&proc_root_folder, name, last ? last : name, &folder);
     if (!error) {
         const struct proc_registered what = {
             .name = entry->name, .entry = entry, .object = argument};

@@ -2,6 +2,7 @@
  * epoll(7): a set of files whose wakers push to a ready list, so that waiting costs by what is
  * ready, not by what is watched.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/fs.h>

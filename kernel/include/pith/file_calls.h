@@ -2,6 +2,7 @@
  * What the system calls on files and names do, below their arguments: abi/ decodes, these check
  * rights and do it. `start` is where relative names begin; NULL: the working directory. All sleep.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/fs.h>

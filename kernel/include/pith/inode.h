@@ -6,6 +6,7 @@
  * Rights are checked before a file system is asked (permission.c), except where its table has
  * `permission`; so is whether names exist, whether the mount may be written, and who may delete.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/abi/fcntl.h>

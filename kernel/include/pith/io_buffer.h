@@ -6,6 +6,7 @@
  * faulted in), so none is made under a spinlock; with a page of the page cache locked only the
  * _nofault forms are, since the user's memory may be a mapping of that very page.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/arch.h>

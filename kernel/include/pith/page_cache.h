@@ -13,6 +13,7 @@
  * A cache without `write` is the file itself (tmpfs, an overlay's copied pages): its dirty pages
  * stay until the file is cut or deleted; its clean ones can be made again with `read`.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/mem.h>

@@ -1,4 +1,5 @@
 /* Files that are made of nothing but bytes and a wait queue: pipes and event counters. */
+/* folder: fs */
 #pragma once
 
 #include <pith/fs.h>

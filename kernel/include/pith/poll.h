@@ -6,6 +6,7 @@
  * select(2) put a waiter of the calling thread on each; epoll puts one that pushes to its ready
  * list. Whoever makes a file ready wakes its queue with the POLL_* bits that became true.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/abi/poll.h>

@@ -12,6 +12,7 @@
  * numbers, descriptors). All are called with the directory's object (a process), which is counted
  * by `get` and `put` of the directory: for a directory, its own; for others, the one they are in.
  */
+/* folder: fs */
 #pragma once
 
 #include <pith/inode.h>

@@ -1,0 +1,63 @@
+/* /proc's files about what fs/ and core/ know: random numbers, open files. */
+#include "procfs.h"
+
+/* Version 4, variant 1 (RFC 9562 5.4). */
+static void uuid_make(u8 uuid[16])
+{
+    random_bytes(uuid, 16);
+    uuid[6] = (uuid[6] & 0x0f) | 0x40;
+    uuid[8] = (uuid[8] & 0x3f) | 0x80;
+}
+
+static void uuid_print(struct text_sink *sink, const u8 uuid[16])
+{
+    for (u32 i = 0; i < 16; i++)
+        text_print(sink, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                   (unsigned)uuid[i]);
+    text_print(sink, "\n");
+}
+
+static u8 boot_id[16]; /* [const] after boot */
+
+static int show_boot_id(struct text_sink *sink, void *argument)
+{
+    uuid_print(sink, boot_id);
+    return 0;
+}
+
+static int show_uuid(struct text_sink *sink, void *argument)
+{
+    u8 uuid[16];
+
+    uuid_make(uuid);
+    uuid_print(sink, uuid);
+    return 0;
+}
+
+static int show_text(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "%s\n", (const char *)argument);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*show)(struct text_sink *sink, void *argument);
+    const char *text;
+} values[] = {
+    {"sys/kernel/random/boot_id", show_boot_id, NULL},
+    {"sys/kernel/random/uuid", show_uuid, NULL},
+    {"sys/kernel/random/entropy_avail", show_text, "256"},
+    {"sys/kernel/random/poolsize", show_text, "256"},
+    {"sys/fs/file-max", show_text, "9223372036854775807"},
+    {"sys/fs/protected_symlinks", show_text, "0"},
+    {"sys/fs/protected_hardlinks", show_text, "0"},
+};
+
+void proc_values_init(void)
+{
+    uuid_make(boot_id);
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+        if (proc_register(values[i].name, 0444, values[i].show, (void *)values[i].text))
+            panic("no memory for the names in /proc");
+}
