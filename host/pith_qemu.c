@@ -21,6 +21,8 @@
 #define QEMU_NAME       "qemu-system-x86_64"
 #define COMPLAINT_BYTES 600
 #define DEBUG_PORT_BASE "0xe9"
+/* As many as the kernel asks for: QEMU's own default for PCI is too few for its longest request. */
+#define FILES_QUEUE_SIZE 1024
 
 static bool is_program(const char *path)
 {
@@ -70,7 +72,8 @@ static void add_devices(struct strings *arguments, const struct run_options *opt
     if (fds->files >= 0) {
         add(arguments, "-chardev", text("socket,id=files,fd=%d", fds->files));
         add(arguments, "-device",
-            text("vhost-user-fs-%s,chardev=files,tag=%s", bus, HOST_SHARE_TAG));
+            text("vhost-user-fs-%s,chardev=files,tag=%s,queue-size=%d", bus, HOST_SHARE_TAG,
+                 FILES_QUEUE_SIZE));
     }
     add(arguments, "-chardev", text("socket,id=debug,fd=%d", fds->debug));
     add(arguments, "-device", "isa-debugcon,iobase=" DEBUG_PORT_BASE ",chardev=debug");
