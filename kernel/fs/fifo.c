@@ -78,15 +78,21 @@ static void end_opened(struct wait_queue *others, u32 *count, u32 *opens)
     spin_unlock(&others->lock);
 }
 
+/* A pipe(2) that is opened again through /proc/self/fd waits for nobody. */
+static bool waits_for_other_end(const struct file *file)
+{
+    return file->inode->file_system != anonymous_file_system();
+}
+
 static int open_reader(struct pipe *pipe, struct file *file)
 {
     int error = 0;
 
     end_opened(&pipe->writers, &pipe->reader_count, &pipe->reader_opens);
-    if (!pipe->writer_count && !(file->flags & O_NONBLOCK))
+    if (!pipe->writer_count && !(file->flags & O_NONBLOCK) && waits_for_other_end(file))
         error = wait_for_other_end(pipe, &pipe->readers, &pipe->writer_opens);
     /* Of an open reader only: no hang-up is seen before a writer was there (poll(2)). */
-    else if (!pipe->writer_count)
+    else if (!pipe->writer_count && waits_for_other_end(file))
         file->offset = pipe->writer_opens;
     if (error)
         pipe->reader_count--;
@@ -97,10 +103,10 @@ static int open_writer(struct pipe *pipe, struct file *file)
 {
     int error = 0;
 
-    if ((file->flags & O_NONBLOCK) && !pipe->reader_count)
+    if ((file->flags & O_NONBLOCK) && !pipe->reader_count && waits_for_other_end(file))
         return -ENXIO;
     end_opened(&pipe->readers, &pipe->writer_count, &pipe->writer_opens);
-    if (!pipe->reader_count)
+    if (!pipe->reader_count && waits_for_other_end(file))
         error = wait_for_other_end(pipe, &pipe->writers, &pipe->reader_opens);
     if (error)
         pipe->writer_count--;
