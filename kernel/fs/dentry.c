@@ -25,26 +25,14 @@
  *            names there are (who asks the file system, or adds and removes names, holds it).
  * Context:   dentry_put may end an inode, so it sleeps.
  */
-#include "dentry.h"
+#include "dentry_internal.h"
 
 #include "name_word.h"
 
-static struct {
-    struct dentry **buckets; /* [const] the array; [rcu] what is in it */
-    u32 shift;               /* [const] 64 - log2(number of buckets) */
-    u32 mask;                /* [const] */
-    u32 hand;                /* guarded by dentry_lock */
-    struct slab_cache *slab;
-} names;
+struct name_cache names;
 
 u32 namespace_sequence;
 struct spinlock dentry_lock = SPINLOCK_INIT(LOCK_DENTRY);
-
-/* A name too long to lie in the dentry. Freed under RCU: a walk may be reading it. */
-struct long_name {
-    struct rcu_head rcu;
-    char text[];
-};
 
 void namespace_change_begin(void)
 {
@@ -90,7 +78,7 @@ static void hash_insert_locked(struct dentry *dentry)
 }
 
 /* Leaves hash_next as it is: a walk that stands on the dentry goes on from there. */
-static void hash_remove_locked(struct dentry *dentry)
+void dentry_unhash_locked(struct dentry *dentry)
 {
     struct dentry **link = bucket_of(dentry->parent, dentry->hash);
 
@@ -143,21 +131,21 @@ static void dentry_free_rcu(struct rcu_head *head)
     struct dentry *dentry = container_of(head, struct dentry, rcu);
 
     if (dentry->name != dentry->inline_name)
-        kfree(container_of(dentry->name, struct long_name, text));
+        kfree((void *)dentry->name);
     slab_free(names.slab, dentry);
 }
 
 /* Out of chain and tree, for one that is DENTRY_DEAD. Returns the parent to be put, or NULL. */
-static struct dentry *dentry_unlink_dead_locked(struct dentry *dentry)
+struct dentry *dentry_unlink_dead_locked(struct dentry *dentry)
 {
     struct dentry *parent = dentry->parent;
 
-    hash_remove_locked(dentry);
+    dentry_unhash_locked(dentry);
     list_remove(&dentry->sibling);
     return parent == dentry ? NULL : parent;
 }
 
-static bool dentry_begin_death_locked(struct dentry *dentry)
+bool dentry_begin_death_locked(struct dentry *dentry)
 {
     s32 none = 0;
 
@@ -165,7 +153,7 @@ static bool dentry_begin_death_locked(struct dentry *dentry)
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-static void dentry_finish_death(struct dentry *dentry)
+void dentry_finish_death(struct dentry *dentry)
 {
     struct inode *inode = dentry->inode;
 
@@ -214,11 +202,9 @@ static int dentry_set_name(struct dentry *dentry, const struct name *name)
     char *text = dentry->inline_name;
 
     if (name->bytes + NAME_PADDING > DENTRY_INLINE_NAME) {
-        struct long_name *long_name = kmalloc(sizeof(*long_name) + name->bytes + NAME_PADDING, 0);
-
-        if (!long_name)
+        text = kmalloc(name->bytes + NAME_PADDING, 0);
+        if (!text)
             return -ENOMEM;
-        text = long_name->text;
     }
     memcpy(text, name->text, name->bytes);
     text[name->bytes] = '\0';
@@ -414,14 +400,14 @@ void dentry_forget(struct dentry *dentry)
 {
     spin_lock(&dentry_lock);
     if (!dentry->mounts)
-        hash_remove_locked(dentry);
+        dentry_unhash_locked(dentry);
     spin_unlock(&dentry_lock);
 }
 
 void dentry_delete(struct dentry *dentry)
 {
     spin_lock(&dentry_lock);
-    hash_remove_locked(dentry);
+    dentry_unhash_locked(dentry);
     spin_unlock(&dentry_lock);
 }
 
@@ -449,8 +435,8 @@ static void dentry_swap_locked(struct dentry *a, struct dentry *b)
 {
     struct dentry *a_parent = a->parent;
 
-    hash_remove_locked(a);
-    hash_remove_locked(b);
+    dentry_unhash_locked(a);
+    dentry_unhash_locked(b);
     dentry_swap_names_locked(a, b);
     list_remove(&a->sibling);
     list_remove(&b->sibling);
@@ -483,108 +469,6 @@ bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor)
     return dentry == ancestor;
 }
 
-/* ---- Giving memory back ---- */
-
-#define RECLAIM_BATCH 32
-
-/* Finishes what a pass under dentry_lock began: `dead` are out of chain and tree. */
-static void dentries_bury(struct dentry **dead, struct dentry **parents, u32 count)
-{
-    for (u32 i = 0; i < count; i++) {
-        dentry_finish_death(dead[i]);
-        if (parents[i])
-            dentry_put(parents[i]);
-    }
-}
-
-static u32 reclaim_bucket_locked(struct dentry *dentry, struct dentry **dead,
-                                 struct dentry **parents, u32 count)
-{
-    struct dentry *next;
-
-    for (; dentry && count < RECLAIM_BATCH; dentry = next) {
-        next = dentry->hash_next;
-        if (READ_ONCE(dentry->references) != 0)
-            continue;
-        if (READ_ONCE(dentry->used)) {
-            WRITE_ONCE(dentry->used, 0);
-            continue;
-        }
-        if (!dentry_begin_death_locked(dentry))
-            continue;
-        parents[count] = dentry_unlink_dead_locked(dentry);
-        dead[count++] = dentry;
-    }
-    return count;
-}
-
-static u64 dentry_reclaim(u64 wanted)
-{
-    struct dentry *dead[RECLAIM_BATCH], *parents[RECLAIM_BATCH];
-    u64 freed = 0;
-    u32 dentries_per_frame = PAGE_SIZE / sizeof(struct dentry);
-
-    /* Twice around: the first pass may only clear marks. */
-    for (u64 looked = 0; looked < 2ul * (names.mask + 1) && freed < wanted * dentries_per_frame;) {
-        u32 count = 0;
-
-        spin_lock(&dentry_lock);
-        for (u32 i = 0; i < RECLAIM_BATCH && count < RECLAIM_BATCH; i++, looked++) {
-            count = reclaim_bucket_locked(names.buckets[names.hand], dead, parents, count);
-            names.hand = (names.hand + 1) & names.mask;
-        }
-        spin_unlock(&dentry_lock);
-        dentries_bury(dead, parents, count);
-        freed += count;
-        sched_point();
-    }
-    return freed / dentries_per_frame;
-}
-
-void dentry_prune_children(struct dentry *parent)
-{
-    struct dentry *dead[RECLAIM_BATCH], *parents[RECLAIM_BATCH];
-    struct dentry *child, *following;
-    u32 count;
-
-    do {
-        count = 0;
-        spin_lock(&dentry_lock);
-        list_for_each_safe (child, following, &parent->children, sibling) {
-            if (count == RECLAIM_BATCH)
-                break;
-            if (!dentry_begin_death_locked(child))
-                continue;
-            parents[count] = dentry_unlink_dead_locked(child);
-            dead[count++] = child;
-        }
-        spin_unlock(&dentry_lock);
-        dentries_bury(dead, parents, count);
-    } while (count == RECLAIM_BATCH);
-}
-
-/* Goes down to a leaf, drops it, and so on until only the root is left. */
-void dentry_tree_destroy(struct dentry *root)
-{
-    for (;;) {
-        struct dentry *leaf = root;
-        struct dentry *child;
-
-        spin_lock(&dentry_lock);
-        while ((child = list_first_entry(&leaf->children, struct dentry, sibling)))
-            leaf = child;
-        if (leaf == root) {
-            spin_unlock(&dentry_lock);
-            break;
-        }
-        hash_remove_locked(leaf);
-        dentry_get(leaf);
-        spin_unlock(&dentry_lock);
-        dentry_put(leaf);
-    }
-    dentry_put(root);
-}
-
 /* ---- What file systems see ---- */
 
 const char *dentry_name(const struct dentry *dentry)
@@ -607,8 +491,6 @@ struct dentry *dentry_parent(const struct dentry *dentry)
     return READ_ONCE(dentry->parent);
 }
 
-static struct reclaimer dentry_reclaimer = {.name = "names", .reclaim = dentry_reclaim};
-
 #define FRAMES_PER_BUCKET  8
 #define BUCKETS_LEAST_BITS 10
 #define BUCKETS_MOST       65536u
@@ -625,5 +507,5 @@ void dentry_init(void)
     names.buckets = kmalloc(sizeof(*names.buckets) << bits, ALLOC_CLEARED);
     names.slab = slab_cache_create("dentry", sizeof(struct dentry), __alignof__(struct dentry));
     assert(names.buckets && names.slab);
-    reclaimer_register(&dentry_reclaimer);
+    dentry_reclaim_init();
 }
