@@ -183,6 +183,7 @@ static struct inode *inode_create(struct file_system *file_system,
     node->generation = entry->generation;
     inode->private_data = node;
     inode->number = entry->attr.ino;
+    inode->born_ns = 0; /* the protocol does not say */
     inode->mode = entry->attr.mode;
     set_operations(inode, &entry->attr);
     return inode;

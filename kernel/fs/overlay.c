@@ -26,6 +26,7 @@ static int overlay_statistics(struct file_system *file_system, struct statistics
 {
     struct overlay *overlay = file_system->private_data;
     u64 pages = READ_ONCE(overlay->pages), max = READ_ONCE(overlay->pages_max);
+    u64 inodes = READ_ONCE(overlay->own_inodes), inodes_max = overlay->inodes_max;
 
     *statistics_out = (struct statistics){
         .type = OVERLAY_MAGIC,
@@ -33,6 +34,8 @@ static int overlay_statistics(struct file_system *file_system, struct statistics
         .blocks = max,
         .blocks_free = max > pages ? max - pages : 0,
         .blocks_available = max > pages ? max - pages : 0,
+        .files = inodes_max,
+        .files_free = inodes_max > inodes ? inodes_max - inodes : 0,
         .name_max = NAME_MAX_BYTES,
         .id = file_system->device,
     };
@@ -138,6 +141,7 @@ static int overlay_mount(const struct file_system_type *type, const struct mount
         goto free_both;
     list_init(&overlay->changed);
     list_init(&overlay->draining);
+    overlay->inodes_max = frames_total_count() / 2;
     error = limit_parse(source->options, &overlay->pages_max);
     if (!error)
         error = lower_find(source->options, &overlay->lower);

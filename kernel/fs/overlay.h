@@ -12,6 +12,8 @@ struct overlay {
     struct inode *root;  /* [const] not counted: its name holds it */
     u64 pages_max;       /* [atomic] changes with remounts; 0: no limit */
     u64 pages;           /* [atomic] dirty pages of all files */
+    u64 inodes_max;      /* [const] of files that are all ours: their memory is the kernel's */
+    u64 own_inodes;      /* [atomic] */
     struct tree inodes;  /* those with a lower, by its address; file_system.inode_lock */
     struct list changed; /* those of them that hold themselves; file_system.inode_lock */
     bool is_gone;        /* no name is left; file_system.inode_lock */
@@ -53,7 +55,7 @@ static inline struct inode *overlay_lower_inode(const struct inode *inode)
 }
 
 /* overlay_inode.c */
-/* A new file that is all ours, with one reference. -ENOMEM. */
+/* A new file that is all ours, with one reference. -ENOSPC, -ENOMEM. */
 int overlay_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
                          u64 rdev, struct inode **inode_out) must_check;
 /* The inode over a lower name, with a reference. -ENOMEM. */

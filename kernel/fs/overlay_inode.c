@@ -219,11 +219,19 @@ static void set_operations(struct inode *inode, u32 mode, u64 rdev)
 int overlay_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
                          u64 rdev, struct inode **inode_out)
 {
-    struct inode *inode = node_alloc(file_system);
+    struct overlay *overlay = file_system->private_data;
     struct overlay_node *node;
+    struct inode *inode;
 
-    if (!inode)
+    if (__atomic_add_fetch(&overlay->own_inodes, 1, __ATOMIC_RELAXED) > overlay->inodes_max) {
+        __atomic_fetch_sub(&overlay->own_inodes, 1, __ATOMIC_RELAXED);
+        return -ENOSPC;
+    }
+    inode = node_alloc(file_system);
+    if (!inode) {
+        __atomic_fetch_sub(&overlay->own_inodes, 1, __ATOMIC_RELAXED);
         return -ENOMEM;
+    }
     node = overlay_node_of(inode);
     node->is_changed = true;
     node->has_xattrs = true;
@@ -373,6 +381,8 @@ void overlay_inode_release(struct inode *inode)
         changed_release(file_system);
     if (node->lower)
         dentry_put(node->lower);
+    else
+        __atomic_fetch_sub(&overlay_of(inode)->own_inodes, 1, __ATOMIC_RELAXED);
     memory_xattr_free_all(&node->xattrs);
     if (inode_is_directory(inode))
         names_release(inode);

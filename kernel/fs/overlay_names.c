@@ -166,7 +166,7 @@ static void name_removed(struct inode *directory, struct inode *inode)
     if (inode_is_directory(inode)) {
         directory->links--;
         inode->links = 0;
-    } else {
+    } else if (inode->links) { /* the host may have deleted the file under another name */
         inode->links--;
     }
     inode->changed_ns = inode_now_ns();

@@ -379,15 +379,15 @@ static void pages_drop(struct inode *inode, u64 first, u64 end)
         cache->operations->pages_dropped(inode, dirty);
 }
 
-/* Clears a part of a page that is in memory. */
+/* Clears a part of a page that is in memory, also of one that is just being read. */
 static void page_clear_part(struct inode *inode, u64 index, u32 from, u32 to)
 {
-    struct frame *frame = page_cache_find(&inode->pages, index);
+    struct frame *frame = page_find_any(&inode->pages, index);
 
     if (!frame)
         return;
     page_lock(frame);
-    if (page_belongs(frame, &inode->pages, index))
+    if (page_belongs(frame, &inode->pages, index) && page_is_uptodate(frame))
         memset((u8 *)frame_data(frame) + from, 0, to - from);
     page_unlock(frame);
     frame_put(frame);
