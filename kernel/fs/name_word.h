@@ -6,9 +6,7 @@
  */
 #pragma once
 
-#include <pith/compiler.h>
-
-#define NAME_PADDING     8u /* inode.h's LINK_TEXT_PADDING is the same */
+#include <pith/inode.h>
 
 #define EACH_BYTE(value) (0x0101010101010101ul * (value))
 

@@ -212,24 +212,21 @@ const struct file_operations overlay_regular_operations = {
 static ssize_t overlay_readlink(struct inode *inode, char *buffer, size_t size)
 {
     struct inode *lower = overlay_lower_inode(inode);
-    const char *expected = NULL;
+    const char *expected = NULL, *text;
     ssize_t bytes;
-    char *text;
 
     if (!lower)
         return -EINVAL;
     bytes = inode_readlink(lower, buffer, size);
     if (bytes <= 0 || (size_t)bytes != lower->size)
         return bytes;
-    text = kmalloc((size_t)bytes + 1, 0);
+    text = link_text_create(buffer, (size_t)bytes);
     if (!text)
         return bytes;
-    memcpy(text, buffer, (size_t)bytes);
-    text[bytes] = '\0';
     /* Pairs with the dependent loads of walks: the text comes before the pointer. */
-    if (!__atomic_compare_exchange_n(&inode->link_text, &expected, (const char *)text, false,
-                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        kfree(text);
+    if (!__atomic_compare_exchange_n(&inode->link_text, &expected, text, false, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED))
+        kfree((void *)text);
     return bytes;
 }
 

@@ -115,15 +115,14 @@ static int overlay_symlink(struct inode *directory, struct dentry *dentry, const
                            struct inode **inode_out)
 {
     size_t bytes = strlen(target);
-    char *text = kmalloc(bytes + 1, 0);
+    const char *text = link_text_create(target, bytes);
     int error;
 
     if (!text)
         return -ENOMEM;
-    memcpy(text, target, bytes + 1);
     error = overlay_make(directory, dentry, S_IFLNK | 0777, 0, inode_out);
     if (error) {
-        kfree(text);
+        kfree((void *)text);
         return error;
     }
     (*inode_out)->link_text = text;

@@ -26,6 +26,7 @@ struct path;
 
 #define NAME_MAX_BYTES 255
 #define PATH_MAX_BYTES 4096
+#define NAME_PADDING   8u /* readable bytes behind the end of what is looked up as a path */
 #define SYMLINKS_MAX   40
 
 /* ---- Attributes ---- */
