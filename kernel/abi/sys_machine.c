@@ -168,6 +168,8 @@ static long machine_end(u32 command)
         return -EINTR;
     if (command == REBOOT_RESTART)
         machine_restart();
+    if (SAN)
+        mem_report_use();
     machine_power_off();
 }
 

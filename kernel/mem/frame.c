@@ -143,17 +143,42 @@ static noinline struct frame *frame_alloc_reclaiming(unsigned order, enum frame_
     return frame ? frame : frame_try_alloc(order, kind, flags | ALLOC_NOWAIT);
 }
 
+/* A frame from this CPU's stock, if there is one. */
+static inline struct frame *stock_pop(enum frame_kind kind)
+{
+    u64 interrupts = interrupts_save_disable();
+    struct frame_stock *stock = this_cpu(frame_stock);
+    struct frame *frame = NULL;
+
+    if (likely(stock->count)) {
+        frame = stock->frames[--stock->count];
+        frame_start(frame, stock, 0, kind);
+    }
+    interrupts_restore(interrupts);
+    return frame;
+}
+
+/* What the stock cannot give. */
+static noinline struct frame *frame_alloc_slowly(unsigned order, enum frame_kind kind,
+                                                 unsigned flags)
+{
+    struct frame *frame = frame_try_alloc(order, kind, flags);
+
+    if (!frame && !(flags & (ALLOC_NOWAIT | ALLOC_RESERVE)))
+        frame = frame_alloc_reclaiming(order, kind, flags);
+    return frame;
+}
+
 struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags)
 {
-    struct frame *frame;
+    struct frame *frame = NULL;
 
     if (SAN && allocation_must_fail())
         return NULL;
-    frame = frame_try_alloc(order, kind, flags);
+    if (likely(order == 0))
+        frame = stock_pop(kind);
     if (unlikely(!frame)) {
-        if (flags & (ALLOC_NOWAIT | ALLOC_RESERVE))
-            return NULL;
-        frame = frame_alloc_reclaiming(order, kind, flags);
+        frame = frame_alloc_slowly(order, kind, flags);
         if (!frame)
             return NULL;
     }

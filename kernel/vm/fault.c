@@ -80,14 +80,13 @@ static void entry_unlock(struct fault *fault) releases(&fault->space->table_lock
         gather_finish(&fault->gather);
 }
 
-static void entry_count(struct fault *fault, const struct frame *frame, pte entry)
+/* One fault more; what is resident has grown. */
+static void fault_count(struct address_space *space)
 {
-    struct address_space *space = fault->space;
-    u64 resident;
+    u64 resident = space->resident_anonymous + space->resident_file + space->resident_shared;
 
-    resident_count(space, frame, entry, 1);
-    resident = space->resident_anonymous + space->resident_file + space->resident_shared;
     space->peak_resident_pages = MAX(space->peak_resident_pages, resident);
+    space->minor_faults++;
 }
 
 /*
@@ -105,8 +104,8 @@ static int entry_fill(struct fault *fault, struct frame *frame, pte write_now)
     }
     if (likely(!*entry)) {
         table_set(entry, value);
-        entry_count(fault, frame, value);
-        fault->space->minor_faults++;
+        resident_count(fault->space, frame, value, 1);
+        fault_count(fault->space);
         frame = NULL;
     }
     entry_unlock(fault);
@@ -193,10 +192,10 @@ static int fill_entries(struct fault *fault, struct frame **frames, u64 first, u
                 continue;
             value = pte_make(frames[i], fault->region->flags, 0);
             table_set(&entry[i], value);
-            entry_count(fault, frames[i], value);
+            resident_count(fault->space, frames[i], value, 1);
             frames[i] = NULL;
         }
-        fault->space->minor_faults++;
+        fault_count(fault->space);
         entry_unlock(fault);
     }
     for (unsigned i = 0; i < count; i++)
@@ -266,10 +265,10 @@ static int entry_replace(struct fault *fault, pte expected, struct frame *frame)
 
         resident_count(fault->space, old, expected, -1);
         table_set(entry, value);
-        entry_count(fault, frame, value);
+        resident_count(fault->space, frame, value, 1);
         gather_page(&fault->gather, fault->page);
         gather_frame(&fault->gather, old);
-        fault->space->minor_faults++;
+        fault_count(fault->space);
         frame = NULL;
     }
     entry_unlock(fault);

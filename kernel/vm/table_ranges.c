@@ -14,16 +14,6 @@
 #include "internal.h"
 #include "tables.h"
 
-void resident_count(struct address_space *space, const struct frame *frame, pte entry, s64 sign)
-{
-    if (entry & PTE_SHARED)
-        *(frame->kind == FRAME_ANONYMOUS ? &space->resident_shared : &space->resident_file) += sign;
-    else if (frame->kind == FRAME_ANONYMOUS)
-        space->resident_anonymous += sign;
-    else if (frame->kind == FRAME_CACHE)
-        space->resident_file += sign;
-}
-
 /*
  * The entry for `address` on the lowest level that has one; *level_out is that level. On level 1
  * it is the page's entry, else one that is 0.

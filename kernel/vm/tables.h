@@ -24,7 +24,21 @@ static inline struct frame *table_frame(const pte *table)
 
 /* The entry for a frame in a region. PTE_WRITE_NOW: writing needs no further fault. */
 #define PTE_WRITE_NOW PTE_WRITABLE
-pte pte_make(const struct frame *frame, u32 region_flags, pte write_now);
+static inline pte pte_make(const struct frame *frame, u32 region_flags, pte write_now)
+{
+    pte entry = frame_address(frame);
+
+    if (region_flags & REGION_SHARED)
+        entry |= PTE_SHARED;
+    if (unlikely(!(region_flags & REGION_PROTECTION)))
+        return entry | PTE_HELD;
+    entry |= PTE_PRESENT | PTE_USER | PTE_ACCESSED;
+    if (write_now)
+        entry |= PTE_WRITABLE | PTE_DIRTY;
+    if (!(region_flags & REGION_EXECUTE))
+        entry |= PTE_NO_EXECUTE;
+    return entry;
+}
 
 /*
  * Whether a private page's frame has no other user, so that its entry may simply become writable.
@@ -64,7 +78,20 @@ int table_own(struct address_space *space, u64 address, struct gather *gather, p
  */
 int table_own_cut(struct address_space *space, u64 address, struct gather *gather) must_check;
 /* Writes an entry of level 1 or another, and keeps the table's count of used entries true. */
-void table_set(pte *entry, pte value);
+static inline void table_set(pte *entry, pte value)
+{
+    struct frame *table = table_frame(entry);
+    u16 index = ((u64)entry & ~PAGE_MASK) / sizeof(pte);
+
+    if (!*entry && value) {
+        table->table.used++;
+        table->table.first = MIN(table->table.first, index);
+        table->table.last = MAX(table->table.last, index);
+    } else if (*entry && !value) {
+        table->table.used--;
+    }
+    WRITE_ONCE(*entry, value);
+}
 
 /* fork: gives the child references to all of the parent's tables, write-protected. -ENOMEM. */
 int tables_share(struct address_space *parent, struct address_space *child) must_check;
@@ -91,4 +118,11 @@ void tables_visit(const struct address_space *space, u64 start, u64 end,
                   struct table_visitor *visitor);
 
 /* Adds to (sign: 1) or takes from (-1) what is resident, for one frame of a region. */
-void resident_count(struct address_space *space, const struct frame *frame, pte entry, s64 sign);
+static inline void resident_count(struct address_space *space, const struct frame *frame, pte entry,
+                                  s64 sign)
+{
+    if (likely(frame->kind == FRAME_ANONYMOUS))
+        *(entry & PTE_SHARED ? &space->resident_shared : &space->resident_anonymous) += sign;
+    else if (frame->kind == FRAME_CACHE)
+        space->resident_file += sign;
+}

@@ -155,9 +155,6 @@ void vdso_init(void)
 void page_fault_init(void)
 {
 }
-void vdso_init(void)
-{
-}
 
 /* ---- The machine: CPUs with translations that they never forget by themselves ---- */
 
