@@ -43,7 +43,16 @@ static int stream_open(uint32_t kind, int number)
     return fd;
 }
 
-/* Puts each stream at its number; what the caller had closed stays closed. */
+static void give_to_user(const struct description *description, int fd)
+{
+    if (fchown(fd, description->uid, description->gid))
+        fail("cannot give a stream to the program's user", NULL, errno);
+}
+
+/*
+ * Puts each stream at its number; what the caller had closed stays closed. They belong to the
+ * program's user, who may open them again (/dev/stdout, /dev/tty).
+ */
 static void open_streams(const struct description *description)
 {
     int fds[STREAMS];
@@ -52,6 +61,9 @@ static void open_streams(const struct description *description)
         fds[i] = -1;
         if (description->streams[i] != HOST_STREAM_CLOSED)
             fds[i] = stream_open(description->streams[i], i);
+        if (description->streams[i] == HOST_STREAM_CHANNEL ||
+            description->streams[i] == HOST_STREAM_TERMINAL)
+            give_to_user(description, fds[i]);
     }
     for (int i = 0; i < STREAMS; i++) {
         if (fds[i] < 0)
