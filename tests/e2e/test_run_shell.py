@@ -12,7 +12,7 @@ SCRIPTS = {
     'here_document': ('name=World\ncat <<END\nHello $name\nEND', 'Hello World\n'),
     'here_string': ('read a b <<<"one two"; echo $b $a', 'two one\n'),
     'process_substitution': ('diff <(seq 3) <(seq 3) && cat <(echo x)', 'x\n'),
-    'redirections': ('cd $(mktemp -d); echo out >f; echo more >>f; echo err >&2 2>g; cat f g',
+    'redirections': ('cd $(mktemp -d); echo out >f; echo more >>f; echo err 2>g >&2; cat f g',
                      'out\nmore\nerr\n'),
     'trap_exit': ('trap "echo bye" EXIT; echo hello', 'hello\nbye\n'),
     'trap_signal': ('trap "echo caught" USR1; kill -USR1 $$; echo after', 'caught\nafter\n'),
@@ -35,7 +35,7 @@ SCRIPTS = {
     'ulimit': ('ulimit -n 50; ulimit -n', '50\n'),
     'time_limit': ('timeout 0.2 sleep 10; echo $?', '124\n'),
     'find_and_xargs': ('cd $(mktemp -d); mkdir -p a/b; touch a/x a/b/y; find . -type f | sort | '
-                       'xargs -n1 basename', 'x\ny\n'),
+                       'xargs -n1 basename', 'y\nx\n'),
     'long_pipeline': ('echo start' + ' | cat' * 30, 'start\n'),
     'deep_recursion': ('f() { if [ $1 -gt 0 ]; then (f $(($1 - 1))); else echo end; fi; }; f 20',
                        'end\n'),
