@@ -293,7 +293,8 @@ enum accelerator accelerator_choose(const struct run_options *options, const cha
 struct machine_parts {
     pid_t machine, files; /* QEMU; the file server, 0: none */
     int link_fd, debug_fd;
-    int complaint_fd; /* the file of QEMU's standard error */
+    int complaint_fd;    /* the file of QEMU's standard error */
+    uint64_t started_ns; /* when QEMU was started */
 };
 
 /* False: --dry-run, nothing was started. Fails with a sentence. */

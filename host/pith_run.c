@@ -439,9 +439,9 @@ int run_machine(struct run_options *options)
     streams_open(run->streams, &terminal_fd);
     run->terminal = terminal_open(terminal_fd);
     take_signals(run);
-    run->times.qemu_ns = clock_now_ns();
     if (!machine_start(options, &run->parts))
         return 0;
+    run->times.qemu_ns = run->parts.started_ns;
     link_open(&run->link, run->parts.link_fd);
     run->link_is_up = true;
     if (options->gdb_port && !options->quiet)

@@ -69,6 +69,7 @@ bool machine_start(const struct run_options *options, struct machine_parts *part
         print_arguments(&arguments);
         return false;
     }
+    parts->started_ns = clock_now_ns();
     parts->machine = qemu_start(&arguments, &fds);
     if (server_fd >= 0) {
         parts->files = files_start(options, server_fd);
