@@ -486,3 +486,28 @@ def test_output_that_cannot_be_written_is_not_a_success(tmp_path):
         result = run_fake(tmp_path, "guest.start(); guest.send(DATA, STDOUT, b'x'); guest.exit(0)",
                           stdout=full)
     assert result.returncode == 125 and b'No space left' in result.stderr
+
+
+def process_state(pid):
+    with open(f'/proc/{pid}/stat') as file:
+        return file.read().rsplit(')', 1)[1].split()[0]
+
+
+def test_stopped_pith_stops_the_machine_and_gives_the_terminal_back(tmp_path):
+    child, master, slave = start_on_terminal(tmp_path, '''
+guest.start()
+guest.credit(TERMINAL, 100)
+guest.send(DATA, TERMINAL, b'ready')
+while guest.receive()[0] != DATA: pass
+guest.exit(3)''')
+    before = termios.tcgetattr(slave)
+    read_until(master, b'ready')
+    machine = children_of(child.pid)[0]
+    child.send_signal(signal.SIGTSTP)
+    wait_until(lambda: process_state(child.pid) == 'T' and process_state(machine) == 'T')
+    assert termios.tcgetattr(slave) == before
+    child.send_signal(signal.SIGCONT)
+    wait_until(lambda: is_raw(slave) and process_state(machine) != 'T')
+    os.write(master, b'x')
+    assert child.wait(60) == 3
+    assert termios.tcgetattr(slave) == before
