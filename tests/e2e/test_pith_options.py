@@ -178,3 +178,15 @@ def test_panic_at_boot_is_status_255_with_names_of_functions():
                  '/init')
     assert result.returncode == 255
     assert b'panic: ' in result.stderr and b'panic_assert+0x' in result.stderr
+
+
+@pytest.mark.parametrize('words, expected', [
+    (['pith', 'sh'], 'shell'), (['pith', 'run', '--mach'], '--machine'),
+    (['pith', 'run', '--machine', 'q'], 'q35'), (['pith', 'run', '--accel', 'tcg', '--cp'], '--cpus'),
+])
+def test_bash_completes_words(words, expected):
+    tree = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    script = f'''PATH={os.path.dirname(PITH)}:$PATH; source {tree}/host/completion/pith
+COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _pith; echo "${{COMPREPLY[@]}}"'''
+    result = subprocess.run(['bash', '-c', script], capture_output=True, text=True, timeout=60)
+    assert expected in result.stdout.split()
