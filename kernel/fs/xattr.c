@@ -4,7 +4,8 @@
  *     user.       as the file's data; only of regular files and directories
  *     trusted.    CAP_SYS_ADMIN; others do not even see them
  *     security.   read by all, changed with CAP_SYS_ADMIN
- *     system.posix_acl_*  changed by the owner; stored as they come, and not looked at
+ *
+ * There are no access control lists (system.posix_acl_*): programs are told so, and use the mode.
  */
 #include <pith/file_calls.h>
 
@@ -38,8 +39,6 @@ static int xattr_permission(const struct path *path, const char *name, u32 wante
         return caller_is_admin() ? 0 : wanted & MAY_WRITE ? -EPERM : -ENODATA;
     if (name_begins(name, "security."))
         return !(wanted & MAY_WRITE) || caller_is_admin() ? 0 : -EPERM;
-    if (name_begins(name, "system.posix_acl_"))
-        return !(wanted & MAY_WRITE) || inode_is_owned(inode) ? 0 : -EPERM;
     if (!name_begins(name, "user."))
         return -EOPNOTSUPP;
     if (!inode_is_regular(inode) && !inode_is_directory(inode))
