@@ -19,8 +19,8 @@
 
 static int touch_pages(void)
 {
-    volatile char *bytes = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    volatile char *bytes =
+        mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (bytes == MAP_FAILED)
         return -1;
