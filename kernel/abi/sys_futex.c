@@ -17,10 +17,10 @@ static int futex_deadline(const struct syscall_args *args, int operation, u64 *d
     u64 ns, clock_ns;
 
     *deadline_out = U64_MAX;
+    if (user_ptr_is_null(at))
+        return 0;
     if ((operation & FUTEX_COMMAND) == FUTEX_WAIT)
         return deadline_from_timespec(at, deadline_out);
-    if ((operation & FUTEX_COMMAND) != FUTEX_WAIT_BITSET || user_ptr_is_null(at))
-        return 0;
     if (copy_in(&time, at, sizeof(time)))
         return -EFAULT;
     if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= (s64)NS_PER_SECOND)
@@ -40,13 +40,12 @@ static long wait_again(struct restart *restart)
 {
     struct futex_request request = {
         .at = user_ptr_at(restart->values[0]),
-        .operation = FUTEX_WAIT_BITSET,
         .is_private = restart->values[1],
         .value = restart->values[2],
         .bitset = restart->values[3],
         .deadline_ns = restart->values[4],
     };
-    long result = futex_call(&request);
+    int result = futex_wait(&request);
 
     return result == -EINTR ? -ERESTART_RESTARTBLOCK : result;
 }
@@ -65,37 +64,66 @@ static long restart_timed(const struct futex_request *request)
     return -ERESTART_RESTARTBLOCK;
 }
 
-long sys_futex(const struct syscall_args *args)
+static long wait_call(const struct syscall_args *args, int operation, u32 bitset)
 {
-    int operation = arg_int(args, 1), command = operation & FUTEX_COMMAND, error;
-    bool bitset = command == FUTEX_WAIT_BITSET || command == FUTEX_WAKE_BITSET;
+    struct futex_request request;
+    int error = futex_deadline(args, operation, &request.deadline_ns);
+
+    if (error)
+        return error;
+    request.at = arg_user_ptr(args, 0);
+    request.is_private = operation & FUTEX_PRIVATE_FLAG;
+    request.value = arg_u32(args, 2);
+    request.bitset = bitset;
+    error = futex_wait(&request);
+    if (error == -EINTR && request.deadline_ns != U64_MAX &&
+        (operation & FUTEX_COMMAND) == FUTEX_WAIT)
+        return restart_timed(&request);
+    return error;
+}
+
+/* They give a second count in the place of the time limit. */
+static long two_words_call(const struct syscall_args *args, int operation)
+{
     struct futex_request request = {
         .at = arg_user_ptr(args, 0),
         .second = arg_user_ptr(args, 4),
-        .operation = command,
+        .operation = operation & FUTEX_COMMAND,
         .is_private = operation & FUTEX_PRIVATE_FLAG,
-        .value = arg_u32(args, 2),
         .count = arg_u32(args, 2),
-        .bitset = bitset ? arg_u32(args, 5) : FUTEX_BITSET_MATCH_ANY,
+        .value = arg_u32(args, 3),
         .third = arg_u32(args, 5),
     };
-    long result;
+
+    if ((s32)request.count < 0 || (s32)request.value < 0)
+        return -EINVAL;
+    return futex_two(&request);
+}
+
+long sys_futex(const struct syscall_args *args)
+{
+    int operation = arg_int(args, 1), command = operation & FUTEX_COMMAND;
+    bool is_private = operation & FUTEX_PRIVATE_FLAG;
 
     if ((operation & FUTEX_CLOCK_REALTIME) && command != FUTEX_WAIT_BITSET)
         return -ENOSYS;
-    error = futex_deadline(args, operation, &request.deadline_ns);
-    if (error)
-        return error;
-    /* The two-word forms give a second count in the place of the time limit. */
-    if (command == FUTEX_REQUEUE || command == FUTEX_CMP_REQUEUE || command == FUTEX_WAKE_OP) {
-        request.value = arg_u32(args, 3);
-        if ((s32)request.count < 0 || (s32)request.value < 0)
-            return -EINVAL;
+    switch (command) {
+    case FUTEX_WAIT:
+        return wait_call(args, operation, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAIT_BITSET:
+        return wait_call(args, operation, arg_u32(args, 5));
+    case FUTEX_WAKE:
+        return futex_wake(arg_user_ptr(args, 0), arg_u32(args, 2), FUTEX_BITSET_MATCH_ANY,
+                          is_private);
+    case FUTEX_WAKE_BITSET:
+        return futex_wake(arg_user_ptr(args, 0), arg_u32(args, 2), arg_u32(args, 5), is_private);
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+    case FUTEX_WAKE_OP:
+        return two_words_call(args, operation);
+    default:
+        return -ENOSYS;
     }
-    result = futex_call(&request);
-    if (result == -EINTR && command == FUTEX_WAIT && request.deadline_ns != U64_MAX)
-        return restart_timed(&request);
-    return result;
 }
 
 long sys_set_robust_list(const struct syscall_args *args)

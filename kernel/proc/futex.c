@@ -140,16 +140,15 @@ static int waiter_finish(struct futex_waiter *waiter, int result)
     return result;
 }
 
-/* bucket->lock is held and let go. */
+/* bucket->lock is held and let go. Nothing but a waker, a signal or the time ends the block. */
 static int wait_queued(struct futex_waiter *waiter, struct bucket *bucket, u64 deadline_ns)
 {
-    int result = 0;
+    int result;
 
     waiter->bucket = bucket;
     list_push_back(&bucket->waiters, &waiter->link);
-    while (!result && !READ_ONCE(waiter->woken))
-        result = thread_block_until(WAIT_INTERRUPTIBLE, WAIT_FOR_FUTEX, &bucket->lock, deadline_ns);
-    spin_unlock(&bucket->lock);
+    result =
+        thread_block_and_release(WAIT_INTERRUPTIBLE, WAIT_FOR_FUTEX, &bucket->lock, deadline_ns);
     return waiter_finish(waiter, result);
 }
 
@@ -174,9 +173,9 @@ static int wait_with_key(const struct futex_request *request, struct futex_waite
     }
 }
 
-static int futex_wait(const struct futex_request *request)
+int futex_wait(const struct futex_request *request)
 {
-    struct futex_waiter waiter = {.thread = thread_current(), .bitset = request->bitset};
+    struct futex_waiter waiter;
     int error;
 
     if (!request->bitset)
@@ -184,6 +183,9 @@ static int futex_wait(const struct futex_request *request)
     error = key_of(request->at, request->is_private, &waiter.key);
     if (error)
         return error;
+    waiter.thread = thread_current();
+    waiter.bitset = request->bitset;
+    waiter.woken = false;
     error = wait_with_key(request, &waiter);
     key_put(&waiter.key);
     return error;
@@ -217,21 +219,22 @@ static u32 wake_locked(struct bucket *bucket, const struct futex_key *key, u32 c
     return woken;
 }
 
-static long futex_wake(const struct futex_request *request)
+long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private)
 {
     struct futex_key key;
     struct bucket *bucket;
     u32 woken = 0;
     int error;
 
-    if (!request->bitset)
+    if (!bitset)
         return -EINVAL;
-    error = key_of(request->at, request->is_private, &key);
+    error = key_of(at, is_private, &key);
     if (error)
         return error;
     bucket = bucket_of(&key);
     spin_lock(&bucket->lock);
-    woken = wake_locked(bucket, &key, MAX(request->count, 1u), request->bitset);
+    if (!list_is_empty(&bucket->waiters))
+        woken = wake_locked(bucket, &key, MAX(count, 1u), bitset);
     spin_unlock(&bucket->lock);
     key_put(&key);
     return woken;
@@ -239,9 +242,7 @@ static long futex_wake(const struct futex_request *request)
 
 void futex_wake_one(struct user_ptr at)
 {
-    struct futex_request request = {.at = at, .count = 1, .bitset = FUTEX_BITSET_MATCH_ANY};
-
-    (void)futex_wake(&request);
+    (void)futex_wake(at, 1, FUTEX_BITSET_MATCH_ANY, false);
 }
 
 /* ---- Two words at once ---- */
@@ -394,7 +395,7 @@ static int wake_operation_attempt(const struct futex_request *request, struct tw
 }
 
 /* Tries until no word is missing; each round makes the missing one present. */
-static long futex_two(const struct futex_request *request)
+long futex_two(const struct futex_request *request)
 {
     bool operates = request->operation == FUTEX_WAKE_OP;
     struct two_keys keys;
@@ -417,22 +418,4 @@ static long futex_two(const struct futex_request *request)
     }
     two_keys_put(&keys);
     return result;
-}
-
-long futex_call(const struct futex_request *request)
-{
-    switch (request->operation) {
-    case FUTEX_WAIT:
-    case FUTEX_WAIT_BITSET:
-        return futex_wait(request);
-    case FUTEX_WAKE:
-    case FUTEX_WAKE_BITSET:
-        return futex_wake(request);
-    case FUTEX_REQUEUE:
-    case FUTEX_CMP_REQUEUE:
-    case FUTEX_WAKE_OP:
-        return futex_two(request);
-    default:
-        return -ENOSYS;
-    }
 }

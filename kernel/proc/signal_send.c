@@ -50,7 +50,8 @@ static void thread_tell(struct thread_identity *identity, u64 work)
 {
     /* Release pairs with the acquire in block.c: what is pending is seen with the bit. */
     __atomic_fetch_or(&identity->thread->pending_work, work, __ATOMIC_RELEASE);
-    thread_notify(identity->thread);
+    if (identity->thread != thread_current())
+        thread_notify(identity->thread);
 }
 
 /* The thread that will take it; one is enough. NULL: all block it, whoever unblocks it sees it. */

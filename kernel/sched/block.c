@@ -81,18 +81,6 @@ static int block(struct thread *thread, enum wait_kind kind, enum wait_reason re
     return thread->wake_result;
 }
 
-int thread_block(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock)
-{
-    struct thread *thread = thread_current();
-    int result;
-
-    assert_may_block(thread, lock);
-    result = block(thread, kind, reason, lock);
-    if (lock)
-        spin_lock(lock);
-    return result;
-}
-
 /* thread->lock is held. */
 static void make_ready(struct thread *thread, int result)
 {
@@ -113,17 +101,21 @@ void thread_sleep_expired(struct timer *timer)
     spin_unlock(&thread->lock);
 }
 
-int thread_block_until(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
-                       u64 deadline_ns)
+int thread_block_and_release(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
+                             u64 deadline_ns)
 {
     struct thread *thread = thread_current();
     int result;
 
-    if (deadline_ns == U64_MAX)
-        return thread_block(kind, reason, lock);
     assert_may_block(thread, lock);
-    if (deadline_ns <= clock_monotonic_ns())
-        return work_ends_wait(thread, kind) ? -EINTR : -ETIMEDOUT;
+    if (deadline_ns == U64_MAX)
+        return block(thread, kind, reason, lock);
+    if (deadline_ns <= clock_monotonic_ns()) {
+        result = work_ends_wait(thread, kind) ? -EINTR : -ETIMEDOUT;
+        if (lock)
+            spin_unlock(lock);
+        return result;
+    }
     /* The timer is this CPU's: with interrupts off it cannot come before the state is set. */
     interrupts_disable();
     timer_set(&thread->sleep_timer, deadline_ns);
@@ -131,9 +123,22 @@ int thread_block_until(enum wait_kind kind, enum wait_reason reason, struct spin
     interrupts_enable();
     if (result != -ETIMEDOUT)
         timer_cancel_wait(&thread->sleep_timer);
+    return result;
+}
+
+int thread_block_until(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
+                       u64 deadline_ns)
+{
+    int result = thread_block_and_release(kind, reason, lock, deadline_ns);
+
     if (lock)
         spin_lock(lock);
     return result;
+}
+
+int thread_block(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock)
+{
+    return thread_block_until(kind, reason, lock, U64_MAX);
 }
 
 int thread_sleep_until(u64 deadline_ns, enum wait_kind kind)

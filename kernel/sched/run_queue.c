@@ -34,6 +34,9 @@ static const u32 nice_weights[40] = {
 };
 #define WEIGHT_IDLE_CLASS 3
 
+/* A wake-up finds the running thread's account good enough if it is no older: 1 % of a request. */
+#define CHARGE_STALE_NS (30 * NS_PER_US)
+
 static int policy_parameter(const char *value)
 {
     for (size_t i = 0; value && policies[i]; i++) {
@@ -252,7 +255,6 @@ static bool running_should_give_way(struct run_queue *queue, u64 now_ns)
  */
 static void preemption_check(struct run_queue *queue, u64 now_ns)
 {
-    run_queue_charge(queue, now_ns);
     if (running_should_give_way(queue, now_ns))
         run_queue_reschedule(queue);
     else if (queue->cpu == cpu_current()->id)
@@ -261,25 +263,28 @@ static void preemption_check(struct run_queue *queue, u64 now_ns)
         cpu_send_interrupt(queue->cpu, VECTOR_RESCHEDULE);
 }
 
-static void slice_expired(struct timer *timer)
+static void preemption_check_now(struct run_queue *queue)
 {
-    struct run_queue *queue = container_of(timer, struct run_queue, slice_timer);
     u64 now_ns = clock_monotonic_ns();
 
     spin_lock(&queue->lock);
-    queue->slice_deadline_ns = U64_MAX;
+    run_queue_charge(queue, now_ns);
     preemption_check(queue, now_ns);
     spin_unlock(&queue->lock);
+}
+
+static void slice_expired(struct timer *timer)
+{
+    struct run_queue *queue = container_of(timer, struct run_queue, slice_timer);
+
+    WRITE_ONCE(queue->slice_deadline_ns, U64_MAX);
+    preemption_check_now(queue);
 }
 
 /* Another CPU gave us a thread: look whether it is to run, and when. */
 static void reschedule_interrupt(struct trap_frame *frame, u8 vector)
 {
-    struct run_queue *queue = this_cpu(run_queue);
-
-    spin_lock(&queue->lock);
-    preemption_check(queue, clock_monotonic_ns());
-    spin_unlock(&queue->lock);
+    preemption_check_now(this_cpu(run_queue));
 }
 
 /* ---- Which CPU ---- */

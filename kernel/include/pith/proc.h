@@ -427,12 +427,16 @@ int credentials_for_exec(const struct file *file, struct credentials **credentia
 
 struct futex_request {
     struct user_ptr at, second;
-    int operation; /* without flags */
+    int operation; /* the two-word forms: FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP */
     bool is_private;
     u32 value, count, bitset, third;
     u64 deadline_ns; /* U64_MAX: none */
 };
-long futex_call(const struct futex_request *request);
+/* 0: woken; -EAGAIN: the word is not `value`; -ETIMEDOUT, -EINTR, -EFAULT, -EINVAL. */
+int futex_wait(const struct futex_request *request) must_check;
+/* How many it woke, or an error. */
+long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private);
+long futex_two(const struct futex_request *request);
 /* Wakes one waiter of a word that the kernel wrote (clear_child_tid). */
 void futex_wake_one(struct user_ptr at);
 

@@ -196,6 +196,9 @@ int thread_block(enum wait_kind kind, enum wait_reason reason, struct spinlock *
 /* As above, at most until `deadline_ns` (U64_MAX: for ever): -ETIMEDOUT. */
 int thread_block_until(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
                        u64 deadline_ns);
+/* As above, but does not take the lock again. */
+int thread_block_and_release(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
+                             u64 deadline_ns);
 /* Makes a WAITING thread READY. Returns 1, or 0 if it was not waiting. Any context. */
 int thread_wake(struct thread *thread);
 /*
