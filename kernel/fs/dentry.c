@@ -371,10 +371,16 @@ int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
     return error;
 }
 
+/* The name comes from anywhere: it is compared by words, so it gets room behind it. */
 struct dentry *dentry_find_child(struct dentry *parent, const char *text, u32 bytes)
 {
-    struct name name = name_of(text, bytes);
+    char padded[NAME_MAX_BYTES + NAME_PADDING];
+    struct name name;
 
+    if (bytes > NAME_MAX_BYTES)
+        return NULL;
+    memcpy(padded, text, bytes);
+    name = name_of(padded, bytes);
     return dentry_lookup(parent, &name);
 }
 
