@@ -181,7 +181,7 @@ long sys_set_tid_address(const struct syscall_args *args)
 static long exec_named(const struct syscall_args *args, struct exec_request *request,
                        struct user_ptr name)
 {
-    char *path = kmalloc(PATH_MAX_BYTES + NAME_PADDING, 0);
+    char *path = kmalloc(PATH_MAX_BYTES, 0);
     ssize_t length;
     long result;
 

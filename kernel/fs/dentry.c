@@ -53,7 +53,7 @@ u32 name_hash(const char *text, u32 bytes)
     u64 hash = 0, word = 0;
 
     for (; bytes >= sizeof(word); bytes -= sizeof(word), text += sizeof(word))
-        hash = name_hash_step(hash, name_word_load(text));
+        hash = name_hash_step(hash, word_load_unchecked(text));
     memcpy(&word, text, bytes);
     return (u32)name_hash_step(hash, word);
 }
@@ -201,8 +201,8 @@ static int dentry_set_name(struct dentry *dentry, const struct name *name)
 {
     char *text = dentry->inline_name;
 
-    if (name->bytes + NAME_PADDING > DENTRY_INLINE_NAME) {
-        text = kmalloc(name->bytes + NAME_PADDING, 0);
+    if (name->bytes >= DENTRY_INLINE_NAME) {
+        text = kmalloc(name->bytes + 1, 0);
         if (!text)
             return -ENOMEM;
     }
@@ -371,16 +371,10 @@ int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
     return error;
 }
 
-/* The name comes from anywhere: it is compared by words, so it gets room behind it. */
 struct dentry *dentry_find_child(struct dentry *parent, const char *text, u32 bytes)
 {
-    char padded[NAME_MAX_BYTES + NAME_PADDING];
-    struct name name;
+    struct name name = name_of(text, bytes);
 
-    if (bytes > NAME_MAX_BYTES)
-        return NULL;
-    memcpy(padded, text, bytes);
-    name = name_of(padded, bytes);
     return dentry_lookup(parent, &name);
 }
 

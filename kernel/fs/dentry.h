@@ -7,7 +7,7 @@
 
 /* One component of a path, with its hash. */
 struct name {
-    const char *text; /* not ended by NUL; has NAME_PADDING (name_word.h) */
+    const char *text; /* not ended by NUL */
     u32 bytes;
     u32 hash;
 };

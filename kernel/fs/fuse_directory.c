@@ -249,7 +249,7 @@ static int reader_fill(struct directory_reader *reader, struct inode *inode, u64
     if (!request)
         return -ENOMEM;
     if (!reader->entries)
-        reader->entries = kmalloc(READ_BYTES + NAME_PADDING, 0);
+        reader->entries = kmalloc(READ_BYTES, 0);
     if (!reader->entries)
         goto free_request;
     piece = (struct virtio_piece){virt_to_phys(reader->entries), READ_BYTES};

@@ -12,7 +12,6 @@
 
 #include "inode_internal.h"
 #include "locks.h"
-#include "name_word.h"
 #include "pipe.h"
 
 static struct slab_cache *inode_slab;
@@ -72,7 +71,7 @@ void inode_put(struct inode *inode)
 
 const char *link_text_create(const char *target, size_t bytes)
 {
-    char *text = kmalloc(bytes + NAME_PADDING, 0);
+    char *text = kmalloc(bytes + 1, 0);
 
     if (!text)
         return NULL;

@@ -60,7 +60,7 @@ struct memory_name *memory_name_find(const struct memory_names *names, const cha
 
 struct memory_name *memory_name_create(struct memory_names *names, const char *text, u32 bytes)
 {
-    struct memory_name *name = kmalloc(sizeof(*name) + bytes + NAME_PADDING, ALLOC_CLEARED);
+    struct memory_name *name = kmalloc(sizeof(*name) + bytes, ALLOC_CLEARED);
 
     if (!name)
         return NULL;

@@ -1,22 +1,15 @@
 /*
  * Names eight bytes at a time: where a component ends, its hash, and whether two are the same.
  *
- * A name that is read like this has NAME_PADDING readable bytes behind its end (path buffers,
- * texts of links, names of dentries), so that a whole word can be loaded wherever it ends.
+ * Words are loaded wherever a name ends, so up to 7 bytes behind it are read and thrown away. Names
+ * lie in mapped memory with more behind it: in the direct map, the kernel's image, or on a stack
+ * whose top is a trap frame.
  */
 #pragma once
 
-#include <pith/inode.h>
+#include <pith/arch.h>
 
 #define EACH_BYTE(value) (0x0101010101010101ul * (value))
-
-static inline u64 name_word_load(const char *at)
-{
-    u64 word;
-
-    __builtin_memcpy(&word, at, sizeof(word));
-    return word;
-}
 
 /* The highest bit of each byte that is 0; only the lowest one found is exact. */
 static inline u64 name_word_zeros(u64 word)
@@ -46,7 +39,7 @@ static inline u32 name_scan(const char *text, u32 *hash_out)
     u32 bytes = 0;
 
     for (;;) {
-        word = name_word_load(text + bytes);
+        word = word_load_unchecked(text + bytes);
         ends = name_word_zeros(word) | name_word_zeros(word ^ EACH_BYTE((u64)'/'));
         if (ends)
             break;
@@ -58,11 +51,10 @@ static inline u32 name_scan(const char *text, u32 *hash_out)
     return bytes + rest;
 }
 
-/* Both have NAME_PADDING. */
 static inline bool name_is_same(const char *a, const char *b, u32 bytes)
 {
     for (; bytes >= sizeof(u64); bytes -= sizeof(u64), a += sizeof(u64), b += sizeof(u64))
-        if (name_word_load(a) != name_word_load(b))
+        if (word_load_unchecked(a) != word_load_unchecked(b))
             return false;
-    return name_word_part(name_word_load(a) ^ name_word_load(b), bytes) == 0;
+    return name_word_part(word_load_unchecked(a) ^ word_load_unchecked(b), bytes) == 0;
 }

@@ -477,6 +477,6 @@ struct inode *path_inode(const struct path *path)
 
 void names_init(void)
 {
-    name_slab = slab_cache_create("name", PATH_MAX_BYTES + NAME_PADDING, sizeof(u64));
+    name_slab = slab_cache_create("name", PATH_MAX_BYTES, sizeof(u64));
     assert(name_slab);
 }

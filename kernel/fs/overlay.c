@@ -100,7 +100,7 @@ static const struct file_system_operations overlay_operations = {
 /* Finds the directory below. Upper directories on another file system are not known here. */
 static int lower_find(const char *options, struct path *lower_out)
 {
-    char *name = kmalloc(PATH_MAX_BYTES + NAME_PADDING, 0);
+    char *name = kmalloc(PATH_MAX_BYTES, 0);
     int error = -EINVAL;
 
     if (!name)

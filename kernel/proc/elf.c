@@ -125,7 +125,7 @@ static int interpreter_open_named(const struct elf_image *program,
 
     if (bytes < 2 || bytes > INTERPRETER_NAME_MAX)
         return -ENOEXEC;
-    name = kmalloc(bytes + NAME_PADDING, 0);
+    name = kmalloc(bytes, 0);
     if (!name)
         return -ENOMEM;
     error = read_exactly(program->file, name, bytes, segment->offset);

@@ -6,7 +6,8 @@
 
 #include "unit.h"
 
-#define NAME_MOST 40u
+#define NAME_MOST    40u
+#define NAME_PADDING 8u /* so that the test reads nothing but its own */
 
 static u64 random_state = 5;
 

@@ -26,7 +26,6 @@ struct path;
 
 #define NAME_MAX_BYTES 255
 #define PATH_MAX_BYTES 4096
-#define NAME_PADDING   8u /* readable bytes behind the end of what is looked up as a path */
 #define SYMLINKS_MAX   40
 
 /* ---- Attributes ---- */
@@ -188,7 +187,7 @@ static inline bool inode_get_if_alive(struct inode *inode)
 }
 /* The last one ends it: `inode_release`, then its memory. Sleeps. */
 void inode_put(struct inode *inode);
-/* A copy of a link's target, with room behind it for reading words. NULL: no memory. */
+/* A copy of a link's target, for link_text. NULL: no memory. */
 const char *link_text_create(const char *target, size_t bytes) must_check;
 /* What the inode's fields say. */
 void inode_attributes(struct inode *inode, struct attributes *attributes_out);
