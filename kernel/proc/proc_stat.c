@@ -252,7 +252,8 @@ static void print_status_memory(struct text_sink *sink, const struct address_spa
         return;
     text_print(sink, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t%8u kB\n",
                kib(space->peak_total_pages), kib(space->total_pages), kib(space->locked_pages), 0);
-    text_print(sink, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", kib(space->peak_resident_pages),
+    text_print(sink, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+               kib(address_space_peak_resident_pages(space)),
                kib(address_space_resident_pages(space)));
     text_print(sink, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t%8lu kB\n",
                kib(space->resident_anonymous), kib(space->resident_file),

@@ -540,7 +540,8 @@ void usage_add_space(struct cpu_usage *to, const struct address_space *space)
 {
     to->minor_faults += READ_ONCE(space->minor_faults);
     to->major_faults += READ_ONCE(space->major_faults);
-    to->peak_resident_pages = MAX(to->peak_resident_pages, READ_ONCE(space->peak_resident_pages));
+    to->peak_resident_pages =
+        MAX(to->peak_resident_pages, address_space_peak_resident_pages(space));
 }
 
 void process_usage_locked(struct process *process, struct cpu_usage *usage_out)

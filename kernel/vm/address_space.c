@@ -147,6 +147,11 @@ u64 address_space_resident_pages(const struct address_space *space)
     return pages > 0 ? pages : 0;
 }
 
+u64 address_space_peak_resident_pages(const struct address_space *space)
+{
+    return MAX(READ_ONCE(space->peak_resident_pages), address_space_resident_pages(space));
+}
+
 void vm_init(void)
 {
     space_cache = slab_cache_create("address_space", sizeof(struct address_space), 0);

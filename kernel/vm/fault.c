@@ -59,6 +59,9 @@ static int entry_lock(struct fault *fault, pte **entry_out)
     int error;
 
     spin_lock(&fault->space->table_lock);
+    *entry_out = table_own_quickly(fault->space, fault->page);
+    if (likely(*entry_out))
+        return 0;
     error = table_own(fault->space, fault->page, &fault->gather, entry_out);
     if (likely(!error))
         return 0;
@@ -80,15 +83,6 @@ static void entry_unlock(struct fault *fault) releases(&fault->space->table_lock
         gather_finish(&fault->gather);
 }
 
-/* One fault more; what is resident has grown. */
-static void fault_count(struct address_space *space)
-{
-    u64 resident = space->resident_anonymous + space->resident_file + space->resident_shared;
-
-    space->peak_resident_pages = MAX(space->peak_resident_pages, resident);
-    space->minor_faults++;
-}
-
 /*
  * Puts `frame`, whose reference it takes over, behind the fault's page, if nothing is there yet.
  * -ENOMEM.
@@ -105,7 +99,7 @@ static int entry_fill(struct fault *fault, struct frame *frame, pte write_now)
     if (likely(!*entry)) {
         table_set(entry, value);
         resident_count(fault->space, frame, value, 1);
-        fault_count(fault->space);
+        fault->space->minor_faults++;
         frame = NULL;
     }
     entry_unlock(fault);
@@ -195,7 +189,7 @@ static int fill_entries(struct fault *fault, struct frame **frames, u64 first, u
             resident_count(fault->space, frames[i], value, 1);
             frames[i] = NULL;
         }
-        fault_count(fault->space);
+        fault->space->minor_faults++;
         entry_unlock(fault);
     }
     for (unsigned i = 0; i < count; i++)
@@ -268,7 +262,7 @@ static int entry_replace(struct fault *fault, pte expected, struct frame *frame)
         resident_count(fault->space, frame, value, 1);
         gather_page(&fault->gather, fault->page);
         gather_frame(&fault->gather, old);
-        fault_count(fault->space);
+        fault->space->minor_faults++;
         frame = NULL;
     }
     entry_unlock(fault);

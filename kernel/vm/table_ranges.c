@@ -192,5 +192,6 @@ static void unmap_level(struct address_space *space, pte *table, unsigned level,
 
 void tables_unmap(struct address_space *space, u64 start, u64 end, struct gather *gather)
 {
+    space->peak_resident_pages = address_space_peak_resident_pages(space);
     unmap_level(space, phys_to_virt(space->root), TABLE_LEVELS, start, end, gather);
 }

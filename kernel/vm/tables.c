@@ -235,32 +235,9 @@ static noinline int table_unshare(pte *entry, struct gather *gather)
     return 0;
 }
 
-/* The way down where every table is there and our own, as nearly always; else NULL. */
-static inline pte *table_own_quickly(const struct address_space *space, u64 address)
-{
-    const pte *table = phys_to_virt(space->root);
-    pte entry = table[table_index(address, 4)];
-
-    if (unlikely(!(entry & PTE_WRITABLE)))
-        return NULL;
-    table = phys_to_virt(entry & PTE_ADDRESS);
-    entry = table[table_index(address, 3)];
-    if (unlikely(!(entry & PTE_WRITABLE)))
-        return NULL;
-    table = phys_to_virt(entry & PTE_ADDRESS);
-    entry = table[table_index(address, 2)];
-    if (unlikely(!(entry & PTE_WRITABLE)))
-        return NULL;
-    return (pte *)phys_to_virt(entry & PTE_ADDRESS) + table_index(address, 1);
-}
-
 int table_own(struct address_space *space, u64 address, struct gather *gather, pte **entry_out)
 {
     pte *table = phys_to_virt(space->root);
-
-    *entry_out = table_own_quickly(space, address);
-    if (likely(*entry_out))
-        return 0;
 
     for (unsigned level = TABLE_LEVELS; level > 1; level--) {
         pte *entry = &table[table_index(address, level)];

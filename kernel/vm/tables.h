@@ -72,6 +72,24 @@ bool table_allows_write(const struct address_space *space, u64 address);
  */
 int table_own(struct address_space *space, u64 address, struct gather *gather, pte **entry_out)
     must_check;
+/* The same where all tables are there and our own already, as nearly always; else NULL. */
+static inline pte *table_own_quickly(const struct address_space *space, u64 address)
+{
+    const pte *table = phys_to_virt(space->root);
+    pte entry = table[table_index(address, 4)];
+
+    if (unlikely(!(entry & PTE_WRITABLE)))
+        return NULL;
+    table = phys_to_virt(entry & PTE_ADDRESS);
+    entry = table[table_index(address, 3)];
+    if (unlikely(!(entry & PTE_WRITABLE)))
+        return NULL;
+    table = phys_to_virt(entry & PTE_ADDRESS);
+    entry = table[table_index(address, 2)];
+    if (unlikely(!(entry & PTE_WRITABLE)))
+        return NULL;
+    return (pte *)phys_to_virt(entry & PTE_ADDRESS) + table_index(address, 1);
+}
 /*
  * Makes our own those tables that a boundary at `address` cuts in two, as far as they exist.
  * -ENOMEM.

@@ -118,7 +118,7 @@ struct address_space {
     bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
     /* Guarded like the page tables. */
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
-    u64 peak_resident_pages;
+    u64 peak_resident_pages; /* before the last pages went: address_space_peak_resident_pages */
     u64 minor_faults, major_faults;
     u64 auxv[64];     /* [const] after exec, for /proc/PID/auxv */
     void *executable; /* struct file * with a reference, counted by the next two; [const] */
@@ -147,6 +147,7 @@ void address_space_put(struct address_space *space);
 void address_space_switch(struct address_space *from, struct address_space *to);
 /* Pages that are in memory now, of all three kinds. */
 u64 address_space_resident_pages(const struct address_space *space);
+u64 address_space_peak_resident_pages(const struct address_space *space);
 
 /* ---- Regions: what mmap(2) and its kin do. Addresses and lengths are checked here. Sleep. ---- */
 
