@@ -21,7 +21,7 @@ struct posix_timer {
     u64 value;
     u64 deadline_ns, interval_ns;
     s32 overruns; /* expirations without a signal of their own since the last signal was sent */
-    int clock;                   /* [const] */
+    int clock;    /* [const] */
 };
 
 static void timer_signal(struct posix_timer *timer)

@@ -66,8 +66,7 @@ static void worker_run(void *argument)
 
     for (;;) {
         spin_lock(&own->queue.lock);
-        while (!own->wanted &&
-               wait_queue_wait(&own->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_WORK) == 0)
+        while (!own->wanted && wait_queue_wait(&own->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_WORK) == 0)
             continue;
         own->wanted = false;
         spin_unlock(&own->queue.lock);
