@@ -23,7 +23,7 @@ typedef ssize_t transfer_function(struct file *file, struct io_buffer *io, u64 *
 /* ---- Buffers ---- */
 
 /* One buffer. The length is cut as Linux cuts it. */
-static int buffer_one(struct transfer *transfer, struct user_ptr at, u64 bytes)
+static inline int buffer_one(struct transfer *transfer, struct user_ptr at, u64 bytes)
 {
     if ((s64)bytes < 0)
         return -EINVAL;
@@ -77,7 +77,7 @@ static int buffer_many(struct transfer *transfer, struct user_ptr vector, u64 co
 /* ---- Transfers ---- */
 
 /* At the file's own offset, which is locked if anybody else could move it. */
-static long transfer_at_offset(struct transfer *transfer, transfer_function *function)
+static inline long transfer_at_offset(struct transfer *transfer, transfer_function *function)
 {
     struct file *file = transfer->use.file;
     bool is_alone = !transfer->use.counted && refcount_read(&file->references) == 1;
@@ -102,7 +102,7 @@ static long transfer_at(struct transfer *transfer, transfer_function *function, 
     return function(transfer->use.file, &transfer->io, &offset);
 }
 
-static long transfer_one(const struct syscall_args *args, transfer_function *function)
+static inline long transfer_one(const struct syscall_args *args, transfer_function *function)
 {
     struct transfer transfer;
     long result;

@@ -122,23 +122,22 @@ size_t io_copy_from_nofault(struct io_buffer *io, void *to, size_t bytes)
     return io_move(io, to, bytes, piece_from_user_nofault);
 }
 
+static size_t piece_clear_user(u64 address, void *unused, size_t bytes)
+{
+    return clear_user(user_ptr_at(address), bytes) ? bytes : 0;
+}
+
+static size_t piece_clear_kernel(u64 address, void *unused, size_t bytes)
+{
+    memset((void *)address, 0, bytes);
+    return 0;
+}
+
 size_t io_clear(struct io_buffer *io, size_t bytes)
 {
-    size_t done = 0;
-
-    bytes = MIN(bytes, io->bytes_left);
-    while (done < bytes) {
-        size_t piece = MIN(io_piece(io, bytes - done), PAGE_SIZE);
-        u64 address = io->segments[io->current].address + io->done_in_segment;
-
-        if (io->flags & IO_BUFFER_KERNEL)
-            memset((void *)address, 0, piece);
-        else if (clear_user(user_ptr_at(address), piece))
-            break;
-        io_advance(io, piece);
-        done += piece;
-    }
-    return done;
+    if (unlikely(io->flags & IO_BUFFER_KERNEL))
+        return io_move(io, NULL, bytes, piece_clear_kernel);
+    return io_move(io, NULL, bytes, piece_clear_user);
 }
 
 void io_skip(struct io_buffer *io, u64 bytes)

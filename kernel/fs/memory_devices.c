@@ -16,7 +16,8 @@ static ssize_t null_write(struct file *file, struct io_buffer *io, u64 *offset)
     return (ssize_t)io->bytes_left;
 }
 
-static ssize_t zero_read(struct file *file, struct io_buffer *io, u64 *offset)
+/* A page at a time, so that a bad address costs at most that, and others run in between. */
+static noinline ssize_t zero_read_pages(struct io_buffer *io)
 {
     size_t done = 0;
 
@@ -30,6 +31,15 @@ static ssize_t zero_read(struct file *file, struct io_buffer *io, u64 *offset)
         sched_point();
     }
     return (ssize_t)done;
+}
+
+static ssize_t zero_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    size_t wanted = io->bytes_left;
+
+    if (unlikely(wanted - 1 >= PAGE_SIZE)) /* 0 too */
+        return zero_read_pages(io);
+    return io_clear(io, wanted) == wanted ? (ssize_t)wanted : -EFAULT;
 }
 
 static ssize_t full_write(struct file *file, struct io_buffer *io, u64 *offset)
