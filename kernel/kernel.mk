@@ -13,6 +13,10 @@ KERNEL_CFLAGS := $(COMMON_CFLAGS) -ffreestanding -fno-pic -fno-pie -mcmodel=kern
 	-fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
 	-mstack-protector-guard-offset=40
 
+ifneq ($(filter clang%,$(notdir $(firstword $(CC)))),)
+KERNEL_CFLAGS += -Wno-shadow # it sees a MIN inside a MIN; gcc finds the others
+endif
+
 ifeq ($(SAN),1)
 # The sanitizers call into core/ for each access; stacks and globals are not instrumented.
 KERNEL_CFLAGS += -DSAN=1
@@ -58,7 +62,7 @@ $(KERNEL_ELF): $(KERNEL_OBJECTS) $(KERNEL_GENERATED) $(KERNEL_SCRIPT) tools/make
 $(KERNEL_OFFSETS): $(KERNEL_OFFSETS_SOURCE)
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -MF $@.d -MT $@ -S -o $@.s $<
-	sed -n 's/^\(#define [A-Z_0-9]* \)\$$*/\1/p' $@.s >$@
+	sed -n 's/^[[:space:]]*\(#define [A-Z_0-9]* \)\$$*/\1/p' $@.s >$@
 -include $(KERNEL_OFFSETS).d
 
 # The vDSO: a shared object for user mode, embedded in the kernel.
@@ -75,7 +79,8 @@ $(B)/kernel/arch/x86_64/vdso_image.S.o: $(VDSO_SO)
 $(B)/kernel/arch/x86_64/vdso_image.S.o: KERNEL_CFLAGS += -DVDSO_SO='"$(VDSO_SO)"'
 
 # The compiler would make calls of themselves from the loops in these.
-$(B)/kernel/lib/string.c.o: KERNEL_CFLAGS += -fno-tree-loop-distribute-patterns -fno-builtin
+$(B)/kernel/lib/string.c.o: KERNEL_CFLAGS += -fno-builtin \
+	$(if $(filter clang%,$(notdir $(firstword $(CC)))),,-fno-tree-loop-distribute-patterns)
 
 $(B)/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
