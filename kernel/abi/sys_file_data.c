@@ -169,12 +169,14 @@ long sys_syncfs(const struct syscall_args *args)
 
 long sys_sync_file_range(const struct syscall_args *args)
 {
+    long result;
     s64 end;
 
     if ((arg_u32(args, 3) & ~SYNC_FILE_RANGE_KNOWN) || arg_s64(args, 1) < 0 ||
         arg_s64(args, 2) < 0 || __builtin_add_overflow(arg_s64(args, 1), arg_s64(args, 2), &end))
         return -EINVAL;
-    return sync_fd(arg_int(args, 0), 1);
+    result = sync_fd(arg_int(args, 0), 1);
+    return result == -EINVAL ? -ESPIPE : result; /* what cannot be synchronised has no ranges */
 }
 
 /* ---- Space and advice ---- */
