@@ -3,7 +3,7 @@
 
 #include "unit.h"
 
-static u8 block[PAGE_SIZE << SLAB_ORDER_MAX] __attribute__((aligned(4096)));
+static u8 block[PAGE_SIZE << SLAB_ORDER_MAX] aligned(4096);
 
 static void check_size(size_t size, size_t alignment)
 {
