@@ -5,9 +5,10 @@
  *
  * All CPUs' TSCs are taken to run together, as they do in every machine that we run in. Their rate
  * is what the hypervisor or the CPU says; where neither does (QEMU without KVM), it is measured
- * against the APIC's timer, in a quarter of a millisecond. The timer interrupt is the TSC deadline
- * where the CPU has it, else the APIC's own timer, which may ring early for what lies beyond its
- * range; whoever handles VECTOR_TIMER looks at the clock and sets it anew.
+ * against the APIC's timer, in a quarter of a millisecond, or as long as a busy host needs for the
+ * readings of both to lie close together. The timer interrupt is the TSC deadline where the CPU has
+ * it, else the APIC's own timer, which may ring early for what lies beyond its range; whoever
+ * handles VECTOR_TIMER looks at the clock and sets it anew.
  *
  * Context: any, once clock_init has run; before that the clock stands at 0.
  */
@@ -21,8 +22,10 @@
 #include "features.h"
 #include "kvmclock.h"
 
-#define CALIBRATION_TICKS 250000u /* of the APIC's timer: 250 us */
-#define CALIBRATION_TRIES 5
+#define CALIBRATION_TICKS 250000u   /* of the APIC's timer: 250 us */
+#define CALIBRATION_MOST  16000000u /* where the host is so busy that this is not precise */
+#define CALIBRATION_TRIES 8
+#define CALIBRATION_PARTS 2000    /* how often the readings' width must fit in what is measured */
 #define HYPERVISOR_BIT    BIT(31) /* CPUID 1, ecx */
 #define HYPERVISOR_LEAF   0x40000000
 #define HYPERVISOR_TSC    0x40000010 /* eax: kHz (VMware's and KVM's) */
@@ -48,36 +51,40 @@ static u64 tsc_at_ns(u64 ns)
 /* A moment of both clocks. The narrower the two TSC readings, the less was in between. */
 struct moment {
     u64 tsc;
+    u64 width; /* between the two TSC readings around that of the timer */
     u32 timer;
 };
 
 static struct moment moment_take(void)
 {
-    struct moment best = {};
-    u64 narrowest = U64_MAX;
+    struct moment best = {.width = U64_MAX};
 
     for (int i = 0; i < CALIBRATION_TRIES; i++) {
         u64 before = tsc_read();
         u32 timer = apic_timer_left();
-        u64 after = tsc_read();
+        u64 width = tsc_read() - before;
 
-        if (after - before >= narrowest)
-            continue;
-        narrowest = after - before;
-        best = (struct moment){before + narrowest / 2, timer};
+        if (width < best.width)
+            best = (struct moment){before + width / 2, width, timer};
     }
     return best;
 }
 
 static u64 tsc_hz_measured(void)
 {
+    u32 ticks = CALIBRATION_TICKS;
     struct moment start, end;
 
     apic_timer_start(~0u);
     start = moment_take();
-    while (start.timer - apic_timer_left() < CALIBRATION_TICKS)
-        cpu_relax();
-    end = moment_take();
+    for (;; ticks *= 2) {
+        while (start.timer - apic_timer_left() < ticks)
+            cpu_relax();
+        end = moment_take();
+        if ((start.width + end.width) * CALIBRATION_PARTS <= end.tsc - start.tsc ||
+            ticks >= CALIBRATION_MOST)
+            break;
+    }
     apic_timer_start(0);
     return multiply_divide(end.tsc - start.tsc, APIC_TIMER_HZ, start.timer - end.timer);
 }
