@@ -7,7 +7,7 @@ format-check: ## fails when clang-format would change a source
 format: ## lets clang-format lay out all sources
 	tools/install-packages lint
 	tools/check-format --fix
-lint: $(KERNEL_OFFSETS) ## checks layers, locks' annotations, and by static analysis
+lint: $(KERNEL_OFFSETS) ## checks the layers and the locks' annotations
 	tools/install-packages lint
 	tools/lint
 loc: ## lines a folder
@@ -16,3 +16,6 @@ docs: $(KERNEL_ELF) ## makes the pages that come from tables in the code
 	tools/generate-parameters $(KERNEL_ELF)
 	tools/generate-lock-order
 	tools/generate-syscalls
+.PHONY: analyse
+analyse: $(KERNEL_OFFSETS) ## what clang's static analyser finds: places to look
+	tools/analyse
