@@ -40,6 +40,22 @@ static int show_text(struct text_sink *sink, void *argument)
     return 0;
 }
 
+/* SAN=1: the writer's n-th allocation from here on fails (mem/allocation_failure.c). */
+static int store_fail_allocation(void *object, const char *text, size_t bytes)
+{
+    u64 n = 0;
+
+    if (!SAN)
+        return -EOPNOTSUPP;
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = n * 10 + (u64)(*text - '0');
+    allocation_fail_nth(n);
+    return 0;
+}
+
+static const struct proc_entry fail_allocation = {
+    .name = "fail_allocation", .mode = S_IFREG | 0200, .store = store_fail_allocation};
+
 static const struct {
     const char *name;
     int (*show)(struct text_sink *sink, void *argument);
@@ -60,4 +76,6 @@ void proc_values_init(void)
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         if (proc_register(values[i].name, 0444, values[i].show, (void *)values[i].text))
             panic("no memory for the names in /proc");
+    if (proc_register_entry("sys/vm", &fail_allocation, NULL))
+        panic("no memory for the names in /proc");
 }
