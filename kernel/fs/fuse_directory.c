@@ -9,12 +9,13 @@
 
 #include "fuse.h"
 
-#define READ_BYTES    (128u * 1024)
+#define READ_BYTES    (128u * 1024) /* or less, where memory does not lie together */
 #define LARGEST_ENTRY (sizeof(struct fuse_direntplus) + NAME_MAX_BYTES + FUSE_ENTRY_ALIGN)
 
 /* An open directory. guarded by the directory's inode.lock */
 struct directory_reader {
-    u8 *entries;     /* READ_BYTES */
+    u8 *entries;     /* NULL: none yet */
+    u32 size;        /* of `entries` */
     u32 bytes, used; /* of what was read; given away of it */
     u64 next;        /* the offset at which `used` stands */
     bool at_end;     /* what was read was the directory's last: there was room for more */
@@ -238,21 +239,29 @@ static void directory_release(struct file *file)
     kfree(reader);
 }
 
+static bool reader_has_room(struct directory_reader *reader)
+{
+    for (u32 size = READ_BYTES; !reader->entries && size >= PAGE_SIZE; size /= 4) {
+        reader->entries = kmalloc(size, 0);
+        reader->size = size;
+    }
+    return reader->entries;
+}
+
 /* Asks for the entries from `offset` on. */
 static int reader_fill(struct directory_reader *reader, struct inode *inode, u64 offset)
 {
     struct fuse_request *request = fuse_request_alloc(FUSE_READDIRPLUS, fuse_node_of(inode)->id);
-    struct fuse_read_in question = {.offset = offset, .size = READ_BYTES};
+    struct fuse_read_in question = {.offset = offset};
     struct virtio_piece piece;
     int error = -ENOMEM;
 
     if (!request)
         return -ENOMEM;
-    if (!reader->entries)
-        reader->entries = kmalloc(READ_BYTES, 0);
-    if (!reader->entries)
+    if (!reader_has_room(reader))
         goto free_request;
-    piece = (struct virtio_piece){virt_to_phys(reader->entries), READ_BYTES};
+    question.size = reader->size;
+    piece = (struct virtio_piece){virt_to_phys(reader->entries), reader->size};
     fuse_request_add(request, &question, sizeof(question));
     request->pieces = &piece;
     request->piece_count = 1;
@@ -260,7 +269,7 @@ static int reader_fill(struct directory_reader *reader, struct inode *inode, u64
     reader->bytes = error ? 0 : request->written_bytes;
     reader->used = 0;
     reader->next = offset;
-    reader->at_end = READ_BYTES - reader->bytes > LARGEST_ENTRY;
+    reader->at_end = reader->size - reader->bytes > LARGEST_ENTRY;
 free_request:
     fuse_request_free(request);
     return error;
@@ -341,8 +350,10 @@ static int fuse_iterate(struct file *file, struct directory_sink *sink)
     struct directory_reader *reader = file->private_data;
     int result;
 
-    if (reader->next != file->offset)
-        *reader = (struct directory_reader){.entries = reader->entries}; /* somebody sought */
+    if (reader->next != file->offset) { /* somebody sought */
+        reader->bytes = reader->used = 0;
+        reader->at_end = false;
+    }
     for (;;) {
         result = reader_drain(reader, file, sink);
         if (result || reader->at_end)
