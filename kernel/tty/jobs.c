@@ -45,7 +45,7 @@ int tty_check_foreground(struct tty *tty, int signal)
 
 static long controlling_set(struct tty *tty, u64 steal)
 {
-    s32 session = session_current_leader();
+    s32 session = session_current_leader(), group = process_group_current();
     bool busy;
 
     if (session_terminal_current() == tty && session)
@@ -62,7 +62,7 @@ static long controlling_set(struct tty *tty, u64 steal)
     }
     spin_lock(&tty->queue.lock);
     tty->session = session;
-    tty->foreground = process_group_current();
+    tty->foreground = group;
     spin_unlock(&tty->queue.lock);
     session_set_terminal(tty);
     return 0;
