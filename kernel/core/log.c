@@ -51,7 +51,7 @@ static size_t line_format(char *line, const char *format, va_list arguments)
  * A panic takes no lock: its holder may have been stopped. An NMI may have struck the holder, so it
  * waits only for a while, and then its lines may mix with another CPU's.
  */
-static bool log_lock_take(void)
+no_lock_check static bool log_lock_take(void)
 {
     if (panic_is_under_way())
         return false;
@@ -62,6 +62,12 @@ static bool log_lock_take(void)
     }
     spin_lock(&log_lock);
     return true;
+}
+
+no_lock_check static void log_lock_release(bool taken)
+{
+    if (taken)
+        spin_unlock(&log_lock);
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -81,8 +87,7 @@ void log_line(enum log_level level, const char *format, ...)
         if (sinks[i].write && level <= sinks[i].most_verbose)
             sinks[i].write(line, bytes);
     }
-    if (locked)
-        spin_unlock(&log_lock);
+    log_lock_release(locked);
 }
 
 /* Hands a new sink what the ring holds, line by line. */
@@ -112,8 +117,7 @@ void log_sink_register(log_sink *sink, enum log_level most_verbose)
         replay(sink);
         break;
     }
-    if (locked)
-        spin_unlock(&log_lock);
+    log_lock_release(locked);
 }
 
 /* Moves a position that the ring has overtaken to the first whole line that is still there. */
@@ -137,8 +141,7 @@ size_t log_read(u64 *position, char *buffer, size_t size)
     *position = position_mend(*position);
     while (bytes < size && *position < written)
         buffer[bytes++] = ring[(*position)++ % LOG_BYTES];
-    if (locked)
-        spin_unlock(&log_lock);
+    log_lock_release(locked);
     return bytes;
 }
 
