@@ -122,14 +122,14 @@ void tty_hang_up(struct tty *tty)
 /* A session leader without a terminal that opens one gets it, unless O_NOCTTY (POSIX 11.1.3). */
 static void become_controlling(struct tty *tty, struct file *file)
 {
-    s32 session = session_without_terminal();
+    s32 session = session_without_terminal(), group = process_group_current();
 
     if (session == 0 || (file->flags & O_NOCTTY) || !(file->mode & FILE_READ))
         return;
     spin_lock(&tty->queue.lock);
     if (tty->session == 0) {
         tty->session = session;
-        tty->foreground = process_group_current();
+        tty->foreground = group;
     } else {
         session = 0;
     }
