@@ -32,7 +32,7 @@ static const char *const class_names[] = {LOCK_CLASSES(LOCK_CLASS_NAME)};
 /* Classes of which a child is taken below its parent, wherever the two lie. */
 static bool class_is_of_a_tree(enum lock_class class)
 {
-    return class == LOCK_DENTRY;
+    return class == LOCK_DENTRY || class == LOCK_EPOLL_WATCHERS;
 }
 
 static bool checks_are_off(void)

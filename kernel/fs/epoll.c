@@ -29,7 +29,7 @@ struct epoll {
     struct wait_queue ready_queue; /* LOCK_WAIT_QUEUE_NESTED: threads in epoll_wait; its lock
                                       guards `ready` and items' ready links */
     struct list ready;
-    struct wait_queue poll_queue; /* LOCK_EPOLL_READY: who watches this set's own file */
+    struct wait_queue poll_queue; /* LOCK_EPOLL_WATCHERS: who watches this set's own file */
     struct file *file;            /* [const] not counted: the file owns the set */
 };
 
@@ -440,7 +440,7 @@ int epoll_open(struct file **file_out)
     if (!epoll)
         return -ENOMEM;
     wait_queue_init_class(&epoll->ready_queue, LOCK_WAIT_QUEUE_NESTED);
-    wait_queue_init_class(&epoll->poll_queue, LOCK_WAIT_QUEUE);
+    wait_queue_init_class(&epoll->poll_queue, LOCK_EPOLL_WATCHERS);
     list_init(&epoll->ready);
     error = file_create_anonymous("[eventpoll]", &epoll_operations, O_RDWR, epoll, file_out);
     if (error)

@@ -34,8 +34,9 @@
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
-    X(EPOLL_READY, SPIN, "an epoll instance's ready list: pushed to by wakers")                   \
     X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \
+    X(EPOLL_WATCHERS, SPIN,                                                                       \
+      "who watches an epoll set, itself woken from the queues that it watches")                   \
     X(WAIT_QUEUE_NESTED, SPIN, "epoll's own waiters, woken from another wait queue")              \
     X(THREAD, SPIN, "a thread's state")                                                           \
     X(RUN_QUEUE, SPIN, "a CPU's READY threads; two by address")                                   \
