@@ -130,6 +130,7 @@ def test_editor_draws_writes_and_redraws_after_a_resize(editor):
         child.expect(pexpect.TIMEOUT, timeout=1)
         child.send(':wq\r')
     else:
+        child.send('\x0c')  # nano may drop the first key after a resize, on Linux too: a redraw
         child.send('hello from nano')
         child.expect(pexpect.TIMEOUT, timeout=1)
         child.send('\x0f\r\x18')
