@@ -15,10 +15,10 @@
 #include "fs_server.h"
 
 static /*
-        * What the program only reads is believed for an hour: the guest asks again at each open
-        * whether the file is still the same.
+        * So long the guest believes what it was told of a file that it only reads: a host's file
+        * that changes is seen as it is by then.
         */
-#define READ_ONLY_VALID_MS 3600000
+#define READ_ONLY_VALID_MS 10000
 
     int
     serve(const struct run_options *options, int socket_fd)
