@@ -30,11 +30,11 @@
 #define SHADOW             0xffffec0000000000ul
 #define KERNEL_IMAGE       0xffffffff80000000ul
 #ifdef __PITH_KERNEL__
-#define DIRECT_MAP         0xffff800000000000ul
-#define FRAME_ARRAY        0xffffe00000000000ul
+#define DIRECT_MAP  0xffff800000000000ul
+#define FRAME_ARRAY 0xffffe00000000000ul
 #else /* unit tests have them where a program may have memory */
-#define DIRECT_MAP         0x0000400000000000ul
-#define FRAME_ARRAY        0x0000300000000000ul
+#define DIRECT_MAP  0x0000400000000000ul
+#define FRAME_ARRAY 0x0000300000000000ul
 #endif
 
 static inline void *phys_to_virt(phys_addr address)

@@ -1,9 +1,9 @@
 /* Linux's ioctls of all files (asm-generic/ioctls.h of its user API). */
 #pragma once
 
-#define FIONREAD  0x541Bu
-#define FIONBIO   0x5421u
-#define FIOASYNC  0x5452u
-#define FIONCLEX  0x5450u
-#define FIOCLEX   0x5451u
-#define FIOQSIZE  0x5460u
+#define FIONREAD 0x541Bu
+#define FIONBIO  0x5421u
+#define FIOASYNC 0x5452u
+#define FIONCLEX 0x5450u
+#define FIOCLEX  0x5451u
+#define FIOQSIZE 0x5460u
