@@ -14,14 +14,13 @@
 
 #include "fs_server.h"
 
-static /*
-        * So long the guest believes what it was told of a file that it only reads: a host's file
-        * that changes is seen as it is by then.
-        */
+/*
+ * So long the guest believes what it was told of a file that it only reads: a host's file
+ * that changes is seen as it is by then.
+ */
 #define READ_ONLY_VALID_MS 10000
 
-    int
-    serve(const struct run_options *options, int socket_fd)
+static int serve(const struct run_options *options, int socket_fd)
 {
     struct fs_share *shares = calloc(options->share_count + 1, sizeof(*shares));
     struct fs_server_options server = {.shares = shares,
