@@ -223,11 +223,11 @@ int fs_do_readdir(struct fs_server *server, struct fs_request *request)
         .server = server,
         .directory = request->node,
         .with_attributes = request->header.opcode == FUSE_READDIRPLUS,
-        .limit = MIN(MIN((size_t)request->arguments.read.size, fs_request_room(request)),
-                     (size_t)FS_TRANSFER_MAX),
     };
+    size_t room = MIN(fs_request_room(request), (size_t)FS_TRANSFER_MAX);
     int error;
 
+    listing.limit = MIN((size_t)request->arguments.read.size, room);
     if (request->node->type != DT_DIR)
         return -ENOTDIR;
     if (request->node == &server->tree.root) {

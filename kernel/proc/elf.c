@@ -179,7 +179,8 @@ static int clear_page_rest(struct address_space *space, u64 from)
     static const char zeros[PAGE_SIZE];
     u64 bytes = ALIGN_UP(from, PAGE_SIZE) - from;
 
-    return address_space_write(space, from, zeros, bytes) == bytes ? 0 : -EFAULT;
+    /* The page is mapped and may be written: what fails is memory for the copy. */
+    return address_space_write(space, from, zeros, bytes) == bytes ? 0 : -ENOMEM;
 }
 
 static int map_file_part(struct elf_image *image, struct address_space *space,

@@ -121,7 +121,8 @@ def test_history_brings_the_last_line_back(bash):
 def test_editor_draws_writes_and_redraws_after_a_resize(editor):
     if not shutil.which(editor):
         pytest.skip(f'{editor} is not installed')
-    child = start('sh', '-c', f'{editor} /tmp/edited; cat /tmp/edited; echo END')
+    path = f'/tmp/edited-{os.getpid()}'  # a name that the host does not have
+    child = start('sh', '-c', f'{editor} {path}; cat {path}; echo END')
     child.expect('edited|GNU nano')
     child.setwinsize(20, 60)
     child.expect(pexpect.TIMEOUT, timeout=2)
