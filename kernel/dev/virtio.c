@@ -78,16 +78,6 @@ void virtio_config_read(struct virtio_device *device, u32 offset, void *to, u32 
     device->transport->config_read(device, offset, to, bytes);
 }
 
-void *virtio_driver_data(const struct virtio_device *device)
-{
-    return device->driver_data;
-}
-
-void virtio_set_driver_data(struct virtio_device *device, void *data)
-{
-    device->driver_data = data;
-}
-
 void virtio_device_ready(struct virtio_device *device)
 {
     device->transport->set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK |

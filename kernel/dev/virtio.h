@@ -35,7 +35,6 @@ struct virtio_device {
     u32 kind;                                 /* [const] enum virtio_kind */
     u64 features;                             /* [const] after probe */
     const struct virtio_driver *driver;       /* guarded by the boot's single thread */
-    void *driver_data;
     struct virtqueue *queues[VIRTIO_QUEUES_MAX]; /* [const] after probe */
     struct list link;
 };

@@ -146,19 +146,9 @@ free_queue:
     return -ENOMEM;
 }
 
-struct virtio_device *virtqueue_device(const struct virtqueue *queue)
-{
-    return queue->device;
-}
-
 u32 virtqueue_size(const struct virtqueue *queue)
 {
     return queue->size;
-}
-
-u32 virtqueue_room(const struct virtqueue *queue)
-{
-    return READ_ONCE(queue->free_count);
 }
 
 bool virtqueue_recover(struct virtqueue *queue)

@@ -36,15 +36,13 @@ struct fuse_node {
     u64 valid_until_ns; /* [atomic] attributes are right until then */
     u64 blocks;         /* [atomic] of 512 bytes */
     u32 block_bytes;
-    char *link_text; /* [atomic] a symbolic link's target, once it was read */
 };
 
 /* One mounted server: file_system.private_data. */
 struct fuse_server {
-    struct radix nodes;  /* guarded_by file_system.inode_lock: id -> inode, not counted */
-    u32 max_pages;       /* [const] */
-    u32 max_write_pages; /* [const] */
-    bool needs_open;     /* [atomic] OPEN is not answered with ENOSYS */
+    struct radix nodes; /* guarded_by file_system.inode_lock: id -> inode, not counted */
+    u32 max_pages;      /* [const] */
+    bool needs_open;    /* [atomic] OPEN is not answered with ENOSYS */
 };
 
 static inline struct fuse_node *fuse_node_of(const struct inode *inode)

@@ -254,7 +254,6 @@ void fuse_inode_release(struct inode *inode)
     spin_unlock(&inode->file_system->inode_lock);
     if (node->lookups && node->id != FUSE_ROOT_NODE)
         fuse_forget(node->id, node->lookups);
-    kfree(node->link_text);
     kfree(node);
 }
 

@@ -78,16 +78,6 @@ void tty_put(struct tty *tty)
     kfree(tty);
 }
 
-u64 tty_device(const struct tty *tty)
-{
-    return tty->device;
-}
-
-s32 tty_foreground_group(struct tty *tty)
-{
-    return READ_ONCE(tty->foreground);
-}
-
 void tty_set_window(struct tty *tty, const struct winsize *size)
 {
     bool changed;

@@ -28,7 +28,7 @@ struct tty_driver {
     void (*release)(struct tty *tty);
 };
 
-/* A terminal with one reference, 24 by 80, in the modes that Linux starts with. -ENOMEM. */
+/* A terminal with one reference, of no size yet, in the modes that Linux starts with. -ENOMEM. */
 int tty_create(const struct tty_driver *driver, u64 device, struct tty **tty_out) must_check;
 void tty_get(struct tty *tty);
 void tty_put(struct tty *tty);
@@ -50,10 +50,6 @@ long tty_file_ioctl(struct file *file, u32 command, u64 argument);
 /* An open: takes a reference, and becomes the controlling terminal where Linux would do so. */
 int tty_file_open(struct tty *tty, struct file *file) must_check;
 void tty_file_release(struct file *file);
-
-/* The device number, for /proc/PID/stat. */
-u64 tty_device(const struct tty *tty);
-s32 tty_foreground_group(struct tty *tty);
 
 /* host_streams.c: a signal that the host sent for the program. */
 void host_streams_signal(u32 signal);

@@ -47,8 +47,6 @@ void virtio_driver_register(const struct virtio_driver *driver);
 u64 virtio_features(const struct virtio_device *device);
 /* Copies from the device's configuration. */
 void virtio_config_read(struct virtio_device *device, u32 offset, void *to, u32 bytes);
-void *virtio_driver_data(const struct virtio_device *device);
-void virtio_set_driver_data(struct virtio_device *device, void *data);
 /* From here on the device may use the queues. */
 void virtio_device_ready(struct virtio_device *device);
 
@@ -67,7 +65,6 @@ typedef void virtqueue_handler(struct virtqueue *queue);
  */
 int virtqueue_create(struct virtio_device *device, u32 index, u32 most, virtqueue_handler *handler,
                      struct virtqueue **queue_out) must_check;
-struct virtio_device *virtqueue_device(const struct virtqueue *queue);
 /*
  * Pushes a chain: `readable` pieces for the device to read, then `writable` ones to write. `token`
  * (not NULL) comes back from virtqueue_pop. -ENOSPC: no descriptors left now; -EIO: broken.
@@ -78,9 +75,8 @@ int virtqueue_push(struct virtqueue *queue, const struct virtio_piece *pieces, u
 void virtqueue_notify(struct virtqueue *queue);
 /* What the device is done with: the token and how many bytes it wrote; NULL: nothing. */
 void *virtqueue_pop(struct virtqueue *queue, u32 *written_out);
-/* How many pieces a chain may have at most, and how many can be pushed now. */
+/* How many pieces a chain may have at most. */
 u32 virtqueue_size(const struct virtqueue *queue);
-u32 virtqueue_room(const struct virtqueue *queue);
 /*
  * For a panic, with all other CPUs stopped: makes the queue usable whoever holds its lock. False:
  * it is broken, or was being changed just then.
