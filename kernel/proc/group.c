@@ -52,18 +52,6 @@ void group_put(struct process_group *group)
     kfree(group);
 }
 
-struct process_group *group_find(int id)
-{
-    struct process_group *group;
-
-    spin_lock(&process_table_lock);
-    group = group_find_locked(id);
-    if (group)
-        refcount_inc(&group->references);
-    spin_unlock(&process_table_lock);
-    return group;
-}
-
 void group_join_locked(struct process *process, struct process_group *group)
 {
     refcount_inc(&group->references);

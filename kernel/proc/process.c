@@ -337,16 +337,6 @@ int process_pid(const struct process *process)
     return process ? process->pid : 0;
 }
 
-int process_parent_pid(struct process *process)
-{
-    int pid;
-
-    spin_lock(&process_table_lock);
-    pid = process_pid(process->parent);
-    spin_unlock(&process_table_lock);
-    return pid;
-}
-
 int process_group_id(struct process *process)
 {
     int id;

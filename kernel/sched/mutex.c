@@ -113,17 +113,3 @@ bool mutex_is_held(const struct mutex *mutex)
 {
     return (READ_ONCE(mutex->owner) & ~WAITED_FOR) == self();
 }
-
-void mutex_lock_pair(struct mutex *a, struct mutex *b)
-{
-    mutex_lock(a < b ? a : b);
-    if (a != b)
-        mutex_lock(a < b ? b : a);
-}
-
-void mutex_unlock_pair(struct mutex *a, struct mutex *b)
-{
-    mutex_unlock(a);
-    if (a != b)
-        mutex_unlock(b);
-}

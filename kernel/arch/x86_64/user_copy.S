@@ -156,18 +156,6 @@ user_load_u32:
     ret
     FIXUP 1b, user_access_failed
 
-# int user_exchange_u32(u32 *at, u32 value, u32 *old_out)
-    .balign 16
-    .global user_exchange_u32
-user_exchange_u32:
-    USER_ACCESS_BEGIN
-1:  xchgl %esi, (%rdi)
-    USER_ACCESS_END
-    movl %esi, (%rdx)
-    xorl %eax, %eax
-    ret
-    FIXUP 1b, user_access_failed
-
 # int user_compare_exchange_u32(u32 *at, u32 expected, u32 value, u32 *old_out)
     .balign 16
     .global user_compare_exchange_u32

@@ -29,7 +29,6 @@ size_t user_copy(void *to, const void *from, size_t bytes);
 size_t user_clear(void *to, size_t bytes);
 ssize_t user_copy_string(char *to, const char *from, size_t most);
 int user_load_u32(const u32 *from, u32 *value_out);
-int user_exchange_u32(u32 *at, u32 value, u32 *old_out);
 int user_compare_exchange_u32(u32 *at, u32 expected, u32 value, u32 *old_out);
 
 void patch_sites_apply(void)
@@ -148,18 +147,6 @@ int user_load_u32_nofault(struct user_ptr from, u32 *value_out)
         return -EFAULT;
     faults_fail_begin();
     error = user_load_u32(user_address(from), value_out);
-    faults_fail_end();
-    return error;
-}
-
-int user_exchange_u32_nofault(struct user_ptr at, u32 value, u32 *old_out)
-{
-    int error;
-
-    if (!user_range_is_valid(at.address, sizeof(u32)))
-        return -EFAULT;
-    faults_fail_begin();
-    error = user_exchange_u32(user_address(at), value, old_out);
     faults_fail_end();
     return error;
 }

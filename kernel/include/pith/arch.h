@@ -303,7 +303,6 @@ ssize_t copy_in_string(char *to, struct user_ptr from, size_t size) must_check;
 /* Atomic accesses for futexes: 0 or -EFAULT, the value before in *old_out. Do not fault pages in.
  */
 int user_load_u32_nofault(struct user_ptr from, u32 *value_out) must_check;
-int user_exchange_u32_nofault(struct user_ptr at, u32 value, u32 *old_out) must_check;
 int user_compare_exchange_u32_nofault(struct user_ptr at, u32 expected, u32 value, u32 *old_out)
     must_check;
 

@@ -213,7 +213,6 @@ struct process *process_next_put(struct process *process) must_check;
 struct thread *process_thread_next(struct process *process, int tid) must_check;
 #define thread_for_each(identity, process) list_for_each (identity, &(process)->threads, link)
 int process_pid(const struct process *process); /* 0 for NULL */
-int process_parent_pid(struct process *process);
 int process_group_id(struct process *process);
 int process_session_id(struct process *process);
 struct session *process_session(struct process *process) must_hold(&process_table_lock);
@@ -355,7 +354,6 @@ int process_set_group(int pid, int group_id) must_check; /* setpgid(2) */
 long process_create_session(void);                       /* setsid(2) */
 /* True if no member has a parent in the same session but another group. */
 bool group_is_orphaned_locked(struct process_group *group) must_hold(&process_table_lock);
-struct process_group *group_find(int id) must_check; /* with a reference */
 void group_put(struct process_group *group);
 void session_get(struct session *session);
 void session_put(struct session *session);

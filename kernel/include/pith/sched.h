@@ -261,9 +261,6 @@ int mutex_lock_killable(struct mutex *mutex) must_check;
 bool mutex_try_lock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex) releases(mutex);
 bool mutex_is_held(const struct mutex *mutex); /* by the caller */
-/* Two of one class, by address; they may be the same. */
-void mutex_lock_pair(struct mutex *a, struct mutex *b);
-void mutex_unlock_pair(struct mutex *a, struct mutex *b);
 
 /* Many readers or one writer; a waiting writer keeps new readers out. */
 struct lockable rwlock {
