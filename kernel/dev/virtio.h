@@ -31,10 +31,10 @@ struct virtio_transport {
 };
 
 struct virtio_device {
-    const struct virtio_transport *transport; /* [const] */
-    u32 kind;                                 /* [const] enum virtio_kind */
-    u64 features;                             /* [const] after probe */
-    const struct virtio_driver *driver;       /* guarded by the boot's single thread */
+    const struct virtio_transport *transport;    /* [const] */
+    u32 kind;                                    /* [const] enum virtio_kind */
+    u64 features;                                /* [const] after probe */
+    const struct virtio_driver *driver;          /* guarded by the boot's single thread */
     struct virtqueue *queues[VIRTIO_QUEUES_MAX]; /* [const] after probe */
     struct list link;
 };

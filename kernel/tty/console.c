@@ -17,6 +17,7 @@
 #define COOKED_MODES  (ICANON | ECHO | ISIG)
 #define TTY_MAJOR_AUX 5 /* /dev/tty is 5:0, /dev/console 5:1, /dev/ptmx 5:2 */
 #define FRAME_BYTES   4000u
+#define PORT_BYTES    256 /* on the stack */
 
 static struct {
     struct tty *tty;  /* [const] after boot; NULL: no memory */
@@ -70,19 +71,27 @@ static bool output_send_frame(struct tty *tty)
     return true;
 }
 
+/* On a machine without a host's link: to the port that the log goes to, if there is one. */
+static bool output_write_port(struct tty *tty)
+{
+    char bytes[PORT_BYTES];
+    u32 count = tty_output_take(tty, (u8 *)bytes, sizeof(bytes));
+
+    early_console_write(bytes, count);
+    return count > 0;
+}
+
 /*
  * One mover at a time keeps the bytes in order. Who comes while another moves only leaves a mark
  * (2), and the mover looks again before it lets go.
  */
 static void console_output_ready(struct tty *tty)
 {
-    if (!host_link_exists())
-        return;
     if (__atomic_exchange_n(&console.sending, 2, __ATOMIC_ACQ_REL) != 0)
         return;
     do {
         __atomic_store_n(&console.sending, 1, __ATOMIC_RELEASE);
-        while (output_send_frame(tty))
+        while (host_link_exists() ? output_send_frame(tty) : output_write_port(tty))
             ;
     } while (!__atomic_compare_exchange_n(&console.sending, &(u32){1}, 0, false, __ATOMIC_ACQ_REL,
                                           __ATOMIC_ACQUIRE));

@@ -78,13 +78,16 @@ void apic_init_cpu(void)
 {
     u64 base = msr_read(MSR_APIC_BASE) | BASE_ENABLED;
 
-    msr_write(MSR_APIC_BASE, cpu_has(FEATURE_X2APIC) ? base | BASE_X2APIC : base);
+    /* From off there is no way to x2APIC but by on (SDM 3A "x2APIC State Transitions"). */
+    msr_write(MSR_APIC_BASE, base);
+    if (cpu_has(FEATURE_X2APIC))
+        msr_write(MSR_APIC_BASE, base | BASE_X2APIC);
     apic_write(APIC_SPURIOUS, SPURIOUS_ENABLED | VECTOR_SPURIOUS);
     apic_write(APIC_LINE_0, MASKED);
     apic_write(APIC_LINE_1, MODE_NMI);
     apic_write(APIC_ERROR, MASKED);
     apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
-    apic_write(APIC_TIMER, VECTOR_TIMER | (cpu_has(FEATURE_TSC_DEADLINE) ? TIMER_DEADLINE : 0));
+    apic_write(APIC_TIMER, VECTOR_TIMER);
     /*
      * Last, behind the mask of line 0: with this write QEMU looks anew at what is pending, and
      * forgets what the firmware's timer raised by the PIC while our interrupts were off.
@@ -152,6 +155,14 @@ void apic_timer_start(u32 ticks)
 u32 apic_timer_left(void)
 {
     return apic_read(APIC_TIMER_LEFT);
+}
+
+void apic_timer_use_deadline(void)
+{
+    apic_write(APIC_TIMER, VECTOR_TIMER | TIMER_DEADLINE);
+    /* Before any write of the deadline, to which a write to device memory is not ordered (SDM 3A
+     * "TSC-Deadline Mode"). */
+    __asm__ volatile("mfence" : : : "memory");
 }
 
 void apic_timer_deadline(u64 tsc)

@@ -15,6 +15,8 @@ void apic_send_startup(u32 apic_id, u8 start_page);
 #define APIC_TIMER_HZ 1000000000ul
 void apic_timer_start(u32 ticks); /* 0: stops it */
 u32 apic_timer_left(void);
+/* From here on, on this CPU, the timer rings at a moment of the TSC, and counts no more. */
+void apic_timer_use_deadline(void);
 void apic_timer_deadline(u64 tsc);
 
 void io_apics_init(void);

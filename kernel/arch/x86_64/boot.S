@@ -1,8 +1,8 @@
 # From the loader to C: 32-bit protected mode without paging to long mode at the kernel's addresses.
 #
-# The loader (PVH: QEMU, Firecracker, Cloud Hypervisor) finds pvh_entry by the ELF note and jumps
-# there with the physical address of its start info in ebx, flat segments, interrupts off. The
-# tables below map the first GiB three times, with large pages: where it is (until the jump), in
+# A PVH loader (QEMU, Firecracker, Cloud Hypervisor) finds pvh_entry by the ELF note, a Multiboot2
+# loader (GRUB) finds multiboot2_entry by the header at the start of the image. Both jump there with
+# the physical address of their information in ebx, flat segments, interrupts off. The tables below map the first GiB three times, with large pages: where it is (until the jump), in
 # the direct map, and at KERNEL_IMAGE. page_table.c replaces them; other CPUs start on them again.
 
 #include "constants.h"
@@ -17,6 +17,21 @@
     .long 4, 8, NOTE_TYPE_PHYS32_ENTRY
     .asciz "Xen"
     .quad PHYSICAL(pvh_entry)
+
+    # Within the file's first 32 KiB, so first in the image (Multiboot2 3.1.1).
+    .section .multiboot2, "ax"
+    .balign 8
+multiboot2_header:
+    .long MULTIBOOT2_HEADER_MARK, 0, multiboot2_header_end - multiboot2_header
+    .long -(MULTIBOOT2_HEADER_MARK + (multiboot2_header_end - multiboot2_header))
+    .word MULTIBOOT2_TAG_ENTRY, 0
+    .long 12, PHYSICAL(multiboot2_entry)
+    .balign 8
+    .word MULTIBOOT2_TAG_MODULE_ALIGN, 0
+    .long 8
+    .word 0, 0 /* the end */
+    .long 8
+multiboot2_header_end:
 
     .section .boot.tables, "aw"
     .balign 4096
@@ -63,6 +78,9 @@ boot_stack_end:
     .code32
     .global pvh_entry
 pvh_entry:
+    xorl %eax, %eax
+multiboot2_entry:
+    movl %eax, %ebp
     cld
     cli
     movl $PHYSICAL(boot_table_root), %edi
@@ -70,7 +88,7 @@ pvh_entry:
     call long_mode_prepare
     ljmp $KERNEL_CS, $PHYSICAL(boot_cpu_64)
 
-# Turns paging on with the boot tables (root in edi). Keeps ebx; clobbers eax, ecx, edx, esi.
+# Turns paging on with the boot tables (root in edi). Keeps ebx, ebp; clobbers eax, ecx, edx, esi.
     .global long_mode_prepare
 long_mode_prepare:
     movl %cr4, %eax
@@ -108,7 +126,8 @@ boot_cpu_high:
     movl %eax, %fs
     movl %eax, %gs
     movq $boot_stack_end, %rsp
-    movl %ebx, pvh_start_info(%rip)
+    movl %ebp, boot_loader_mark(%rip)
+    movl %ebx, boot_loader_data(%rip)
     # C code finds its CPU, and the stack protector its guard value, by GS.
     movl $MSR_GS_BASE, %ecx
     movq $cpu_area, %rax

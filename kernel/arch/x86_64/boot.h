@@ -5,8 +5,11 @@
 
 #include "constants.h"
 
-/* From boot.S: the PVH start info's physical address, the TSC at the first instructions. */
-extern u32 pvh_start_info;
+/*
+ * From boot.S: what the loader left in eax (PVH: nothing that means anything, boot.S makes it 0),
+ * the physical address of its information, the TSC at the first instructions.
+ */
+extern u32 boot_loader_mark, boot_loader_data;
 extern u64 boot_tsc;
 extern char boot_stack[], boot_stack_end[];
 extern pte boot_table_root[];
@@ -15,8 +18,15 @@ extern pte boot_table_root[];
 extern char image_start[], image_end[], text_start[], text_end[], rodata_start[], rodata_end[];
 extern char percpu_start[], percpu_end[];
 
-/* pvh.c: fills boot_info; calls page_tables_init once memory can be taken. */
+/* boot_info.c: fills boot_info by the loader's protocol. */
 void boot_info_init(void);
+/* For the readers of a protocol: memory that can be used, in any order; the command line, copied.
+ */
+void boot_memory_add(phys_addr address, u64 bytes);
+void boot_command_line_set(const char *text);
+/* pvh.c, multiboot2.c: hand over what the loader's information says. */
+void pvh_read(const void *information);
+void multiboot2_read(const void *information);
 /* All memory of the machine, before anything was taken from it: what the direct map covers. */
 extern struct memory_range memory_map[MEMORY_RANGES_MAX]; /* [const] */
 extern u32 memory_map_count;

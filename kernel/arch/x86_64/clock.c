@@ -110,6 +110,13 @@ void clock_init(void)
     clock_scale = (NS_PER_SECOND << SCALE_SHIFT) / tsc_hz;
     vdso_data->clock_scale = clock_scale;
     vdso_data->has_rdtscp = cpu_has(FEATURE_RDTSCP);
+    clock_init_cpu();
+}
+
+void clock_init_cpu(void)
+{
+    if (cpu_has(FEATURE_TSC_DEADLINE))
+        apic_timer_use_deadline();
 }
 
 void timer_interrupt_set(u64 deadline_ns)

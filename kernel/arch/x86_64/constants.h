@@ -7,14 +7,20 @@
 #define BOOT_STACK_BYTES 16384
 
 /* Selectors. The order of the last three is what sysret wants (SDM 2B "SYSRET"). */
-#define TRAMPOLINE_CS_32   0x18   /* of the trampoline's own table */
-#define TRAMPOLINE_ADDRESS 0x8000 /* where other CPUs begin; kept out of boot_info.usable */
+#define TRAMPOLINE_CS_32 0x18 /* of the trampoline's own table */
+/* "Multiboot2 Specification" 2.0, 3.1.1 and 3.1.5; what the loader leaves in eax, 3.3 */
+#define MULTIBOOT2_HEADER_MARK      0xe85250d6
+#define MULTIBOOT2_TAG_ENTRY        3
+#define MULTIBOOT2_TAG_MODULE_ALIGN 6
+#define MULTIBOOT2_LOADER_MARK      0x36d76289
 
-#define KERNEL_CS          0x08
-#define KERNEL_DS          0x10
-#define USER_DS            0x1b
-#define USER_CS            0x23
-#define TSS_SEL            0x28
+#define TRAMPOLINE_ADDRESS          0x8000 /* where other CPUs begin; kept out of boot_info.usable */
+
+#define KERNEL_CS                   0x08
+#define KERNEL_DS                   0x10
+#define USER_DS                     0x1b
+#define USER_CS                     0x23
+#define TSS_SEL                     0x28
 
 /* Descriptors: present, accessed; code for 64-bit mode, data flat and writable. */
 #define DESCRIPTOR_KERNEL_CODE 0x00af9b000000ffff

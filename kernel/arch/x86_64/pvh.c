@@ -1,22 +1,15 @@
 /*
- * What the loader says about the machine, by PVH (the Xen project's "x86/HVM direct boot ABI"):
- * memory, the initramfs, the command line, the ACPI root.
+ * The loader's word by PVH (the Xen project's "x86/HVM direct boot ABI"): QEMU's -kernel, and other
+ * hypervisors that start a kernel without firmware.
  *
- * boot_info.usable is at any time what nobody has taken yet: it starts as the memory map without
- * the first page, the trampoline's page, the kernel and the initramfs, and boot_alloc_pages cuts
- * from it. mem/ takes what is left over and then nobody calls boot_alloc_pages again.
- *
- * Context: boot CPU, before others run. The start info lies below 1 GiB (the boot tables' reach).
+ * Context: boot CPU, from boot_info_init.
  */
 #include <pith/core.h>
 
 #include "boot.h"
 
-#define PVH_MAGIC         0x336ec578
-#define MEMORY_TYPE_RAM   1
-#define COMMAND_LINE_SIZE 4096
-#define LOW_MEMORY_END    0x100000ul /* below: firmware's data may lie in what is called usable */
-#define BOOT_TABLES_END   (1ul << 30)
+#define PVH_MAGIC       0x336ec578
+#define MEMORY_TYPE_RAM 1
 
 struct pvh_start {
     u32 magic, version, flags, module_count;
@@ -33,115 +26,24 @@ struct pvh_memory {
     u32 type, reserved;
 };
 
-/* Written by boot.S, whose first code runs before .bss means anything to C. */
-u32 pvh_start_info;
-u64 boot_tsc;
-
-struct boot_info boot_info;
-phys_addr boot_alloc_end = BOOT_TABLES_END;
-struct memory_range memory_map[MEMORY_RANGES_MAX];
-u32 memory_map_count;
-
-static char command_line[COMMAND_LINE_SIZE];
-
-static void range_remove_at(u32 index)
+void pvh_read(const void *information)
 {
-    boot_info.usable_count--;
-    for (u32 i = index; i < boot_info.usable_count; i++)
-        boot_info.usable[i] = boot_info.usable[i + 1];
-}
+    const struct pvh_start *start = information;
+    const struct pvh_memory *memory = phys_to_virt(start->memory_map);
 
-/* Makes `start` to `end` a range of its own behind `index`; is dropped if there is no room. */
-static void range_insert_after(u32 index, phys_addr start, phys_addr end)
-{
-    if (boot_info.usable_count == MEMORY_RANGES_MAX)
-        return;
-    for (u32 i = boot_info.usable_count; i > index + 1; i--)
-        boot_info.usable[i] = boot_info.usable[i - 1];
-    boot_info.usable[index + 1] = (struct memory_range){start, end - start};
-    boot_info.usable_count++;
-}
-
-/* Cuts `from` to `to` out of what is usable. */
-static void usable_take(phys_addr from, phys_addr to)
-{
-    for (u32 i = 0; i < boot_info.usable_count; i++) {
-        struct memory_range *range = &boot_info.usable[i];
-        phys_addr start = range->start, end = start + range->bytes;
-
-        if (from >= end || to <= start)
-            continue;
-        range->bytes = from > start ? from - start : 0;
-        if (to < end)
-            range_insert_after(i, to, end);
-        if (range->bytes == 0)
-            range_remove_at(i--);
-    }
-}
-
-/* Memory, in ascending order, as whole pages. */
-static void memory_map_read(const struct pvh_memory *entries, u32 count)
-{
-    for (u32 i = 0; i < count; i++) {
-        phys_addr start = ALIGN_UP(entries[i].address, PAGE_SIZE);
-        phys_addr end = ALIGN_DOWN(entries[i].address + entries[i].bytes, PAGE_SIZE);
-        u32 at = memory_map_count;
-
-        if (entries[i].type != MEMORY_TYPE_RAM || start >= end || at == MEMORY_RANGES_MAX)
-            continue;
-        for (; at > 0 && memory_map[at - 1].start > start; at--)
-            memory_map[at] = memory_map[at - 1];
-        memory_map[at] = (struct memory_range){start, end - start};
-        memory_map_count++;
-    }
-}
-
-static void command_line_read(phys_addr address)
-{
-    if (address)
-        string_copy(command_line, phys_to_virt(address), sizeof(command_line));
-    boot_info.command_line = command_line;
-}
-
-void boot_info_init(void)
-{
-    const struct pvh_start *start = phys_to_virt(pvh_start_info);
-
-    boot_info.tsc_at_entry = boot_tsc;
     if (start->magic != PVH_MAGIC || start->version < 1)
         panic("the loader gave no PVH start info");
-    command_line_read(start->command_line);
-    memory_map_read(phys_to_virt(start->memory_map), start->memory_map_count);
-    memcpy(boot_info.usable, memory_map, sizeof(memory_map));
-    boot_info.usable_count = memory_map_count;
+    if (start->command_line)
+        boot_command_line_set(phys_to_virt(start->command_line));
+    for (u32 i = 0; i < start->memory_map_count; i++) {
+        if (memory[i].type == MEMORY_TYPE_RAM)
+            boot_memory_add(memory[i].address, memory[i].bytes);
+    }
     boot_info.acpi_root = start->acpi_root;
-    boot_info.kernel_start = kernel_image_phys(image_start);
-    boot_info.kernel_end = kernel_image_phys(image_end);
     if (start->module_count) {
         const struct pvh_module *module = phys_to_virt(start->modules);
 
         boot_info.initramfs = module->address;
         boot_info.initramfs_bytes = module->bytes;
-        usable_take(ALIGN_DOWN(module->address, PAGE_SIZE),
-                    ALIGN_UP(module->address + module->bytes, PAGE_SIZE));
     }
-    usable_take(0, PAGE_SIZE);
-    usable_take(TRAMPOLINE_ADDRESS, TRAMPOLINE_ADDRESS + PAGE_SIZE);
-    usable_take(boot_info.kernel_start, boot_info.kernel_end);
-}
-
-void *boot_alloc_pages(u64 count)
-{
-    u64 bytes = count * PAGE_SIZE;
-
-    for (u32 i = 0; i < boot_info.usable_count; i++) {
-        phys_addr start = boot_info.usable[i].start;
-
-        if (start < LOW_MEMORY_END || boot_info.usable[i].bytes < bytes ||
-            start + bytes > boot_alloc_end)
-            continue;
-        usable_take(start, start + bytes);
-        return memset(phys_to_virt(start), 0, bytes);
-    }
-    panic("too little memory to boot: %lu KiB more are needed", bytes / 1024);
 }

@@ -11,6 +11,7 @@
 #include "acpi.h"
 #include "apic.h"
 #include "boot.h"
+#include "clock.h"
 #include "features.h"
 #include "fpu.h"
 #include "percpu.h"
@@ -74,6 +75,7 @@ noreturn void cpu_start(void)
     machine_check_init_cpu();
     fpu_init_cpu();
     apic_init_cpu();
+    clock_init_cpu();
     core_init_cpu();
     /* Pairs with the acquire in cpu_is_online: the next CPU may use the trampoline's words. */
     __atomic_fetch_or(&cpus_online, BIT(cpu->id), __ATOMIC_RELEASE);

@@ -58,6 +58,8 @@ void log_sink_register(log_sink *sink, enum log_level most_verbose);
 void panic_hook_register(void (*hook)(void));
 /* Whether the log, and so a panic's text, already goes to a port of the machine (`log=`). */
 bool early_console_has_log(void);
+/* Writes to the port that the word `log` names, if any. Polls the port: slow. */
+void early_console_write(const char *bytes, size_t count);
 /* Prints the current process in a panic; proc/ registers it. */
 void panic_describe_register(void (*describe)(void));
 #define LOG_BYTES (64u * 1024) /* the ring's size */
