@@ -135,6 +135,8 @@ static void take_exit(struct run *run, const struct host_exit *exit)
     run->phase = ENDING;
     run->status = exit->status & 0xff;
     run->phase_deadline_ns = clock_now_ns() + REPORT_LIMIT_NS;
+    if (run->terminal)
+        terminal_restore(run->terminal);
     link_send(&run->link, HOST_FRAME_EXIT_ACK, HOST_CHANNEL_CONTROL, NULL, 0);
 }
 

@@ -8,7 +8,8 @@
  * A dentry is one name in one directory. It holds a reference on its parent and on its inode;
  * without an inode it is negative: the directory has no such name. A dentry that nobody uses
  * (references 0) stays in the cache until memory is short: a hand goes over the buckets and takes
- * those that were not used since it came by.
+ * those that were not used since it came by. A name of what comes and goes by itself, as a process
+ * in /proc, is fleeting: to keep it would keep the process's memory, so it dies with its last user.
  *
  * A lookup takes no lock. It reads a chain under RCU, and a rename, which moves dentries between
  * chains, makes namespace_sequence odd meanwhile: who finds nothing, or finds the number changed,
@@ -16,7 +17,7 @@
  * it says; an unlinked one was so a moment ago. A reader may compare a name that is just being
  * changed; it then fails to match, or the sequence tells.
  *
- * Life: references > 0: used. 0: cached only, dies at once if not hashed. To die, the count goes
+ * Life: references > 0: used. 0: cached only, dies at once if not hashed or fleeting. To die, the count goes
  * from 0 to DENTRY_DEAD under dentry_lock, and nothing brings it back.
  *
  * Invariant: a dentry is in its bucket exactly while DENTRY_HASHED is set, and in its parent's list
@@ -162,14 +163,20 @@ void dentry_finish_death(struct dentry *dentry)
         inode_put(inode);
 }
 
-/* A dentry that is not hashed and whose last reference went: it dies, and so may its parents. */
+/* Whether it stays in the cache when nobody uses it. */
+static bool dentry_is_kept(const struct dentry *dentry)
+{
+    return (READ_ONCE(dentry->flags) & (DENTRY_HASHED | DENTRY_FLEETING)) == DENTRY_HASHED;
+}
+
+/* A dentry that is not kept and whose last reference went: it dies, and so may its parents. */
 static noinline void dentry_kill(struct dentry *dentry)
 {
     while (dentry) {
         struct dentry *parent;
 
         spin_lock(&dentry_lock);
-        if ((dentry->flags & DENTRY_HASHED) || !dentry_begin_death_locked(dentry)) {
+        if (dentry_is_kept(dentry) || !dentry_begin_death_locked(dentry)) {
             spin_unlock(&dentry_lock);
             return;
         }
@@ -191,7 +198,7 @@ void dentry_put(struct dentry *dentry)
     if (SAN)
         assert(left == 0);
     WRITE_ONCE(dentry->used, 1);
-    if (!(READ_ONCE(dentry->flags) & DENTRY_HASHED))
+    if (!dentry_is_kept(dentry))
         dentry_kill(dentry);
 }
 
@@ -273,6 +280,11 @@ void dentry_instantiate(struct dentry *dentry, struct inode *inode)
 void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns)
 {
     WRITE_ONCE(dentry->valid_until_ns, monotonic_ns);
+}
+
+void dentry_set_fleeting(struct dentry *dentry)
+{
+    dentry->flags |= DENTRY_FLEETING;
 }
 
 /* ---- Lookup with references ---- */

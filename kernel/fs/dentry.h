@@ -14,6 +14,7 @@ struct name {
 
 #define DENTRY_HASHED      BIT(0)
 #define DENTRY_ANONYMOUS   BIT(1) /* of a pipe, socket, ...: `kind` and not a name */
+#define DENTRY_FLEETING    BIT(2) /* dies with its last user; set before it is hashed */
 #define DENTRY_INLINE_NAME 40
 
 struct dentry {

@@ -219,7 +219,7 @@ static int moment_send(u32 moment)
 /* All that was written before was submitted before, so EXIT is the last frame. */
 int host_streams_exit(u32 status)
 {
-    struct host_exit exit = {.status = status};
+    struct host_exit exit = {.status = status, .flags = SAN ? HOST_EXIT_REPORTS : 0};
     int error;
 
     if (!host_link_exists())

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define ALLOCATIONS_MAX 60
-#define SWEEPS          8
+#define SWEEPS          5
 #define SWEEPS_FIRST    2   /* until caches have filled */
 #define LEAK_KIB        512 /* a leak of a page in each failure would be more than twice that */
 

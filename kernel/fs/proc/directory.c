@@ -99,11 +99,14 @@ static int proc_lookup(struct inode *inode, struct dentry *dentry, struct inode 
     struct proc_node node;
     int error = 0;
 
-    if (!registered_lookup(parent, name, bytes, &node) &&
-        !table_lookup(parent, name, bytes, &node)) {
-        error = dynamic_lookup(parent, name, bytes, &node);
-        /* What comes and goes is looked at anew by each walk. */
-        dentry_set_valid_until(dentry, 0);
+    if (!registered_lookup(parent, name, bytes, &node)) {
+        if (!table_lookup(parent, name, bytes, &node)) {
+            error = dynamic_lookup(parent, name, bytes, &node);
+            /* What comes and goes is looked at anew by each walk. */
+            dentry_set_valid_until(dentry, 0);
+        }
+        /* Kept in the cache it would keep its process. */
+        dentry_set_fleeting(dentry);
     }
     /* No negative names: nothing can be made here, and programs expect ENOENT of a try. */
     if (error)

@@ -226,6 +226,8 @@ int dentry_add_child(struct dentry *parent, const char *name, u32 bytes, struct 
                      struct dentry **dentry_out) must_check;
 /* Until then (clock_monotonic_ns) the name needs no `revalidate`; U64_MAX: never. */
 void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns);
+/* For `lookup`: the name is not kept when nobody uses it. */
+void dentry_set_fleeting(struct dentry *dentry);
 /* Takes a name out of the cache: the next walk looks it up anew. */
 void dentry_forget(struct dentry *dentry);
 void dentry_get(struct dentry *dentry);
