@@ -12,7 +12,6 @@
 static long create(u32 flags)
 {
     struct file *file;
-    long fd;
     int error;
 
     if (flags & ~EPOLL_CLOEXEC)
@@ -20,10 +19,7 @@ static long create(u32 flags)
     error = epoll_open(&file);
     if (error)
         return error;
-    fd = fd_install_new(file, flags & EPOLL_CLOEXEC ? O_CLOEXEC : 0);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_create(file, flags & EPOLL_CLOEXEC ? O_CLOEXEC : 0);
 }
 
 long sys_epoll_create(const struct syscall_args *args)

@@ -48,7 +48,6 @@ static int how_check(const struct open_how *how)
 static long open_fd(int directory_fd, struct user_ptr name, const struct open_how *how)
 {
     struct file *file;
-    long fd;
     int error;
 
     if (how->flags & O_TMPFILE_BIT) {
@@ -59,10 +58,7 @@ static long open_fd(int directory_fd, struct user_ptr name, const struct open_ho
     error = file_open_user(directory_fd, name, how, &file);
     if (error)
         return error;
-    fd = fd_install_new(file, how->flags & O_CLOEXEC);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_create(file, how->flags & O_CLOEXEC);
 }
 
 long sys_open(const struct syscall_args *args)
@@ -153,9 +149,7 @@ long sys_dup(const struct syscall_args *args)
     if (!use.file)
         return -EBADF;
     file_get(use.file);
-    fd = fd_install_new(use.file, 0);
-    if (fd < 0)
-        file_put(use.file);
+    fd = fd_create(use.file, 0);
     fd_leave(use);
     return fd;
 }
@@ -204,7 +198,6 @@ long sys_memfd_create(const struct syscall_args *args)
     char name[NAME_MAX_BYTES - 5]; /* "memfd:" before it, and the NUL (memfd_create(2)) */
     struct file *file;
     ssize_t bytes;
-    long fd;
     int error;
 
     if (flags & ~(u32)(MFD_CLOEXEC | MFD_ALLOW_SEALING))
@@ -215,8 +208,5 @@ long sys_memfd_create(const struct syscall_args *args)
     error = memfd_open(name, flags & MFD_ALLOW_SEALING ? 0 : F_SEAL_SEAL, &file);
     if (error)
         return error;
-    fd = fd_install_new(file, flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return fd_create(file, flags & MFD_CLOEXEC ? O_CLOEXEC : 0);
 }

@@ -1,12 +1,9 @@
-/* pipe(2) and eventfd(2). */
+/* pipe(2). */
 #include <pith/abi.h>
 
 #include <pith/pipe.h>
 
 #include "syscalls.h"
-
-#define EFD_CLOEXEC  O_CLOEXEC
-#define EFD_NONBLOCK O_NONBLOCK
 
 /* The descriptors become visible only after their numbers have reached the caller. */
 static long pipe_create_fds(struct user_ptr user_fds, u32 flags)
@@ -46,31 +43,4 @@ long sys_pipe(const struct syscall_args *args)
 long sys_pipe2(const struct syscall_args *args)
 {
     return pipe_create_fds(arg_user_ptr(args, 0), arg_u32(args, 1));
-}
-
-static long eventfd_create_fd(u64 count, u32 flags)
-{
-    struct file *file;
-    long fd;
-    int error;
-
-    if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
-        return -EINVAL;
-    error = eventfd_open(count, flags, &file);
-    if (error)
-        return error;
-    fd = fd_install_new(file, flags & EFD_CLOEXEC);
-    if (fd < 0)
-        file_put(file);
-    return fd;
-}
-
-long sys_eventfd(const struct syscall_args *args)
-{
-    return eventfd_create_fd(arg_u32(args, 0), 0);
-}
-
-long sys_eventfd2(const struct syscall_args *args)
-{
-    return eventfd_create_fd(arg_u32(args, 0), arg_u32(args, 1));
 }

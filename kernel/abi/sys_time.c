@@ -14,27 +14,9 @@
 
 #define COARSE_NS (4 * NS_PER_MS) /* what CLOCK_*_COARSE answers as its resolution */
 
-static struct abi_timespec timespec_of(u64 ns)
-{
-    return (struct abi_timespec){ns / NS_PER_SECOND, ns % NS_PER_SECOND};
-}
-
 static struct abi_timeval timeval_of(u64 ns)
 {
     return (struct abi_timeval){ns / NS_PER_SECOND, ns % NS_PER_SECOND / NS_PER_US};
-}
-
-static bool timespec_is_valid(const struct abi_timespec *time)
-{
-    return time->seconds >= 0 && time->nanoseconds >= 0 && time->nanoseconds < (s64)NS_PER_SECOND;
-}
-
-/* Saturates far beyond what a clock will ever show. */
-static u64 timespec_ns(const struct abi_timespec *time)
-{
-    if ((u64)time->seconds >= U64_MAX / NS_PER_SECOND / 2)
-        return U64_MAX / 2;
-    return time->seconds * NS_PER_SECOND + time->nanoseconds;
 }
 
 static bool timeval_is_valid(const struct abi_timeval *time)
@@ -235,13 +217,6 @@ static long sleep_go_on(struct restart *restart)
     return sleep_until(restart->values[0], user_ptr_at(restart->values[1]));
 }
 
-static u64 deadline_after_ns(u64 ns)
-{
-    u64 now_ns = clock_monotonic_ns();
-
-    return ns > U64_MAX - now_ns ? U64_MAX : now_ns + ns;
-}
-
 long sys_nanosleep(const struct syscall_args *args)
 {
     struct abi_timespec time;
@@ -251,19 +226,6 @@ long sys_nanosleep(const struct syscall_args *args)
     if (!timespec_is_valid(&time))
         return -EINVAL;
     return sleep_until(deadline_after_ns(timespec_ns(&time)), arg_user_ptr(args, 1));
-}
-
-/* The moment of the monotonic clock at which `clock` shows `ns`, if the date is not set meanwhile.
- */
-static u64 deadline_on_clock(int clock, u64 ns)
-{
-    u64 now_ns, clock_ns;
-
-    if (clock != CLOCK_REALTIME && clock != CLOCK_TAI)
-        return ns;
-    now_ns = clock_monotonic_ns();
-    clock_ns = clock_realtime_ns();
-    return ns > clock_ns ? now_ns + (ns - clock_ns) : 0;
 }
 
 static bool clock_can_sleep(int clock)
@@ -391,14 +353,6 @@ long sys_timer_create(const struct syscall_args *args)
     return 0;
 }
 
-static int itimerspec_copy_out(struct user_ptr at, const struct interval_timer *timer)
-{
-    struct abi_itimerspec value = {timespec_of(timer->interval_ns),
-                                   timespec_of(timer->deadline_ns)};
-
-    return copy_out(at, &value, sizeof(value));
-}
-
 long sys_timer_gettime(const struct syscall_args *args)
 {
     struct interval_timer timer;
@@ -424,24 +378,17 @@ long sys_timer_settime(const struct syscall_args *args)
     struct user_ptr old_at = arg_user_ptr(args, 3);
     int id = arg_int(args, 0), clock, error;
     struct interval_timer timer, before;
-    struct abi_itimerspec value;
     s32 overruns;
-    u64 ns;
 
-    if (copy_in(&value, arg_user_ptr(args, 2), sizeof(value)))
-        return -EFAULT;
-    if (!timespec_is_valid(&value.interval) || !timespec_is_valid(&value.value))
-        return -EINVAL;
-    error = posix_timer_get(id, &before, &overruns, &clock);
+    error = itimerspec_copy_in(arg_user_ptr(args, 2), &timer);
+    if (!error)
+        error = posix_timer_get(id, &before, &overruns, &clock);
     if (error)
         return error;
-    ns = timespec_ns(&value.value);
-    timer.interval_ns = timespec_ns(&value.interval);
-    timer.deadline_ns = 0;
-    if (ns)
+    if (timer.deadline_ns)
         timer.deadline_ns = arg_int(args, 1) & TIMER_ABSTIME
-                                ? MAX(deadline_on_clock(clock, ns), 1ul)
-                                : deadline_after_ns(ns);
+                                ? MAX(deadline_on_clock(clock, timer.deadline_ns), 1ul)
+                                : deadline_after_ns(timer.deadline_ns);
     error = posix_timer_set(id, &timer);
     if (!error && !user_ptr_is_null(old_at))
         error = itimerspec_copy_out(old_at, &before);

@@ -2,6 +2,7 @@
 #include "timeout.h"
 
 #include <pith/core.h>
+#include <pith/proc.h>
 
 static u64 deadline_after(u64 seconds, u64 nanoseconds)
 {
@@ -77,4 +78,62 @@ int deadline_left_to_timeval(struct user_ptr at, u64 deadline)
     if (user_ptr_is_null(at) || deadline == U64_MAX)
         return 0;
     return copy_out(at, &limit, sizeof(limit));
+}
+
+/* ---- Moments and spans ---- */
+
+struct abi_timespec timespec_of(u64 ns)
+{
+    return (struct abi_timespec){ns / NS_PER_SECOND, ns % NS_PER_SECOND};
+}
+
+bool timespec_is_valid(const struct abi_timespec *time)
+{
+    return time->seconds >= 0 && time->nanoseconds >= 0 && time->nanoseconds < (s64)NS_PER_SECOND;
+}
+
+u64 timespec_ns(const struct abi_timespec *time)
+{
+    if ((u64)time->seconds >= U64_MAX / NS_PER_SECOND / 2)
+        return U64_MAX / 2;
+    return time->seconds * NS_PER_SECOND + time->nanoseconds;
+}
+
+u64 deadline_after_ns(u64 ns)
+{
+    u64 now_ns = clock_monotonic_ns();
+
+    return ns > U64_MAX - now_ns ? U64_MAX : now_ns + ns;
+}
+
+u64 deadline_on_clock(int clock, u64 ns)
+{
+    u64 now_ns, clock_ns;
+
+    if (clock != CLOCK_REALTIME && clock != CLOCK_TAI)
+        return ns;
+    now_ns = clock_monotonic_ns();
+    clock_ns = clock_realtime_ns();
+    return ns > clock_ns ? now_ns + (ns - clock_ns) : 0;
+}
+
+int itimerspec_copy_out(struct user_ptr at, const struct interval_timer *timer)
+{
+    struct abi_itimerspec value = {timespec_of(timer->interval_ns),
+                                   timespec_of(timer->deadline_ns)};
+
+    return copy_out(at, &value, sizeof(value));
+}
+
+int itimerspec_copy_in(struct user_ptr at, struct interval_timer *timer_out)
+{
+    struct abi_itimerspec value;
+
+    if (copy_in(&value, at, sizeof(value)))
+        return -EFAULT;
+    if (!timespec_is_valid(&value.interval) || !timespec_is_valid(&value.value))
+        return -EINVAL;
+    timer_out->interval_ns = timespec_ns(&value.interval);
+    timer_out->deadline_ns = timespec_ns(&value.value);
+    return 0;
 }

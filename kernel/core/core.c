@@ -11,6 +11,13 @@
 
 static struct spinlock realtime_lock = SPINLOCK_INIT(LOCK_LEAF); /* vdso_data's writers */
 
+static void (*clock_was_set)(void); /* [const] after boot */
+
+void clock_set_register(void (*was_set)(void))
+{
+    clock_was_set = was_set;
+}
+
 u64 clock_realtime_ns(void)
 {
     return clock_monotonic_ns() + READ_ONCE(vdso_data->realtime_offset_ns);
@@ -25,6 +32,8 @@ void clock_realtime_set(u64 ns)
     WRITE_ONCE(vdso_data->realtime_offset_ns, ns - clock_monotonic_ns());
     __atomic_store_n(&vdso_data->sequence, vdso_data->sequence + 1, __ATOMIC_RELEASE);
     spin_unlock(&realtime_lock);
+    if (clock_was_set)
+        clock_was_set();
 }
 
 void core_init_cpu(void)

@@ -77,6 +77,19 @@ bool timer_cancel_wait(struct timer *timer)
     return false;
 }
 
+/* Set anew elsewhere while it ran, it may still run on a CPU that timer->cpu does not name. */
+void timer_fini(struct timer *timer)
+{
+    u32 id;
+
+    do {
+        timer_cancel(timer);
+        cpu_for_each_online (id)
+            while (__atomic_load_n(&of_cpu(timers, cpus[id])->running, __ATOMIC_ACQUIRE) == timer)
+                cpu_relax();
+    } while (tree_is_linked(&timer->node));
+}
+
 void timer_set(struct timer *timer, u64 deadline_ns)
 {
     struct timers *on;

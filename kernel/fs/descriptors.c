@@ -149,7 +149,7 @@ void fd_release(struct file_table *table, const int *fds, int count)
     spin_unlock(&table->lock);
 }
 
-int fd_install_new(struct file *file, u32 close_on_exec)
+int fd_create(struct file *file, u32 close_on_exec)
 {
     struct file_table *table = thread_current()->files;
     int fd;
@@ -162,6 +162,8 @@ int fd_install_new(struct file *file, u32 close_on_exec)
         __atomic_store_n(&table->slots->files[fd], file, __ATOMIC_RELEASE);
     }
     spin_unlock(&table->lock);
+    if (fd < 0)
+        file_put(file);
     return fd;
 }
 

@@ -415,7 +415,7 @@ static void epoll_release(struct file *file)
 }
 
 static const struct file_operations epoll_operations = {
-    .flags = FILE_OPERATIONS_STREAM,
+    .flags = FILE_OPERATIONS_STREAM | FILE_OPERATIONS_NO_SEEK,
     .release = epoll_release,
     .poll = epoll_poll,
 };

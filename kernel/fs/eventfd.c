@@ -2,7 +2,7 @@
  * eventfd(2): a 64-bit counter as a file. A write adds, a read takes all (or one, EFD_SEMAPHORE);
  * readers wait while it is 0, writers while it would go beyond its largest value.
  */
-#include <pith/pipe.h>
+#include <pith/event_files.h>
 
 #define COUNT_MAX (U64_MAX - 1)
 
@@ -87,7 +87,7 @@ static void eventfd_release(struct file *file)
 }
 
 static const struct file_operations eventfd_operations = {
-    .flags = FILE_OPERATIONS_STREAM,
+    .flags = FILE_OPERATIONS_STREAM | FILE_OPERATIONS_NO_SEEK,
     .release = eventfd_release,
     .read = eventfd_read,
     .write = eventfd_write,

@@ -1,5 +1,6 @@
 /* What of fs/ is brought up, in which order. */
 #include <pith/epoll.h>
+#include <pith/event_files.h>
 #include <pith/fs.h>
 
 #include "change_names.h"
@@ -18,7 +19,7 @@ typedef void init_step(void);
 static init_step *const steps[] = {
     page_caches_init, dentry_init,  inode_init,  names_init, change_names_init,   files_init,
     tmpfs_init,       mounts_init,  pipe_init,   epoll_init, memory_devices_init, devfs_init,
-    memfd_init,       proc_fs_init, sys_fs_init, fuse_init,  overlay_init,
+    memfd_init,       proc_fs_init, sys_fs_init, fuse_init,  overlay_init,        timerfd_init,
 };
 
 void fs_init(void)

@@ -101,13 +101,13 @@ s64 file_seek(struct file *file, s64 offset, int whence)
 {
     s64 result;
 
+    if (file->operations->flags & FILE_OPERATIONS_NO_SEEK)
+        return 0;
     if (file->operations->flags & FILE_OPERATIONS_STREAM)
         return -ESPIPE;
     mutex_lock(&file->offset_lock);
     if (file->operations->seek)
         result = file->operations->seek(file, offset, whence);
-    else if (file->operations->flags & FILE_OPERATIONS_NO_SEEK)
-        result = 0;
     else
         result = file_seek_common(file, offset, whence, (s64)READ_ONCE(file->inode->size));
     mutex_unlock(&file->offset_lock);

@@ -81,6 +81,12 @@ int signal_send_process_locked(struct process *process, const struct signal_info
 void process_kill_threads_locked(struct process *process, struct thread *except)
     must_hold(&process->signals_lock);
 
+/* ---- signalfd.c ---- */
+
+void signalfd_init(void);
+/* A signal became pending: whoever polls a signalfd looks. signals_lock is held. */
+void signalfd_tell(void);
+
 /* ---- signal_stop.c: group stops, and telling the parent ---- */
 
 /* SIGCHLD with what became of `child`; wakes the parent if it waits. */

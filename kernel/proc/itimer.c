@@ -66,7 +66,7 @@ void itimers_clear(struct process *process)
     if (process->real_timer.deadline_ns)
         real_timer_set(process, &none);
     /* Not set, but its function may still run for the last time. */
-    timer_cancel_wait(&process->real_timer_core);
+    timer_fini(&process->real_timer_core);
 }
 
 /* ---- CPU time ---- */

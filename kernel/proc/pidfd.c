@@ -45,10 +45,7 @@ int pidfd_open(struct process *process, u32 flags)
 
     if (result)
         return result;
-    result = fd_install_new(file, O_CLOEXEC);
-    if (result < 0)
-        file_put(file);
-    return result;
+    return fd_create(file, O_CLOEXEC);
 }
 
 /* A reference, or NULL: it is no pidfd (EBADF). */

@@ -162,7 +162,7 @@ int posix_timer_set(int id, const struct interval_timer *value)
 
 static void timer_free(struct posix_timer *timer)
 {
-    timer_cancel_wait(&timer->core);
+    timer_fini(&timer->core);
     if (timer->target)
         thread_put(timer->target);
     kfree(timer);

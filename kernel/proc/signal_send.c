@@ -114,6 +114,7 @@ static int send_locked(struct process *process, struct thread_identity *target,
     error = pending_add(pending, process, info);
     if (error)
         return error;
+    signalfd_tell();
     taker = target;
     if (!taker)
         taker = taker_of(process, signal);

@@ -139,6 +139,7 @@ void proc_init(void)
 {
     process_tables_init();
     signals_init();
+    signalfd_init();
     credentials_init();
     futex_init();
     process_init = process_create_first("init");

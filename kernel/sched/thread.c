@@ -76,7 +76,7 @@ noreturn void thread_exit(void)
     struct run_queue *queue;
     u64 now_ns;
 
-    timer_cancel_wait(&thread->sleep_timer);
+    timer_fini(&thread->sleep_timer);
     spin_lock(&thread->lock);
     now_ns = clock_monotonic_ns();
     thread_set_state(thread, THREAD_DEAD, now_ns);

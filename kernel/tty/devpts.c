@@ -268,16 +268,13 @@ long pty_open_peer(struct file *master, u64 flags)
 {
     char name[32];
     struct file *slave;
-    int fd, error;
+    int error;
 
     format_text_clipped(name, sizeof(name), "/dev/pts/%u", pty_number(master->private_data));
     error = file_open_at(NULL, name, (u32)flags & ~(u32)O_CREAT, 0, &slave);
     if (error)
         return error;
-    fd = fd_install_new(slave, (u32)flags & O_CLOEXEC);
-    if (fd < 0)
-        file_put(slave);
-    return fd;
+    return fd_create(slave, (u32)flags & O_CLOEXEC);
 }
 
 void devpts_init(void)

@@ -93,7 +93,14 @@ void parameters_parse(const char *command_line);
 /* Nanoseconds since 1970 (UTC), and how to set them. */
 u64 clock_realtime_ns(void);
 void clock_realtime_set(u64 ns);
-/* realtime - monotonic, with a sequence number for the vDSO's page. */
+/* fs/ gives what is called after the date was set (timers that follow it). Any context. */
+void clock_set_register(void (*was_set)(void));
+
+/* A timer as programs set it: 0 means "not set" and "once". Whose moment or span: who uses it says.
+ */
+struct interval_timer {
+    u64 interval_ns, deadline_ns;
+};
 
 /* A timer calls its function once, at interrupt exit (deferred work's context), on its own CPU. */
 struct timer {
@@ -110,6 +117,8 @@ bool timer_cancel(struct timer *timer);
 /* As above, and waits until a run on another CPU is over. No lock that the function takes is held.
  */
 bool timer_cancel_wait(struct timer *timer);
+/* Before its memory goes: it is not set, and runs nowhere, whichever CPUs it was set on. */
+void timer_fini(struct timer *timer);
 
 /* ---- Deferred work: at interrupt exit with interrupts on; takes spinlocks, never sleeps ---- */
 

@@ -81,7 +81,7 @@ struct file_operations {
     int (*flags_changed)(struct file *file, u32 flags);
 };
 #define FILE_OPERATIONS_STREAM  BIT(0) /* no offset: lseek and pread are ESPIPE */
-#define FILE_OPERATIONS_NO_SEEK BIT(1) /* an offset that lseek leaves alone (/dev/tty: 0) */
+#define FILE_OPERATIONS_NO_SEEK BIT(1) /* lseek does nothing and says 0 (/dev/tty, eventfd) */
 
 struct file {
     struct refcount references;
@@ -202,8 +202,8 @@ int fd_reserve(struct file_table *table, int lowest, int *fds_out, int count) mu
 /* Takes over the file's reference. close_on_exec: O_CLOEXEC or 0. */
 void fd_install(struct file_table *table, int fd, struct file *file, u32 close_on_exec);
 void fd_release(struct file_table *table, const int *fds, int count);
-/* reserve + install of one; takes over the reference on success. Returns the number or an error. */
-int fd_install_new(struct file *file, u32 close_on_exec) must_check;
+/* reserve + install of one; takes over the reference in any case. The number, or an error. */
+int fd_create(struct file *file, u32 close_on_exec) must_check;
 int fd_close(int fd);
 /* dup2: installs at exactly `fd`, closing what was there; takes over the reference on success. */
 int fd_replace(struct file *file, int fd, u32 close_on_exec) must_check;

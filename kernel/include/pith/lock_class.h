@@ -34,6 +34,7 @@
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
+    X(TIMERFD, SPIN, "the timers that follow the date: before the queue of each")                 \
     X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \
     X(EPOLL_WATCHERS, SPIN,                                                                       \
       "who watches an epoll set, itself woken from the queues that it watches")                   \

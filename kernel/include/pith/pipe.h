@@ -1,4 +1,4 @@
-/* Files that are made of nothing but bytes and a wait queue: pipes and event counters. */
+/* Pipes, as seen from outside of fs/. */
 /* folder: fs */
 #pragma once
 
@@ -9,7 +9,3 @@ int pipe_open_pair(u32 flags, struct file *ends_out[2]) must_check;
 /* F_GETPIPE_SZ and F_SETPIPE_SZ, in bytes. -EBADF: no pipe; -EPERM, -EBUSY, -EINVAL, -ENOMEM. */
 long pipe_get_size(struct file *file) must_check;
 long pipe_set_size(struct file *file, u64 bytes) must_check;
-
-#define EFD_SEMAPHORE 1
-/* eventfd2(2). flags: EFD_SEMAPHORE, O_NONBLOCK. -ENOMEM. */
-int eventfd_open(u64 count, u32 flags, struct file **file_out) must_check;

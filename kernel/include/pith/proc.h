@@ -114,10 +114,6 @@ struct cpu_usage {
     u64 peak_resident_pages; /* a maximum, not a sum */
 };
 
-struct interval_timer {
-    u64 interval_ns, deadline_ns; /* guarded by process.signals_lock; 0: not set */
-};
-
 struct process {
     struct refcount references;
     int pid;               /* [const] */
@@ -331,6 +327,11 @@ int signal_wait(u64 set, u64 deadline_ns, struct signal_info *info_out);
 void signal_action_exchange(int signal, const struct abi_sigaction *changed,
                             struct abi_sigaction *before_out);
 void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_out);
+
+/* signalfd(2). flags: O_NONBLOCK. -ENOMEM. */
+int signalfd_open(u64 set, u32 flags, struct file **file_out) must_check;
+/* Another set for one that is open. -EINVAL: no signalfd. */
+int signalfd_change(struct file *file, u64 set) must_check;
 
 /* ---- Timers of the calling process. deadline_ns is what is left; 0: not set. ---- */
 

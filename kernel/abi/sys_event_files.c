@@ -1,0 +1,146 @@
+/* eventfd(2), timerfd_create(2), signalfd(2): events as files. */
+#include <pith/abi.h>
+
+#include <pith/event_files.h>
+#include <pith/proc.h>
+
+#include "syscalls.h"
+#include "timeout.h"
+
+/* EFD_, TFD_, SFD_ and IN_CLOEXEC, _NONBLOCK. */
+#define FLAGS_OF_OPEN (O_CLOEXEC | O_NONBLOCK)
+
+/* ---- eventfd ---- */
+
+static long eventfd_create_fd(u64 count, u32 flags)
+{
+    struct file *file;
+    int error;
+
+    if (flags & ~(u32)(FLAGS_OF_OPEN | EFD_SEMAPHORE))
+        return -EINVAL;
+    error = eventfd_open(count, flags, &file);
+    return error ? error : fd_create(file, flags & O_CLOEXEC);
+}
+
+long sys_eventfd(const struct syscall_args *args)
+{
+    return eventfd_create_fd(arg_u32(args, 0), 0);
+}
+
+long sys_eventfd2(const struct syscall_args *args)
+{
+    return eventfd_create_fd(arg_u32(args, 0), arg_u32(args, 1));
+}
+
+/* ---- timerfd ---- */
+
+static int clock_check(int clock)
+{
+    switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_MONOTONIC:
+    case CLOCK_BOOTTIME:
+        return 0;
+    case CLOCK_REALTIME_ALARM:
+    case CLOCK_BOOTTIME_ALARM: /* the machine never sleeps: as without _ALARM */
+        return credentials_can(thread_current()->credentials, CAPABILITY_WAKE_ALARM) ? 0 : -EPERM;
+    default:
+        return -EINVAL;
+    }
+}
+
+long sys_timerfd_create(const struct syscall_args *args)
+{
+    u32 flags = arg_u32(args, 1);
+    int clock = arg_int(args, 0);
+    struct file *file;
+    int error;
+
+    if (flags & ~(u32)FLAGS_OF_OPEN)
+        return -EINVAL;
+    error = clock_check(clock);
+    if (error)
+        return error;
+    error = timerfd_open(clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM, flags, &file);
+    return error ? error : fd_create(file, flags & O_CLOEXEC);
+}
+
+long sys_timerfd_settime(const struct syscall_args *args)
+{
+    struct user_ptr left_at = arg_user_ptr(args, 3);
+    struct interval_timer timer, left;
+    u32 flags = arg_u32(args, 1);
+    struct fd_use use;
+    int error, copy_error = 0;
+
+    _Static_assert(TIMERFD_ABSOLUTE == 1 && TIMERFD_CANCEL_ON_SET == 2, "TFD_TIMER_*");
+    error = itimerspec_copy_in(arg_user_ptr(args, 2), &timer);
+    if (error)
+        return error;
+    if (flags & ~(u32)(TIMERFD_ABSOLUTE | TIMERFD_CANCEL_ON_SET))
+        return -EINVAL;
+    use = fd_enter(arg_int(args, 0));
+    if (!use.file)
+        return -EBADF;
+    error = timerfd_set(use.file, flags, &timer, &left);
+    fd_leave(use);
+    if ((!error || error == -ECANCELED) && !user_ptr_is_null(left_at))
+        copy_error = itimerspec_copy_out(left_at, &left);
+    return copy_error ? copy_error : error;
+}
+
+long sys_timerfd_gettime(const struct syscall_args *args)
+{
+    struct fd_use use = fd_enter(arg_int(args, 0));
+    struct interval_timer left;
+    int error;
+
+    if (!use.file)
+        return -EBADF;
+    error = timerfd_get(use.file, &left);
+    fd_leave(use);
+    return error ? error : itimerspec_copy_out(arg_user_ptr(args, 1), &left);
+}
+
+/* ---- signalfd ---- */
+
+static long signalfd_set(int fd, u64 set)
+{
+    struct fd_use use = fd_enter(fd);
+    int error;
+
+    if (!use.file)
+        return -EBADF;
+    error = signalfd_change(use.file, set);
+    fd_leave(use);
+    return error ? error : fd;
+}
+
+static long signalfd_create_fd(const struct syscall_args *args, u32 flags)
+{
+    struct file *file;
+    int error;
+    u64 set;
+
+    if (arg_u64(args, 2) != sizeof(set))
+        return -EINVAL;
+    if (copy_in(&set, arg_user_ptr(args, 1), sizeof(set)))
+        return -EFAULT;
+    if (flags & ~(u32)FLAGS_OF_OPEN)
+        return -EINVAL;
+    if (arg_int(args, 0) != -1)
+        return signalfd_set(arg_int(args, 0), set);
+    error = signalfd_open(set, flags, &file);
+    return error ? error : fd_create(file, flags & O_CLOEXEC);
+}
+
+long sys_signalfd(const struct syscall_args *args)
+{
+    return signalfd_create_fd(args, 0);
+}
+
+long sys_signalfd4(const struct syscall_args *args)
+{
+    return signalfd_create_fd(args, arg_u32(args, 3));
+}
