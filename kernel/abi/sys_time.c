@@ -1,5 +1,9 @@
 /*
- * Clocks, sleeping, and timers.
+ * Clocks, and sleeping by them.
+ *
+ * A clock is a wall clock of core/, or one of CPU time (proc/cpu_clock.c):
+ * CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, or a negative number that names a process or
+ * thread and what to count (clock_getcpuclockid(3), pthread_getcpuclockid(3)).
  *
  * A sleep that a signal ends without running a handler (a stop) goes on until the same moment:
  * restart_syscall(2) finds that moment in thread.restart.
@@ -9,72 +13,69 @@
 #include <pith/mem.h>
 #include <pith/proc.h>
 
+#include "clocks.h"
 #include "syscalls.h"
 #include "timeout.h"
 
 #define COARSE_NS (4 * NS_PER_MS) /* what CLOCK_*_COARSE answers as its resolution */
 
-static struct abi_timeval timeval_of(u64 ns)
-{
-    return (struct abi_timeval){ns / NS_PER_SECOND, ns % NS_PER_SECOND / NS_PER_US};
-}
-
-static bool timeval_is_valid(const struct abi_timeval *time)
-{
-    return time->seconds >= 0 && time->microseconds >= 0 && time->microseconds < 1000000;
-}
-
-static u64 timeval_ns(const struct abi_timeval *time)
-{
-    struct abi_timespec same = {time->seconds, time->microseconds * (s64)NS_PER_US};
-
-    return timespec_ns(&same);
-}
-
 /* ---- Reading clocks ---- */
 
-static u64 process_time_ns(struct process *process)
-{
-    struct cpu_usage usage;
+/* A negative clock: ~id << 3, and in the low bits whose time (a thread's?) and which. */
+#define CPU_CLOCK_THREAD  BIT(2)
+#define CPU_CLOCK_COUNTS  3 /* the bits that say what is counted */
+#define CPU_CLOCK_PROFILE 0
+#define CPU_CLOCK_VIRTUAL 1
+#define CPU_CLOCK_RUNNING 2
+#define CLOCK_OF_DEVICE   3 /* in all the low bits: the number names an open clock device */
 
-    process_usage(process, &usage);
-    return usage.user_ns + usage.system_ns;
+static int cpu_clock_decode(int clock, struct cpu_clock *clock_out)
+{
+    int id = ~(clock >> 3), what = clock & CPU_CLOCK_COUNTS;
+    enum cpu_time counts = what == CPU_CLOCK_VIRTUAL ? CPU_TIME_USER : CPU_TIME_ALL;
+
+    if ((clock & (CPU_CLOCK_THREAD | CPU_CLOCK_COUNTS)) == CLOCK_OF_DEVICE)
+        return -EOPNOTSUPP;
+    if (what > CPU_CLOCK_RUNNING)
+        return -EINVAL;
+    if (clock & CPU_CLOCK_THREAD)
+        return cpu_clock_of_thread(id, counts, clock_out);
+    return cpu_clock_of_process(id, counts, clock_out);
 }
 
-static u64 thread_time_ns(struct thread *thread)
+int clock_find(int clock, struct cpu_clock *clock_out)
 {
-    u64 user_ns, system_ns;
-
-    thread_times(thread, &user_ns, &system_ns);
-    return user_ns + system_ns;
+    *clock_out = (struct cpu_clock){};
+    switch (clock) {
+    case CLOCK_REALTIME:
+    case CLOCK_MONOTONIC:
+    case CLOCK_BOOTTIME:
+    case CLOCK_TAI:
+        return 0;
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_REALTIME_ALARM: /* they wake a sleeping machine by its alarm clock: there is none */
+    case CLOCK_BOOTTIME_ALARM:
+        return -EOPNOTSUPP;
+    case CLOCK_PROCESS_CPUTIME_ID:
+        return cpu_clock_of_process(0, CPU_TIME_ALL, clock_out);
+    case CLOCK_THREAD_CPUTIME_ID:
+        return cpu_clock_of_thread(0, CPU_TIME_ALL, clock_out);
+    default:
+        return clock < 0 ? cpu_clock_decode(clock, clock_out) : -EINVAL;
+    }
 }
-
-/* Clocks of other processes and threads: clock_getcpuclockid(3)'s numbers. */
-#define CPU_CLOCK_THREAD 4
 
 static int cpu_clock_read(int clock, u64 *ns_out)
 {
-    int id = ~(clock >> 3), error = -EINVAL;
-    struct process *process;
-    struct thread *thread;
+    struct cpu_clock cpu_clock;
+    int error = clock_find(clock, &cpu_clock);
 
-    if (clock & CPU_CLOCK_THREAD) {
-        thread = id ? thread_find(id) : thread_current();
-        if (!thread)
-            return -EINVAL;
-        if (thread->process == process_current()) {
-            *ns_out = thread_time_ns(thread);
-            error = 0;
-        }
-        if (id)
-            thread_put(thread);
-        return error;
-    }
-    process = process_find(id ? id : process_current()->pid);
-    if (!process)
+    if (error)
         return -EINVAL;
-    *ns_out = process_time_ns(process);
-    process_put(process);
+    *ns_out = cpu_clock_ns(&cpu_clock);
+    cpu_clock_put(&cpu_clock);
     return 0;
 }
 
@@ -95,11 +96,8 @@ static int clock_read(int clock, u64 *ns_out)
         *ns_out = clock_monotonic_ns();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-        *ns_out = process_time_ns(process_current());
-        return 0;
     case CLOCK_THREAD_CPUTIME_ID:
-        *ns_out = thread_time_ns(thread_current());
-        return 0;
+        return cpu_clock_read(clock, ns_out);
     default:
         return clock < 0 ? cpu_clock_read(clock, ns_out) : -EINVAL;
     }
@@ -228,174 +226,92 @@ long sys_nanosleep(const struct syscall_args *args)
     return sleep_until(deadline_after_ns(timespec_ns(&time)), arg_user_ptr(args, 1));
 }
 
-static bool clock_can_sleep(int clock)
+/* Sleeps to a moment of a clock of CPU time. One with a length is told what was left of it. */
+static long cpu_sleep(int clock_id, const struct cpu_clock *clock, u64 until_ns,
+                      struct user_ptr left_at);
+
+static long cpu_sleep_go_on(struct restart *restart)
 {
-    return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
-           clock == CLOCK_TAI;
+    struct cpu_clock clock;
+    long result = clock_find((int)restart->values[2], &clock);
+
+    if (result)
+        return result;
+    result = cpu_sleep((int)restart->values[2], &clock, restart->values[0],
+                       user_ptr_at(restart->values[1]));
+    cpu_clock_put(&clock);
+    return result;
+}
+
+static long cpu_sleep(int clock_id, const struct cpu_clock *clock, u64 until_ns,
+                      struct user_ptr left_at)
+{
+    struct restart *restart = &thread_current()->restart;
+    int error = cpu_clock_sleep_until(clock, until_ns);
+
+    if (error != -EINTR)
+        return error;
+    if (!user_ptr_is_null(left_at)) {
+        u64 now_ns = cpu_clock_ns(clock);
+        struct abi_timespec left = timespec_of(until_ns > now_ns ? until_ns - now_ns : 0);
+
+        if (copy_out(left_at, &left, sizeof(left)))
+            return -EFAULT;
+    }
+    restart->function = cpu_sleep_go_on;
+    restart->values[0] = until_ns;
+    restart->values[1] = left_at.address;
+    restart->values[2] = clock_id;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long cpu_nanosleep(int clock_id, const struct cpu_clock *clock, u64 ns, int flags,
+                          struct user_ptr left_at)
+{
+    u64 now_ns;
+    int error;
+
+    if (clock->thread == thread_current()) /* it would stand still for ever */
+        return clock_id == CLOCK_THREAD_CPUTIME_ID ? -EOPNOTSUPP : -EINVAL;
+    if (flags & TIMER_ABSTIME) {
+        error = cpu_clock_sleep_until(clock, ns);
+        return error == -EINTR ? -ERESTARTNOHAND : error;
+    }
+    now_ns = cpu_clock_ns(clock);
+    return cpu_sleep(clock_id, clock, ns > U64_MAX - now_ns ? U64_MAX : now_ns + ns, left_at);
+}
+
+static long wall_nanosleep(int clock, u64 ns, int flags, struct user_ptr left_at)
+{
+    long result;
+
+    if (!(flags & TIMER_ABSTIME))
+        return sleep_until(deadline_after_ns(ns), left_at);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_TAI)
+        ns = clock_monotonic_at(ns);
+    result = thread_sleep_until(ns, WAIT_INTERRUPTIBLE);
+    return result == -EINTR ? -ERESTARTNOHAND : result;
 }
 
 long sys_clock_nanosleep(const struct syscall_args *args)
 {
-    int clock = arg_int(args, 0);
+    int clock = arg_int(args, 0), flags = arg_int(args, 1), error;
+    struct user_ptr left_at = arg_user_ptr(args, 3);
+    struct cpu_clock cpu_clock;
     struct abi_timespec time;
-    u64 deadline_ns;
     long result;
 
-    if (!clock_can_sleep(clock))
-        return clock < 0 || clock > CLOCK_TAI ? -EINVAL : -EOPNOTSUPP;
+    error = clock_find(clock, &cpu_clock);
+    if (error)
+        return error;
     if (copy_in(&time, arg_user_ptr(args, 2), sizeof(time)))
-        return -EFAULT;
-    if (!timespec_is_valid(&time))
-        return -EINVAL;
-    if (!(arg_int(args, 1) & TIMER_ABSTIME))
-        return sleep_until(deadline_after_ns(timespec_ns(&time)), arg_user_ptr(args, 3));
-    deadline_ns = deadline_on_clock(clock, timespec_ns(&time));
-    result = thread_sleep_until(deadline_ns, WAIT_INTERRUPTIBLE);
-    return result == -EINTR ? -ERESTARTNOHAND : result;
-}
-
-/* ---- Interval timers ---- */
-
-long sys_alarm(const struct syscall_args *args)
-{
-    struct interval_timer value = {.deadline_ns = arg_u32(args, 0) * NS_PER_SECOND}, before;
-
-    process_itimer_get(ITIMER_REAL, &before);
-    process_itimer_set(ITIMER_REAL, &value);
-    return (before.deadline_ns + NS_PER_SECOND / 2) / NS_PER_SECOND +
-           (before.deadline_ns && before.deadline_ns < NS_PER_SECOND / 2);
-}
-
-static int itimer_copy_out(struct user_ptr at, const struct interval_timer *timer)
-{
-    struct abi_itimerval value = {timeval_of(timer->interval_ns), timeval_of(timer->deadline_ns)};
-
-    return copy_out(at, &value, sizeof(value));
-}
-
-long sys_getitimer(const struct syscall_args *args)
-{
-    struct interval_timer timer;
-
-    if (arg_u32(args, 0) > ITIMER_PROF)
-        return -EINVAL;
-    process_itimer_get(arg_int(args, 0), &timer);
-    return itimer_copy_out(arg_user_ptr(args, 1), &timer);
-}
-
-long sys_setitimer(const struct syscall_args *args)
-{
-    struct user_ptr new_at = arg_user_ptr(args, 1), old_at = arg_user_ptr(args, 2);
-    int which = arg_int(args, 0);
-    struct abi_itimerval value = {};
-    struct interval_timer timer, before;
-
-    if (arg_u32(args, 0) > ITIMER_PROF)
-        return -EINVAL;
-    if (!user_ptr_is_null(new_at) && copy_in(&value, new_at, sizeof(value)))
-        return -EFAULT;
-    if (!timeval_is_valid(&value.interval) || !timeval_is_valid(&value.value))
-        return -EINVAL;
-    timer.interval_ns = timeval_ns(&value.interval);
-    timer.deadline_ns = timeval_ns(&value.value);
-    process_itimer_get(which, &before);
-    process_itimer_set(which, &timer);
-    return user_ptr_is_null(old_at) ? 0 : itimer_copy_out(old_at, &before);
-}
-
-/* ---- POSIX timers ---- */
-
-static int event_target(const struct abi_sigevent *event, struct thread **target_out)
-{
-    *target_out = NULL;
-    if (event->notify == SIGEV_NONE)
-        return 0;
-    if (event->signal < 1 || event->signal > SIGNALS)
-        return -EINVAL;
-    if (event->notify == SIGEV_SIGNAL || event->notify == SIGEV_THREAD)
-        return 0;
-    if (event->notify != SIGEV_THREAD_ID)
-        return -EINVAL;
-    *target_out = thread_find(event->tid);
-    if (*target_out && (*target_out)->process == process_current())
-        return 0;
-    if (*target_out)
-        thread_put(*target_out);
-    return -EINVAL;
-}
-
-long sys_timer_create(const struct syscall_args *args)
-{
-    struct user_ptr event_at = arg_user_ptr(args, 1), id_at = arg_user_ptr(args, 2);
-    bool has_event = !user_ptr_is_null(event_at);
-    int clock = arg_int(args, 0), id, error;
-    struct thread *target = NULL;
-    struct abi_sigevent event;
-
-    if (!clock_can_sleep(clock))
-        return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID ? -EOPNOTSUPP
-                                                                                     : -EINVAL;
-    if (has_event && copy_in(&event, event_at, sizeof(event)))
-        return -EFAULT;
-    error = has_event ? event_target(&event, &target) : 0;
-    if (error)
-        return error;
-    id = posix_timer_create(clock, has_event ? &event : NULL, target);
-    if (id < 0) {
-        if (target)
-            thread_put(target);
-        return id;
-    }
-    if (copy_out(id_at, &id, sizeof(id))) {
-        (void)!posix_timer_delete(id);
-        return -EFAULT;
-    }
-    return 0;
-}
-
-long sys_timer_gettime(const struct syscall_args *args)
-{
-    struct interval_timer timer;
-    int clock;
-    s32 overruns;
-    int error = posix_timer_get(arg_int(args, 0), &timer, &overruns, &clock);
-
-    return error ? error : itimerspec_copy_out(arg_user_ptr(args, 1), &timer);
-}
-
-long sys_timer_getoverrun(const struct syscall_args *args)
-{
-    struct interval_timer timer;
-    int clock;
-    s32 overruns;
-    int error = posix_timer_get(arg_int(args, 0), &timer, &overruns, &clock);
-
-    return error ? error : overruns;
-}
-
-long sys_timer_settime(const struct syscall_args *args)
-{
-    struct user_ptr old_at = arg_user_ptr(args, 3);
-    int id = arg_int(args, 0), clock, error;
-    struct interval_timer timer, before;
-    s32 overruns;
-
-    error = itimerspec_copy_in(arg_user_ptr(args, 2), &timer);
-    if (!error)
-        error = posix_timer_get(id, &before, &overruns, &clock);
-    if (error)
-        return error;
-    if (timer.deadline_ns)
-        timer.deadline_ns = arg_int(args, 1) & TIMER_ABSTIME
-                                ? MAX(deadline_on_clock(clock, timer.deadline_ns), 1ul)
-                                : deadline_after_ns(timer.deadline_ns);
-    error = posix_timer_set(id, &timer);
-    if (!error && !user_ptr_is_null(old_at))
-        error = itimerspec_copy_out(old_at, &before);
-    return error;
-}
-
-long sys_timer_delete(const struct syscall_args *args)
-{
-    return posix_timer_delete(arg_int(args, 0));
+        result = -EFAULT;
+    else if (!timespec_is_valid(&time))
+        result = -EINVAL;
+    else if (cpu_clock.process)
+        result = cpu_nanosleep(clock, &cpu_clock, timespec_ns(&time), flags, left_at);
+    else
+        result = wall_nanosleep(clock, timespec_ns(&time), flags, left_at);
+    cpu_clock_put(&cpu_clock);
+    return result;
 }

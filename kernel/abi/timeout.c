@@ -106,17 +106,6 @@ u64 deadline_after_ns(u64 ns)
     return ns > U64_MAX - now_ns ? U64_MAX : now_ns + ns;
 }
 
-u64 deadline_on_clock(int clock, u64 ns)
-{
-    u64 now_ns, clock_ns;
-
-    if (clock != CLOCK_REALTIME && clock != CLOCK_TAI)
-        return ns;
-    now_ns = clock_monotonic_ns();
-    clock_ns = clock_realtime_ns();
-    return ns > clock_ns ? now_ns + (ns - clock_ns) : 0;
-}
-
 int itimerspec_copy_out(struct user_ptr at, const struct interval_timer *timer)
 {
     struct abi_itimerspec value = {timespec_of(timer->interval_ns),

@@ -26,9 +26,6 @@ bool timespec_is_valid(const struct abi_timespec *time);
 u64 timespec_ns(const struct abi_timespec *time);
 /* Of clock_monotonic_ns; saturates. */
 u64 deadline_after_ns(u64 ns);
-/* The moment of the monotonic clock at which `clock` shows `ns`, if the date is not set meanwhile.
- */
-u64 deadline_on_clock(int clock, u64 ns);
 /* A struct itimerspec as spans in ns; deadline_ns is its it_value. -EFAULT, -EINVAL. */
 int itimerspec_copy_out(struct user_ptr at, const struct interval_timer *timer) must_check;
 int itimerspec_copy_in(struct user_ptr at, struct interval_timer *timer_out) must_check;

@@ -46,9 +46,13 @@ void process_unpublish_locked(struct process *process) must_hold(&process_table_
 
 struct queued_signal {
     struct list link;
-    struct process *charged; /* whose pending_count it counts in */
+    struct process *charged;   /* whose pending_count it counts in */
+    struct posix_timer *timer; /* whose only entry it is; NULL: it goes when it is taken */
     struct signal_info info;
 };
+/* In no list. NULL: RLIMIT_SIGPENDING is reached, or no memory. */
+struct queued_signal *queued_signal_alloc(struct process *process) must_check;
+void queued_signal_free(struct queued_signal *queued);
 void signals_init(void);
 void pending_init(struct pending_signals *pending);
 /* All of pending's entries go. signals_lock is held, or nobody else knows it. */
@@ -56,8 +60,10 @@ void pending_flush(struct pending_signals *pending, u64 set);
 /* -EAGAIN: RLIMIT_SIGPENDING. signals_lock is held. */
 int pending_add(struct pending_signals *pending, struct process *process,
                 const struct signal_info *info) must_check;
-/* Takes the next of `set`: faults first, then by number. 0: none. */
-int pending_take(struct pending_signals *pending, u64 set, struct signal_info *info_out);
+void pending_add_queued(struct pending_signals *pending, struct queued_signal *queued);
+/* Takes the next of `set`: the thread's own first, then faults, then by number. 0: none. */
+int signal_take_locked(struct process *process, struct thread_identity *identity, u64 set,
+                       struct signal_info *info_out) must_hold(&process->signals_lock);
 /* Whether the default action of a signal is to do nothing, or to stop. */
 bool signal_default_is_ignore(int signal);
 bool signal_default_is_stop(int signal);
@@ -77,6 +83,9 @@ void signal_work_update_locked(struct process *process, struct thread_identity *
 int signal_send_thread_locked(struct thread *thread, const struct signal_info *info);
 int signal_send_process_locked(struct process *process, const struct signal_info *info)
     must_hold(&process->signals_lock);
+/* Puts an entry that is in no list where its signal belongs, unless that would do nothing. */
+void signal_send_queued_locked(struct process *process, struct thread *target,
+                               struct queued_signal *queued) must_hold(&process->signals_lock);
 /* All threads but the caller get SIGKILL. */
 void process_kill_threads_locked(struct process *process, struct thread *except)
     must_hold(&process->signals_lock);
@@ -143,7 +152,28 @@ void itimers_exec(struct process *process);
 void itimers_clear(struct process *process);
 /* At a sample: ITIMER_VIRTUAL, ITIMER_PROF, RLIMIT_CPU. */
 void process_sample(struct thread *thread, u64 period_ns);
+/* How soon a timer with an interval comes again while its signal is ignored. */
+#define IGNORED_LEAST_NS (10 * NS_PER_MS)
 void posix_timers_clear(struct process *process);
+/* The timer's signal was taken: its overruns go with it, and it is armed again. */
+void posix_timer_signal_taken(struct posix_timer *timer, struct signal_info *info);
+/* SIGALRM was taken: ITIMER_REAL is armed again. */
+void itimer_signal_taken(struct process *process) must_hold(&process->signals_lock);
+
+/* An alarm on a clock of CPU time (cpu_clock.c). */
+struct cpu_alarm {
+    struct list link;
+    const struct cpu_clock *clock; /* kept by the alarm's owner */
+    u64 at_ns;
+    /* Called once, off the list, with the measured process's signals_lock and the alarms' lock. */
+    void (*ring)(struct cpu_alarm *alarm);
+};
+void cpu_alarm_init(struct cpu_alarm *alarm, void (*ring)(struct cpu_alarm *alarm));
+/* Also sets one anew. */
+void cpu_alarm_set(struct cpu_alarm *alarm, const struct cpu_clock *clock, u64 at_ns);
+void cpu_alarm_cancel(struct cpu_alarm *alarm);
+/* At a sample: rings what is due. */
+void cpu_alarms_check_locked(struct process *process) must_hold(&process->signals_lock);
 void limits_init(struct process *process);
 void limits_init_thread(struct thread *thread);
 void credentials_init(void);

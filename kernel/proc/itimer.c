@@ -1,7 +1,10 @@
 /*
  * Interval timers, and the limit of CPU time.
  *
- * ITIMER_REAL is a timer of core/. The other two, and RLIMIT_CPU, count CPU time, which is sampled
+ * ITIMER_REAL is a timer of core/. While its SIGALRM is pending it is not armed: taking the signal
+ * arms it again, so that an interval of a microsecond keeps nobody busy but the process itself.
+ *
+ * The other two, and RLIMIT_CPU, count CPU time, which is sampled
  * (sched/accounting.c): at each sample the running process's counters move on by one period, so
  * they are as exact as that.
  *
@@ -12,11 +15,8 @@
 /* The next deadline is counted from the last one, so that intervals do not drift. */
 static u64 next_deadline(const struct interval_timer *timer, u64 now_ns)
 {
-    u64 periods;
+    u64 periods = (now_ns - timer->deadline_ns) / timer->interval_ns + 1;
 
-    if (!timer->interval_ns)
-        return 0;
-    periods = (now_ns - timer->deadline_ns) / timer->interval_ns + 1;
     return timer->deadline_ns + periods * timer->interval_ns;
 }
 
@@ -31,11 +31,28 @@ static void real_timer_expired(struct timer *core)
     if (timer->deadline_ns && timer->deadline_ns <= now_ns) {
         signal_info_init(&info, SIGALRM, SI_KERNEL);
         (void)signal_send_process_locked(process, &info);
-        timer->deadline_ns = next_deadline(timer, now_ns);
+        if (!timer->interval_ns)
+            timer->deadline_ns = 0;
+        else if (process->pending.set & signal_bit(SIGALRM))
+            process->real_timer_waits = true;
+        else /* it is ignored */
+            timer->deadline_ns = MAX(next_deadline(timer, now_ns), now_ns + IGNORED_LEAST_NS);
     }
-    if (timer->deadline_ns)
+    if (timer->deadline_ns > now_ns)
         timer_set(core, timer->deadline_ns);
     spin_unlock(&process->signals_lock);
+}
+
+void itimer_signal_taken(struct process *process)
+{
+    struct interval_timer *timer = &process->real_timer;
+    u64 now_ns = clock_monotonic_ns();
+
+    if (!process->real_timer_waits)
+        return;
+    process->real_timer_waits = false;
+    timer->deadline_ns = next_deadline(timer, now_ns);
+    timer_set(&process->real_timer_core, timer->deadline_ns);
 }
 
 void itimers_init(struct process *process)
@@ -48,6 +65,7 @@ static void real_timer_set(struct process *process, const struct interval_timer 
     timer_cancel_wait(&process->real_timer_core);
     spin_lock(&process->signals_lock);
     process->real_timer = *value;
+    process->real_timer_waits = false;
     if (value->deadline_ns)
         timer_set(&process->real_timer_core, value->deadline_ns);
     spin_unlock(&process->signals_lock);
@@ -113,6 +131,7 @@ void process_sample(struct thread *thread, u64 period_ns)
         count_down(process, &process->virtual_timer, period_ns, SIGVTALRM);
     count_down(process, &process->profile_timer, period_ns, SIGPROF);
     check_cpu_limit(process);
+    cpu_alarms_check_locked(process);
     spin_unlock(&process->signals_lock);
 }
 

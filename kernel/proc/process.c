@@ -121,6 +121,7 @@ int process_alloc(struct process **process_out)
     list_init(&process->group_link);
     list_init(&process->child_waiters);
     list_init(&process->posix_timers);
+    list_init(&process->cpu_alarms);
     spin_init(&process->signals_lock, LOCK_SIGNALS);
     pending_init(&process->pending);
     mutex_init(&process->exec_lock, LOCK_EXEC);

@@ -47,11 +47,35 @@ void pending_init(struct pending_signals *pending)
     list_init(&pending->queue);
 }
 
-static void queued_free(struct queued_signal *queued)
+struct queued_signal *queued_signal_alloc(struct process *process)
+{
+    u64 limit = process->limits[RLIMIT_SIGPENDING].soft;
+    struct queued_signal *queued;
+
+    if (__atomic_load_n(&process->pending_count, __ATOMIC_RELAXED) >= limit)
+        return NULL;
+    queued = slab_alloc(queued_cache, ALLOC_NOWAIT);
+    if (!queued)
+        return NULL;
+    list_init(&queued->link);
+    queued->timer = NULL;
+    queued->charged = process;
+    __atomic_fetch_add(&process->pending_count, 1, __ATOMIC_RELAXED);
+    return queued;
+}
+
+void queued_signal_free(struct queued_signal *queued)
 {
     __atomic_fetch_sub(&queued->charged->pending_count, 1, __ATOMIC_RELAXED);
-    list_remove(&queued->link);
     slab_free(queued_cache, queued);
+}
+
+/* Out of its list; a timer keeps its entry for the next time. */
+static void queued_remove(struct queued_signal *queued)
+{
+    list_remove(&queued->link);
+    if (!queued->timer)
+        queued_signal_free(queued);
 }
 
 void pending_flush(struct pending_signals *pending, u64 set)
@@ -61,7 +85,7 @@ void pending_flush(struct pending_signals *pending, u64 set)
     pending->set &= ~set;
     list_for_each_safe (queued, following, &pending->queue, link)
         if (signal_bit(queued->info.signal) & set)
-            queued_free(queued);
+            queued_remove(queued);
 }
 
 /*
@@ -71,21 +95,22 @@ void pending_flush(struct pending_signals *pending, u64 set)
 int pending_add(struct pending_signals *pending, struct process *process,
                 const struct signal_info *info)
 {
-    u64 limit = process->limits[RLIMIT_SIGPENDING].soft;
-    struct queued_signal *queued = NULL;
+    struct queued_signal *queued = queued_signal_alloc(process);
 
-    if (__atomic_load_n(&process->pending_count, __ATOMIC_RELAXED) < limit || info->code >= 0)
-        queued = slab_alloc(queued_cache, ALLOC_NOWAIT);
     if (!queued && info->signal >= SIGRTMIN && info->code < 0 && info->code != SI_TKILL)
         return -EAGAIN;
     pending->set |= signal_bit(info->signal);
     if (!queued)
         return 0;
     queued->info = *info;
-    queued->charged = process;
-    __atomic_fetch_add(&process->pending_count, 1, __ATOMIC_RELAXED);
     list_push_back(&pending->queue, &queued->link);
     return 0;
+}
+
+void pending_add_queued(struct pending_signals *pending, struct queued_signal *queued)
+{
+    pending->set |= signal_bit(queued->info.signal);
+    list_push_back(&pending->queue, &queued->link);
 }
 
 /* Takes the first entry of `signal`; its bit goes with the last. */
@@ -110,10 +135,12 @@ static void pending_take_one(struct pending_signals *pending, int signal,
         return;
     }
     *info_out = found->info;
-    queued_free(found);
+    if (found->timer)
+        posix_timer_signal_taken(found->timer, info_out);
+    queued_remove(found);
 }
 
-int pending_take(struct pending_signals *pending, u64 set, struct signal_info *info_out)
+static int pending_take(struct pending_signals *pending, u64 set, struct signal_info *info_out)
 {
     u64 candidates = pending->set & set;
     int signal;
@@ -127,16 +154,25 @@ int pending_take(struct pending_signals *pending, u64 set, struct signal_info *i
     return signal;
 }
 
+int signal_take_locked(struct process *process, struct thread_identity *identity, u64 set,
+                       struct signal_info *info_out)
+{
+    int signal = pending_take(&identity->pending, set, info_out);
+
+    if (!signal)
+        signal = pending_take(&process->pending, set, info_out);
+    if (signal == SIGALRM)
+        itimer_signal_taken(process);
+    return signal;
+}
+
 int signal_take(u64 set, struct signal_info *info_out)
 {
     struct process *process = process_current();
-    struct thread_identity *identity = identity_current();
     int signal;
 
     spin_lock(&process->signals_lock);
-    signal = pending_take(&identity->pending, set, info_out);
-    if (!signal)
-        signal = pending_take(&process->pending, set, info_out);
+    signal = signal_take_locked(process, identity_current(), set, info_out);
     spin_unlock(&process->signals_lock);
     return signal;
 }
@@ -155,9 +191,7 @@ int signal_wait(u64 set, u64 deadline_ns, struct signal_info *info_out)
     spin_lock(&process->signals_lock);
     identity->waits_for = set;
     for (;;) {
-        signal = pending_take(&identity->pending, set, info_out);
-        if (!signal)
-            signal = pending_take(&process->pending, set, info_out);
+        signal = signal_take_locked(process, identity, set, info_out);
         if (signal || error)
             break;
         signal_work_update_locked(process, identity);

@@ -75,9 +75,7 @@ static int next_signal(struct process *process, struct thread_identity *identity
         struct signal_action *action;
 
         obey_process(process, identity);
-        signal = pending_take(&identity->pending, ~identity->blocked, info);
-        if (!signal)
-            signal = pending_take(&process->pending, ~identity->blocked, info);
+        signal = signal_take_locked(process, identity, ~identity->blocked, info);
         if (!signal)
             break;
         action = &process->actions[signal - 1];

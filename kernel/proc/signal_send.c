@@ -84,12 +84,28 @@ static void process_doom(struct process *process)
     process_kill_threads_locked(process, NULL);
 }
 
+static void taker_tell(struct process *process, struct thread_identity *target, int signal)
+{
+    struct thread_identity *taker = target;
+
+    signalfd_tell();
+    if (!taker)
+        taker = taker_of(process, signal);
+    if (taker && thread_wants(taker, signal))
+        thread_tell(taker, WORK_SIGNAL);
+}
+
+/* The main thread's mask decides whether a signal for the process would do nothing. */
+static struct thread_identity *judge_of(struct process *process, struct thread_identity *target)
+{
+    return target ? target : list_first_entry(&process->threads, struct thread_identity, link);
+}
+
 /* `target`: this thread's alone; NULL: any of the process's. */
 static int send_locked(struct process *process, struct thread_identity *target,
                        const struct signal_info *info)
 {
     struct pending_signals *pending = target ? &target->pending : &process->pending;
-    struct thread_identity *taker;
     int signal = info->signal, error;
 
     if (process->group_exit || list_is_empty(&process->threads))
@@ -100,10 +116,7 @@ static int send_locked(struct process *process, struct thread_identity *target,
     } else if (signal_default_is_stop(signal)) {
         annul(process, signal_bit(SIGCONT));
     }
-    taker = target;
-    if (!taker)
-        taker = list_first_entry(&process->threads, struct thread_identity, link);
-    if (signal_would_do_nothing(process, taker, signal))
+    if (signal_would_do_nothing(process, judge_of(process, target), signal))
         return 0;
     if (signal == SIGKILL) {
         process_doom(process);
@@ -112,15 +125,27 @@ static int send_locked(struct process *process, struct thread_identity *target,
     if (signal < SIGRTMIN && (pending->set & signal_bit(signal)))
         return 0;
     error = pending_add(pending, process, info);
-    if (error)
-        return error;
-    signalfd_tell();
-    taker = target;
-    if (!taker)
-        taker = taker_of(process, signal);
-    if (taker && thread_wants(taker, signal))
-        thread_tell(taker, WORK_SIGNAL);
-    return 0;
+    if (!error)
+        taker_tell(process, target, signal);
+    return error;
+}
+
+void signal_send_queued_locked(struct process *process, struct thread *target,
+                               struct queued_signal *queued)
+{
+    struct thread_identity *identity = target ? target->identity : NULL;
+    int signal = queued->info.signal;
+
+    if (process->group_exit || list_is_empty(&process->threads) || (identity && identity->exiting))
+        return;
+    if (signal == SIGKILL || signal == SIGCONT || signal_default_is_stop(signal)) {
+        (void)send_locked(process, identity, &queued->info);
+        return;
+    }
+    if (signal_would_do_nothing(process, judge_of(process, identity), signal))
+        return;
+    pending_add_queued(identity ? &identity->pending : &process->pending, queued);
+    taker_tell(process, identity, signal);
 }
 
 int signal_send_process_locked(struct process *process, const struct signal_info *info)

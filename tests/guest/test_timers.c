@@ -4,11 +4,12 @@
  * covers: timer_create timer_settime timer_gettime timer_getoverrun timer_delete pidfd_open
  * covers: pidfd_send_signal clock_settime settimeofday sethostname setdomainname reboot syslog
  * covers: capset sched_setattr sched_getattr mlock2 pkey_mprotect pkey_alloc pkey_free
- * covers: restart_syscall
+ * covers: restart_syscall clock_nanosleep clock_gettime
  */
 #include "guest.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
 
@@ -70,12 +71,247 @@ TEST(timer_errors_are_as_documented)
     int id;
 
     CHECK_ERRNO(syscall(SYS_timer_create, 99, NULL, &id), EINVAL);
+    CHECK_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC_RAW, NULL, &id), EOPNOTSUPP);
     CHECK_ERRNO(syscall(SYS_timer_settime, 999, 0, &value, NULL), EINVAL);
     CHECK_ERRNO(syscall(SYS_timer_gettime, 999, &value), EINVAL);
     CHECK_ERRNO(syscall(SYS_timer_delete, 999), EINVAL);
     CHECK_ERRNO(syscall(SYS_timer_getoverrun, 999), EINVAL);
     id = new_timer(SIGEV_NONE, 0);
     CHECK_ERRNO(syscall(SYS_timer_settime, id, 0, &value, NULL), EINVAL);
+}
+
+/* ---- Clocks of CPU time ---- */
+
+static uint64_t clock_ms(clockid_t clock)
+{
+    struct timespec now;
+
+    CHECK_OK(clock_gettime(clock, &now));
+    return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void compute_until(clockid_t clock, uint64_t ms)
+{
+    while (clock_ms(clock) < ms)
+        ;
+}
+
+static void block_usr1(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGUSR1);
+    CHECK_OK(sigprocmask(SIG_BLOCK, set, NULL));
+}
+
+static int timer_on(clockid_t clock, int notify, long first_ms, long interval_ms)
+{
+    struct sigevent event = {.sigev_notify = notify, .sigev_signo = SIGUSR1};
+    int id = -1;
+
+    CHECK_OK(syscall(SYS_timer_create, clock, &event, &id));
+    set_timer(id, first_ms, interval_ms);
+    return id;
+}
+
+TEST(timer_on_cpu_time_comes_when_that_much_was_used)
+{
+    const struct timespec none = {0, 0};
+    clockid_t clocks[2] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    siginfo_t info;
+    sigset_t set;
+
+    block_usr1(&set);
+    for (int i = 0; i < 2; i++) {
+        uint64_t begin = clock_ms(clocks[i]);
+
+        timer_on(clocks[i], SIGEV_SIGNAL, 60, 0);
+        sleep_ms(120); /* sleeping does not count */
+        CHECK_ERRNO(sigtimedwait(&set, NULL, &none), EAGAIN);
+        while (sigtimedwait(&set, &info, &none) != SIGUSR1)
+            ;
+        CHECK_EQ(info.si_code, SI_TIMER);
+        CHECK_GE(clock_ms(clocks[i]), begin + 60);
+    }
+}
+
+TEST(timer_on_cpu_time_repeats_and_tells_what_is_left)
+{
+    struct itimerspec value;
+    sigset_t set;
+    int id;
+
+    block_usr1(&set);
+    id = timer_on(CLOCK_PROCESS_CPUTIME_ID, SIGEV_SIGNAL, 40, 20);
+    CHECK_OK(syscall(SYS_timer_gettime, id, &value));
+    CHECK_GT(value.it_value.tv_nsec, 0);
+    CHECK_LE(value.it_value.tv_nsec, 40000000);
+    compute_until(CLOCK_PROCESS_CPUTIME_ID, clock_ms(CLOCK_PROCESS_CPUTIME_ID) + 200);
+    CHECK_EQ(sigwaitinfo(&set, NULL), SIGUSR1);
+    CHECK_GE(syscall(SYS_timer_getoverrun, id), 1);
+    CHECK_OK(syscall(SYS_timer_delete, id));
+}
+
+TEST(timer_on_cpu_time_of_another_process_follows_it)
+{
+    pid_t child = CHECK_OK(fork());
+    clockid_t clock;
+    sigset_t set;
+
+    if (child == 0) {
+        for (;;)
+            ;
+    }
+    CHECK_OK(clock_getcpuclockid(child, &clock));
+    block_usr1(&set);
+    timer_on(clock, SIGEV_SIGNAL, 30, 0);
+    CHECK_EQ(sigwaitinfo(&set, NULL), SIGUSR1);
+    CHECK_GE(clock_ms(clock), 30);
+    CHECK_OK(kill(child, SIGKILL));
+    CHECK_KILLED(child, SIGKILL);
+}
+
+TEST(timer_without_signal_counts_down)
+{
+    struct itimerspec value;
+    int id = timer_on(CLOCK_MONOTONIC, SIGEV_NONE, 20, 0);
+
+    CHECK_OK(syscall(SYS_timer_gettime, id, &value));
+    CHECK_GT(value.it_value.tv_nsec, 0);
+    sleep_ms(40);
+    CHECK_OK(syscall(SYS_timer_gettime, id, &value));
+    CHECK_EQ(value.it_value.tv_sec, 0);
+    CHECK_EQ(value.it_value.tv_nsec, 0);
+}
+
+TEST(timer_signal_carries_its_overruns)
+{
+    siginfo_t info;
+    sigset_t set;
+    int id;
+
+    block_usr1(&set);
+    id = timer_on(CLOCK_MONOTONIC, SIGEV_SIGNAL, 1, 1);
+    sleep_ms(50);
+    CHECK_EQ(sigwaitinfo(&set, &info), SIGUSR1);
+    CHECK_GE(info.si_overrun, 20);
+    CHECK_EQ(syscall(SYS_timer_getoverrun, id), info.si_overrun);
+}
+
+TEST(timer_with_an_interval_of_a_nanosecond_stops_nobody)
+{
+    struct itimerspec value = {{0, 1}, {0, 1}};
+    struct itimerval real = {{0, 1}, {0, 1}};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    siginfo_t info;
+    sigset_t set;
+    int id;
+
+    signal(SIGALRM, SIG_IGN);
+    CHECK_OK(setitimer(ITIMER_REAL, &real, NULL));
+    block_usr1(&set);
+    CHECK_OK(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id));
+    CHECK_OK(syscall(SYS_timer_settime, id, 0, &value, NULL));
+    sleep_ms(10);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(sigwaitinfo(&set, &info), SIGUSR1);
+        CHECK_GE(info.si_overrun, 0);
+    }
+    signal(SIGUSR1, SIG_IGN);
+    sleep_ms(10);
+}
+
+TEST(timer_settime_until_an_absolute_date)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct itimerspec value = {};
+    struct timespec now;
+    sigset_t set;
+    int id;
+
+    block_usr1(&set);
+    CHECK_OK(syscall(SYS_timer_create, CLOCK_REALTIME, &event, &id));
+    CHECK_OK(clock_gettime(CLOCK_REALTIME, &value.it_value));
+    value.it_value.tv_sec++;
+    CHECK_OK(syscall(SYS_timer_settime, id, TIMER_ABSTIME, &value, NULL));
+    CHECK_EQ(sigwaitinfo(&set, NULL), SIGUSR1);
+    CHECK_OK(clock_gettime(CLOCK_REALTIME, &now));
+    CHECK(now.tv_sec > value.it_value.tv_sec ||
+          (now.tv_sec == value.it_value.tv_sec && now.tv_nsec >= value.it_value.tv_nsec));
+}
+
+TEST(timer_create_over_rlimit_sigpending_gives_eagain)
+{
+    struct rlimit limit = {0, 0};
+    int id;
+
+    CHECK_OK(setrlimit(RLIMIT_SIGPENDING, &limit));
+    CHECK_ERRNO(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), EAGAIN);
+}
+
+TEST(timer_delete_leaves_its_pending_signal)
+{
+    siginfo_t info;
+    sigset_t set;
+    int id;
+
+    block_usr1(&set);
+    id = timer_on(CLOCK_MONOTONIC, SIGEV_SIGNAL, 1, 1);
+    sleep_ms(10);
+    CHECK_OK(syscall(SYS_timer_delete, id));
+    signal(SIGUSR1, SIG_IGN); /* and its entry can be thrown away */
+    signal(SIGUSR1, SIG_DFL);
+    id = timer_on(CLOCK_MONOTONIC, SIGEV_SIGNAL, 1, 0);
+    CHECK_EQ(sigwaitinfo(&set, &info), SIGUSR1);
+    CHECK_EQ(info.si_timerid, id);
+}
+
+TEST(clock_nanosleep_on_cpu_time_ends_when_others_used_it)
+{
+    const struct timespec pause_time = {0, 30000000};
+    struct timespec until, now;
+    clockid_t clock;
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0) {
+        for (;;)
+            ;
+    }
+    CHECK_OK(clock_getcpuclockid(child, &clock));
+    CHECK_OK(clock_gettime(clock, &until));
+    CHECK_EQ(syscall(SYS_clock_nanosleep, clock, 0, &pause_time, NULL), 0);
+    until.tv_nsec += 30000000;
+    CHECK_EQ(syscall(SYS_clock_nanosleep, clock, TIMER_ABSTIME, &until, NULL), 0);
+    CHECK_OK(clock_gettime(clock, &now));
+    CHECK_GE(now.tv_sec * 1000000000L + now.tv_nsec, until.tv_sec * 1000000000L + until.tv_nsec);
+    CHECK_OK(kill(child, SIGKILL));
+    CHECK_KILLED(child, SIGKILL);
+}
+
+TEST(clock_nanosleep_on_cpu_time_is_interrupted_with_what_is_left)
+{
+    const struct timespec long_time = {5, 0};
+    struct timespec left = {};
+
+    handle_signal(SIGALRM, count_signal, 0);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 20000}}, NULL);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, &long_time, &left),
+                EINTR);
+    CHECK_EQ(left.tv_sec, 4);
+}
+
+TEST(clock_nanosleep_errors_of_clocks_are_as_documented)
+{
+    const struct timespec time = {0, 1}, wrong = {0, 1000000000};
+
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &time, NULL), EOPNOTSUPP);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_COARSE, 0, &time, NULL), EOPNOTSUPP);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, &wrong, NULL), EINVAL);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, 99, 0, &time, NULL), EINVAL);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, -8 | 7, 0, &time, NULL), EINVAL);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, -8 | 3, 0, &time, NULL), EOPNOTSUPP);
+    CHECK_ERRNO(syscall(SYS_clock_gettime, -8 | 3, &time), EINVAL);
+    CHECK_ERRNO(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, bad_address(), NULL),
+                EFAULT);
 }
 
 TEST(timer_is_not_inherited_by_fork)

@@ -93,6 +93,13 @@ void parameters_parse(const char *command_line);
 /* Nanoseconds since 1970 (UTC), and how to set them. */
 u64 clock_realtime_ns(void);
 void clock_realtime_set(u64 ns);
+/* The moment of the monotonic clock at which the date is `realtime_ns`, if nobody sets it. */
+static inline u64 clock_monotonic_at(u64 realtime_ns)
+{
+    u64 now_ns = clock_monotonic_ns(), realtime_now_ns = clock_realtime_ns();
+
+    return realtime_ns > realtime_now_ns ? now_ns + (realtime_ns - realtime_now_ns) : 0;
+}
 /* fs/ gives what is called after the date was set (timers that follow it). Any context. */
 void clock_set_register(void (*was_set)(void));
 

@@ -33,6 +33,7 @@
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
+    X(CPU_ALARMS, SPIN, "alarms on CPU time: one process's, set by another")                      \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
     X(TIMERFD, SPIN, "the timers that follow the date: before the queue of each")                 \
     X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \

@@ -154,8 +154,10 @@ struct process {
     bool continue_to_tell;                     /* the parent gets SIGCHLD by who goes on first */
     struct interval_timer real_timer;          /* ITIMER_REAL */
     struct timer real_timer_core;
+    bool real_timer_waits; /* for its SIGALRM to be taken: it is not armed meanwhile */
     struct interval_timer virtual_timer, profile_timer; /* checked at samples */
     struct list posix_timers;
+    struct list cpu_alarms;         /* on its CPU time; cpu_clock.c's lock */
     u64 sampled_ns, cpu_limit_told; /* CPU time by samples; seconds told of */
 
     struct abi_rlimit limits[RLIMITS]; /* guarded_by(&signals_lock) */
@@ -333,20 +335,49 @@ int signalfd_open(u64 set, u32 flags, struct file **file_out) must_check;
 /* Another set for one that is open. -EINVAL: no signalfd. */
 int signalfd_change(struct file *file, u64 set) must_check;
 
+/* ---- Clocks of CPU time ---- */
+
+enum cpu_time {
+    CPU_TIME_ALL,
+    CPU_TIME_USER,
+};
+/* Of a process, or of one of its threads. */
+struct cpu_clock {
+    struct process *process; /* a reference */
+    struct thread *thread;   /* a reference; NULL: all that it has and had */
+    enum cpu_time counts;
+};
+/* 0: the caller's. -EINVAL: there is none, or it may not be asked. */
+int cpu_clock_of_process(int pid, enum cpu_time counts, struct cpu_clock *clock_out) must_check;
+int cpu_clock_of_thread(int tid, enum cpu_time counts, struct cpu_clock *clock_out) must_check;
+void cpu_clock_put(struct cpu_clock *clock);
+u64 cpu_clock_ns(const struct cpu_clock *clock);
+/* 0, or -EINTR. */
+int cpu_clock_sleep_until(const struct cpu_clock *clock, u64 at_ns) must_check;
+
 /* ---- Timers of the calling process. deadline_ns is what is left; 0: not set. ---- */
 
 void process_itimer_get(int which, struct interval_timer *left_out);
 void process_itimer_set(int which, const struct interval_timer *left);
-/*
- * A timer's number, -EAGAIN or -ENOMEM. `event` NULL: SIGALRM with the number. Takes over the
- * target's reference (SIGEV_THREAD_ID) on success.
- */
-int posix_timer_create(int clock, const struct abi_sigevent *event, struct thread *target)
+struct posix_timer_setup {
+    int clock;                  /* CLOCK_*, if it is a wall clock */
+    struct cpu_clock cpu_clock; /* else this one */
+    int notify, signal;         /* SIGEV_* */
+    struct thread *target;      /* SIGEV_THREAD_ID: a reference */
+    u64 value;                  /* si_value, or... */
+    bool value_is_id;           /* ... the timer's number */
+};
+struct posix_timer_value {
+    u64 interval_ns, value_ns; /* value 0: the timer is stopped */
+    bool is_absolute;          /* value is a moment of the timer's clock */
+};
+/* A timer's number, or -EAGAIN. Takes over the references in `setup` on success. */
+int posix_timer_create(const struct posix_timer_setup *setup) must_check;
+int posix_timer_get(int id, struct interval_timer *left_out) must_check;
+int posix_timer_set(int id, const struct posix_timer_value *value, struct interval_timer *left_out)
     must_check;
-int posix_timer_get(int id, struct interval_timer *left_out, s32 *overruns_out, int *clock_out)
-    must_check;
-int posix_timer_set(int id, const struct interval_timer *value)
-    must_check; /* an absolute deadline */
+/* How often it expired beyond the signal that was taken last. */
+int posix_timer_overruns(int id) must_check;
 int posix_timer_delete(int id) must_check;
 
 /* ---- Groups and sessions ---- */
