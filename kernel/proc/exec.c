@@ -184,6 +184,7 @@ static void identity_reset(struct thread_identity *identity, const char *path)
     identity->clear_child_tid = user_ptr_at(0);
     identity->set_child_tid = user_ptr_at(0);
     identity->robust_list = user_ptr_at(0);
+    rseq_forget(identity->thread);
     name_set_from_path(identity, path);
 }
 
@@ -216,6 +217,7 @@ static void process_reset(struct process *process, const struct exec *exec)
     if (exec->secure)
         process->parent_death_signal = 0;
     process->personality = 0;
+    process->barriers = 0;
     itimers_exec(process);
 }
 

@@ -142,6 +142,10 @@ static void identity_clone(struct thread_identity *parent, struct thread_identit
     child->timer_slack_ns = parent->timer_slack_ns;
     if (!(flags & CLONE_VM) || (flags & CLONE_VFORK))
         child->alternate = parent->alternate;
+    if (!(flags & CLONE_VM) && !user_ptr_is_null(parent->rseq.area)) {
+        child->rseq = parent->rseq;
+        rseq_enable(child->thread);
+    }
     if (flags & CLONE_CHILD_CLEARTID)
         child->clear_child_tid = request->child_tid;
     if (flags & CLONE_CHILD_SETTID)
@@ -157,6 +161,7 @@ static void process_clone_state(struct process *parent, struct process *child, u
     spin_unlock(&parent->signals_lock);
     child->dumpable = parent->dumpable;
     child->personality = parent->personality;
+    child->barriers = parent->barriers;
     child->vfork_done = !(flags & CLONE_VFORK);
     for (int i = 0; (flags & CLONE_CLEAR_SIGHAND) && i < SIGNALS; i++)
         if (child->actions[i].handler != SIG_IGN)

@@ -138,6 +138,16 @@ void processes_put_reaped(struct list *reaped);
 int status_detail(int status);
 int pidfd_for_clone(const struct clone_request *request, struct process *process) must_check;
 
+/* ---- rseq.c ---- */
+
+/* A thread with an area tells its CPU anew before it runs user code. */
+void rseq_enable(struct thread *thread);
+void rseq_forget(struct thread *thread);
+/* WORK_RESTART is set: aborts a sequence, tells the CPU. */
+void rseq_return(struct trap_frame *frame);
+/* A handler is about to run: aborts a sequence. */
+void rseq_before_handler(struct trap_frame *frame);
+
 /* ---- the others ---- */
 
 void thread_robust_list_release(struct thread_identity *identity);

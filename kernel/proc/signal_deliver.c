@@ -228,6 +228,7 @@ static void deliver(struct trap_frame *frame)
 
     while ((signal = next_signal(process, identity, &info, &action))) {
         restart_with_handler(frame, &action);
+        rseq_before_handler(frame);
         if (handler_enter(frame, &info, &action))
             handler_failed(signal);
         else if (!(READ_ONCE(identity->thread->pending_work) & WORK_SIGNAL))
@@ -246,6 +247,8 @@ void user_return(struct trap_frame *frame)
         __atomic_fetch_and(&thread->pending_work, ~WORK_CALLBACK, __ATOMIC_RELAXED);
         thread->on_user_return();
     }
+    if (work & WORK_RESTART)
+        rseq_return(frame);
     if (work & (WORK_SIGNAL | WORK_KILLED))
         deliver(frame);
     if (work & WORK_RESCHEDULE)

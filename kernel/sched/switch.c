@@ -58,6 +58,8 @@ static void switch_to(struct run_queue *queue, struct thread *from, struct threa
     queue->switches++;
     to->on_cpu = true;
     to->cpu = queue->cpu;
+    if (unlikely(to->switch_work) && to->told_cpu != queue->cpu)
+        __atomic_fetch_or(&to->pending_work, to->switch_work, __ATOMIC_RELAXED);
     if (to->space != from->space)
         switch_space(from->space, to->space);
     cpu->thread = to;
@@ -101,6 +103,8 @@ void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns)
         spin_unlock(&queue->lock);
         return;
     }
+    if (leave == LEAVE_PREEMPTED && unlikely(from->switch_work))
+        __atomic_fetch_or(&from->pending_work, from->switch_work, __ATOMIC_RELAXED);
     note_idleness(queue, from, to, now_ns);
     queue->running = to;
     run_queue_arm_slice(queue, now_ns);

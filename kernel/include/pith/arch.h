@@ -204,6 +204,15 @@ static inline void cpu_relax(void)
     __asm__ volatile("pause" : : : "memory");
 }
 
+/* Nothing that was fetched or decoded before it runs after it (SDM 3A "Serializing Instructions").
+ */
+static inline void cpu_serialize(void)
+{
+    u32 leaf = 0;
+
+    __asm__ volatile("cpuid" : "+a"(leaf) : : "rbx", "rcx", "rdx", "memory");
+}
+
 /* ---- Threads ---- */
 
 /* A switched-out kernel context: callee-saved registers lie on its stack. */

@@ -47,6 +47,12 @@ struct pending_signals {
     struct list queue; /* of struct queued_signal; a bit without an entry has no more to say */
 };
 
+/* A thread's area for restartable sequences; rseq.c. */
+struct rseq {
+    struct user_ptr area; /* null: none */
+    u32 signature;
+};
+
 struct alternate_stack {
     u64 address, bytes;
     u32 flags; /* SS_DISABLE, SS_AUTODISARM */
@@ -78,6 +84,7 @@ struct thread_identity {
     struct user_ptr set_child_tid;   /* [owner] */
     struct user_ptr robust_list;     /* [owner] */
     u64 timer_slack_ns;              /* [owner] */
+    struct rseq rseq;                /* [owner] */
     struct rcu_head rcu;
 };
 
@@ -165,6 +172,7 @@ struct process {
     bool dumpable;                     /* [atomic] */
     int parent_death_signal;           /* [atomic] */
     u64 personality;                   /* [atomic] */
+    u32 barriers;                      /* [atomic] MEMBARRIER_REGISTER_* that were called */
 
     struct mutex exec_lock;        /* LOCK_EXEC */
     struct wait_queue vfork_queue; /* the parent of a vfork waits here ... */
@@ -452,6 +460,12 @@ void credentials_fsuid_changed(struct credentials *changed, const struct credent
  */
 int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
                          u32 *secure_out) must_check;
+
+/* ---- Restartable sequences of the calling thread ---- */
+
+/* -EINVAL, -EFAULT, -EPERM: another signature, -EBUSY: it is registered. */
+int rseq_register(struct user_ptr area, u32 bytes, u32 signature) must_check;
+int rseq_unregister(struct user_ptr area, u32 bytes, u32 signature) must_check;
 
 /* ---- Futexes ---- */
 

@@ -76,6 +76,7 @@ enum thread_class {
                                /* BIT(4) and BIT(6) are arch/'s: cpu.h */
 #define WORK_KILLED BIT(5)     /* SIGKILL is pending: killable waits end */
 /* BIT(4) and BIT(6) are arch/'s: WORK_OF_ARCH in cpu.h. */
+#define WORK_RESTART BIT(7) /* user mode was disturbed: restartable sequences (proc/rseq.c) */
 
 /*
  * A call that ended with -ERESTART_RESTARTBLOCK: if no handler runs, restart_syscall(2) goes on
@@ -120,6 +121,8 @@ struct thread {
     const char *kernel_name;       /* [const] a kernel thread's; else NULL */
     u32 sleep_locks_held;          /* [owner] SAN=1: a bit for each class */
     struct restart restart;        /* [owner] */
+    u64 switch_work; /* [owner] set in pending_work when preempted or on another CPU... */
+    u32 told_cpu;    /* ... than this one, [owner] of which user mode knows */
 
     /*
      * What the thread works with. sched/ never looks at them; proc/ sets, shares (clone) and
