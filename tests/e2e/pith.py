@@ -8,14 +8,14 @@ FAKE_QEMU = os.path.join(TREE, 'tests', 'e2e', 'fake_qemu')
 DEADLINE = 60
 
 
-def run(*arguments, **options):
-    """Runs pith; the result has returncode, stdout and stderr (bytes)."""
+def run(*arguments, command=PITH, **options):
+    """Runs pith (or what takes its place); the result has returncode, stdout and stderr (bytes)."""
     options.setdefault('timeout', DEADLINE)
     if 'stdin' not in options and 'input' not in options:
         options['stdin'] = subprocess.DEVNULL
     options.setdefault('stdout', subprocess.PIPE)
     options.setdefault('stderr', subprocess.PIPE)
-    return subprocess.run([PITH, *arguments], **options)
+    return subprocess.run([command, *arguments], **options)
 
 
 def fake_environment(tmp_path, script):
