@@ -17,8 +17,8 @@
  * it says; an unlinked one was so a moment ago. A reader may compare a name that is just being
  * changed; it then fails to match, or the sequence tells.
  *
- * Life: references > 0: used. 0: cached only, dies at once if not hashed or fleeting. To die, the count goes
- * from 0 to DENTRY_DEAD under dentry_lock, and nothing brings it back.
+ * Life: references > 0: used. 0: cached only, dies at once if not hashed or fleeting. To die, the
+ * count goes from 0 to DENTRY_DEAD under dentry_lock, and nothing brings it back.
  *
  * Invariant: a dentry is in its bucket exactly while DENTRY_HASHED is set, and in its parent's list
  *            of children from alloc until it dies.

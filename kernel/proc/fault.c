@@ -7,6 +7,8 @@
  */
 #include "internal.h"
 
+#define CODE_OF_FPU 0 /* what fpu_codes makes of the FPU's registers */
+
 struct fault {
     int signal, code;
     bool has_address; /* si_addr is the instruction; else 0 */
@@ -24,10 +26,31 @@ static const struct fault faults[VECTOR_DEVICE_FIRST] = {
     [VECTOR_NO_SEGMENT] = {SIGBUS, SI_KERNEL, false},
     [VECTOR_STACK_FAULT] = {SIGBUS, SI_KERNEL, false},
     [VECTOR_PROTECTION] = {SIGSEGV, SI_KERNEL, false},
-    [VECTOR_X87] = {SIGFPE, FPE_FLTINV, true},
+    [VECTOR_X87] = {SIGFPE, CODE_OF_FPU, true},
     [VECTOR_ALIGNMENT] = {SIGBUS, BUS_ADRALN, false},
-    [VECTOR_SIMD] = {SIGFPE, FPE_FLTINV, true},
+    [VECTOR_SIMD] = {SIGFPE, CODE_OF_FPU, true},
 };
+
+/* The first that applies is told: an operation can raise several. */
+static const struct {
+    u32 exceptions;
+    int code;
+} fpu_codes[] = {
+    {FPU_INVALID, FPE_FLTINV},   {FPU_DIVIDE, FPE_FLTDIV},
+    {FPU_OVERFLOW, FPE_FLTOVF},  {FPU_UNDERFLOW | FPU_DENORMAL, FPE_FLTUND},
+    {FPU_PRECISION, FPE_FLTRES},
+};
+
+static int fpu_code(u8 vector)
+{
+    u32 raised = user_fpu_exceptions(&thread_current()->user, vector);
+
+    for (size_t i = 0; i < ARRAY_SIZE(fpu_codes); i++) {
+        if (raised & fpu_codes[i].exceptions)
+            return fpu_codes[i].code;
+    }
+    return FPE_FLTUNK;
+}
 
 static void fault_force(int signal, int code, u64 address)
 {
@@ -51,8 +74,10 @@ static void fault_from_user(struct trap_frame *frame, u8 vector)
 {
     const struct fault *fault = &faults[vector];
 
+    int code = fault->code == CODE_OF_FPU ? fpu_code(vector) : fault->code;
+
     note_fault(frame, vector, 0);
-    fault_force(fault->signal, fault->code, fault->has_address ? frame->rip : 0);
+    fault_force(fault->signal, code, fault->has_address ? frame->rip : 0);
 }
 
 static void page_fault_from_user(struct trap_frame *frame, const struct fault_signal *fault)

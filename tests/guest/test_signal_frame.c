@@ -128,6 +128,36 @@ TEST(sigfpe_of_unmasked_sse_exception_has_fpe_fltdiv)
     CHECK_EQ(last_info.si_code, FPE_FLTDIV);
 }
 
+/* Divides by the x87 with these exceptions unmasked; fwait raises what is pending. */
+static void x87_divide(double numerator, double denominator, unsigned short control)
+{
+    __asm__ volatile("fninit; fldcw %0; fldl %1; fdivl %2; fwait; fstp %%st(0); fninit"
+                     :
+                     : "m"(control), "m"(numerator), "m"(denominator));
+}
+
+TEST(sigfpe_of_unmasked_x87_exception_names_the_exception)
+{
+    static const struct {
+        double numerator, denominator;
+        unsigned short control;
+        int code;
+    } cases[] = {
+        {0.0, 0.0, 0x37e, FPE_FLTINV},
+        {1.0, 0.0, 0x37b, FPE_FLTDIV},
+        {1.0, 3.0, 0x35f, FPE_FLTRES},
+    };
+
+    handle_fault(SIGFPE, note_and_escape, 0);
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        if (sigsetjmp(escape, 1) == 0) {
+            x87_divide(cases[i].numerator, cases[i].denominator, cases[i].control);
+            CHECK(!"reached: no exception came");
+        }
+        CHECK_EQ(last_info.si_code, cases[i].code);
+    }
+}
+
 TEST(sigill_of_ud2_has_ill_illopn)
 {
     CHECK_FAULT(__asm__ volatile("ud2"), SIGILL);

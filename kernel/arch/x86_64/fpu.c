@@ -31,6 +31,8 @@
 #define XSAVE_HEADER_SIZE 64
 #define FPU_CONTROL       0x37f /* all exceptions masked, extended precision (psABI 3.2.1) */
 #define MXCSR_DEFAULT     0x1f80
+#define MXCSR_MASKS_SHIFT 7 /* above the flags: a mask bit for each */
+#define FPU_EXCEPTIONS    0x3f
 #define MXCSR_MASK        0xffbf /* where the processor does not say: no denormals-are-zeros */
 
 struct fpu_layout fpu_layout = {.bytes = FXSAVE_BYTES, .mxcsr_mask = MXCSR_MASK};
@@ -144,6 +146,16 @@ void fpu_restore(void)
     *this_cpu(fpu_owner) = context;
     context->fpu_loaded_cpu = cpu_current()->id;
     context->fpu_live = true;
+}
+
+u32 user_fpu_exceptions(struct user_context *context, u8 vector)
+{
+    const struct fpu_registers *registers = context->fpu_state;
+
+    fpu_save(context);
+    if (vector == VECTOR_X87)
+        return registers->status & ~registers->control & FPU_EXCEPTIONS;
+    return registers->mxcsr & ~(registers->mxcsr >> MXCSR_MASKS_SHIFT) & FPU_EXCEPTIONS;
 }
 
 static void state_reset(void *state)

@@ -263,6 +263,18 @@ u64 user_context_gs(const struct user_context *current_context);
  * to user mode (sigreturn, exec; signal_frame_* and trap_frame_init_user say it themselves).
  */
 void trap_frame_changed(void);
+
+/* The FPU's exceptions, as bits of x87's status word and of MXCSR (SDM 1 "x87 FPU Status Word"). */
+enum fpu_exception {
+    FPU_INVALID = 1 << 0,
+    FPU_DENORMAL = 1 << 1,
+    FPU_DIVIDE = 1 << 2,
+    FPU_OVERFLOW = 1 << 3,
+    FPU_UNDERFLOW = 1 << 4,
+    FPU_PRECISION = 1 << 5
+};
+/* Those that happened and are not masked, for VECTOR_X87 or VECTOR_SIMD of the current thread. */
+u32 user_fpu_exceptions(struct user_context *current_context, u8 vector);
 /* Where the memory of FPU states comes from: cleared, aligned to 64 bytes; NULL: none. */
 void fpu_memory_register(void *(*alloc)(void), void (*free)(void *state));
 size_t fpu_state_bytes(void); /* how large one is; after arch_init_early */

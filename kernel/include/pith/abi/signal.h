@@ -89,6 +89,7 @@ struct abi_sigaltstack {
 #define FPE_FLTUND    5
 #define FPE_FLTRES    6
 #define FPE_FLTINV    7
+#define FPE_FLTUNK    14
 #define SEGV_MAPERR   1
 #define SEGV_ACCERR   2
 #define BUS_ADRALN    1
