@@ -64,6 +64,14 @@ test-guest: all guest-programs ## runs the guest tests on Linux, then in Pith
 
 # ---- End-to-end tests: the pith command, and programs as a user runs them ----
 
+# Those that need nothing but the initramfs, in Bochs.
+BOCHS_TESTS := fork mapping memory pipe signal signal_frame threads timers wait
+.PHONY: test-bochs
+test-bochs: all guest-programs ## boots by GRUB in Bochs, on CPUs that QEMU does not emulate
+	@tools/install-packages programs
+	@/usr/bin/python3 tests/run_bochs $(BOCHS_FLAGS) --kernel $(B)/pith.elf \
+		$(BOCHS_TESTS:%=$(B)/tests/guest/test_%)
+
 PYTHON ?= /usr/bin/python3
 PYTEST := PITH_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider --tb=short
 # Without a machine's boot for each test: the command's own tests.
