@@ -79,12 +79,13 @@ E2E_LIGHT := tests/e2e/test_pith_options.py tests/e2e/test_pith_protocol.py \
 	tests/e2e/test_run_status.py tests/e2e/test_run_memory.py
 E2E_PROGRAMS := $(filter-out $(E2E_LIGHT),$(wildcard tests/e2e/test_*.py))
 
-.PHONY: test-e2e test-machine test-programs test packages-test
+.PHONY: test-e2e test-e2e-programs test-machine test-programs test packages-test
 test-e2e: all ## the pith command and the machine's ends, as a user sees them
 	@$(PYTEST) $(E2E_LIGHT)
 test-machine: all ## how runs end, with PITH_RUN_FLAGS="--machine q35" or the like
 	@PITH_RUN_FLAGS="$(PITH_RUN_FLAGS)" $(PYTEST) tests/e2e/test_run_status.py
-test-programs: all ## shells, terminals and programs of the host, in Pith
+test-programs: test-e2e-programs test-bochs ## programs of the host in Pith; other processors
+test-e2e-programs: all guest-programs
 	@tools/install-packages programs
 	@$(PYTEST) $(E2E_PROGRAMS)
 

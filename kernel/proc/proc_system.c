@@ -100,16 +100,38 @@ static int show_meminfo(struct text_sink *sink, void *argument)
     return 0;
 }
 
+static void show_one_cpu(struct text_sink *sink, const struct cpu_description *cpu, u32 id)
+{
+    const char *flag;
+    u32 position = 0;
+
+    text_print(sink, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n", id,
+               cpu->vendor, cpu->family, cpu->model);
+    text_print(sink, "model name\t: %s\nstepping\t: %u\n", cpu->name, cpu->stepping);
+    text_print(sink, "cpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: %u\n", tsc_hz / 1000000,
+               tsc_hz / 1000 % 1000, cpu_count);
+    text_print(sink, "core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\n", id, cpu_count,
+               cpus[id]->apic_id);
+    text_print(sink,
+               "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:",
+               cpu->cpuid_level);
+    while ((flag = cpu_flag_next(&position)))
+        text_print(sink, " %s", flag);
+    text_print(sink, "\nbugs\t\t:\nbogomips\t: %lu.%02lu\n", tsc_hz / 500000, tsc_hz / 5000 % 100);
+    text_print(sink, "clflush size\t: %u\ncache_alignment\t: %u\n", cpu->cache_line_bytes,
+               cpu->cache_line_bytes);
+    text_print(sink, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
+               cpu->physical_bits, cpu->virtual_bits);
+}
+
 static int show_cpuinfo(struct text_sink *sink, void *argument)
 {
+    struct cpu_description description;
     u32 cpu;
 
-    cpu_for_each_online (cpu) {
-        text_print(sink, "processor\t: %u\nvendor_id\t: Pith\nmodel name\t: x86-64\n", cpu);
-        text_print(sink, "cpu MHz\t\t: %lu.%03lu\n", tsc_hz / 1000000, tsc_hz / 1000 % 1000);
-        text_print(sink, "siblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n\n", cpu_count, cpu,
-                   cpu_count);
-    }
+    cpu_describe(&description);
+    cpu_for_each_online (cpu)
+        show_one_cpu(sink, &description, cpu);
     return 0;
 }
 

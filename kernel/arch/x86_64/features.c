@@ -38,7 +38,6 @@ static const struct feature_source sources[FEATURES] = {
     [FEATURE_FSGSBASE] = {7, 0, EBX, 0, CR4_FSGSBASE},
     [FEATURE_XSAVE] = {1, 0, ECX, 26, CR4_OSXSAVE},
     [FEATURE_XSAVEOPT] = {0xd, 1, EAX, 0},
-    [FEATURE_XSAVEC] = {0xd, 1, EAX, 1},
     [FEATURE_X2APIC] = {1, 0, ECX, 21},
     [FEATURE_TSC_DEADLINE] = {1, 0, ECX, 24},
     [FEATURE_RDTSCP] = {0x80000001, 0, EDX, 27},
@@ -68,6 +67,13 @@ PARAMETER(notscdeadline, "notscdeadline", "", "uses the APIC's own timer",
           .flag = &switched_off[FEATURE_TSC_DEADLINE]);
 PARAMETER(nopage1g, "nopage1g", "", "maps memory with pages of 2 MiB",
           .flag = &switched_off[FEATURE_PAGE_1G]);
+PARAMETER(nonx, "nonx", "", "leaves data executable", .flag = &switched_off[FEATURE_NX]);
+PARAMETER(noxsaveopt, "noxsaveopt", "", "saves all registers at each switch, also unchanged ones",
+          .flag = &switched_off[FEATURE_XSAVEOPT]);
+PARAMETER(nordtscp, "nordtscp", "", "asks the kernel on which CPU a program runs",
+          .flag = &switched_off[FEATURE_RDTSCP]);
+PARAMETER(noerms, "noerms", "", "clears and copies pages by no string instructions of bytes",
+          .flag = &switched_off[FEATURE_ERMS]);
 PARAMETER(nordrand, "nordrand", "", "takes no random numbers from the CPU",
           .flag = &switched_off[FEATURE_RDRAND]);
 
@@ -109,7 +115,7 @@ void features_init(void)
             features_in_use |= BIT(feature);
     }
     if (!cpu_has(FEATURE_XSAVE))
-        features_in_use &= ~(BIT(FEATURE_XSAVEOPT) | BIT(FEATURE_XSAVEC));
+        features_in_use &= ~BIT(FEATURE_XSAVEOPT);
     hwcap_init();
 }
 

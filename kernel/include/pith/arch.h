@@ -424,6 +424,17 @@ static inline phys_addr kernel_image_phys(const void *pointer)
  */
 void *boot_alloc_pages(u64 count);
 
+/* What the processor says of itself, for /proc/cpuinfo. */
+struct cpu_description {
+    char vendor[13], name[49]; /* end with a NUL */
+    u32 family, model, stepping, cpuid_level;
+    u32 cache_line_bytes, physical_bits, virtual_bits;
+};
+void cpu_describe(struct cpu_description *description_out);
+/* The name of the next feature that programs can use, as Linux calls it; NULL: no more. From 0 on.
+ */
+const char *cpu_flag_next(u32 *position);
+
 /* Ends the machine by ACPI, or QEMU's way, or a triple fault. Interrupts may be in any state. */
 noreturn void machine_power_off(void);
 noreturn void machine_restart(void);
