@@ -1,7 +1,9 @@
-/* eventfd(2), timerfd_create(2), signalfd(2): events as files. */
+/* eventfd(2), timerfd_create(2), signalfd(2), inotify(7): events as files. */
 #include <pith/abi.h>
 
+#include <pith/abi/inotify.h>
 #include <pith/event_files.h>
+#include <pith/file_calls.h>
 #include <pith/proc.h>
 
 #include "syscalls.h"
@@ -143,4 +145,68 @@ long sys_signalfd(const struct syscall_args *args)
 long sys_signalfd4(const struct syscall_args *args)
 {
     return signalfd_create_fd(args, arg_u32(args, 3));
+}
+
+/* ---- inotify ---- */
+
+static long inotify_create_fd(u32 flags)
+{
+    struct file *file;
+    int error;
+
+    if (flags & ~(u32)FLAGS_OF_OPEN)
+        return -EINVAL;
+    error = inotify_open(flags, &file);
+    return error ? error : fd_create(file, flags & O_CLOEXEC);
+}
+
+long sys_inotify_init(const struct syscall_args *args)
+{
+    return inotify_create_fd(0);
+}
+
+long sys_inotify_init1(const struct syscall_args *args)
+{
+    return inotify_create_fd(arg_u32(args, 0));
+}
+
+static long watch_add(struct file *file, struct user_ptr name, u32 mask)
+{
+    u32 lookup =
+        (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
+    struct path path;
+    long result = inotify_check(file, mask);
+
+    if (result)
+        return result;
+    result = path_find_user(AT_FDCWD, name, lookup, &path);
+    if (result)
+        return result;
+    result = inotify_add_watch(file, &path, mask);
+    path_put(&path);
+    return result;
+}
+
+long sys_inotify_add_watch(const struct syscall_args *args)
+{
+    struct fd_use use = fd_enter(arg_int(args, 0));
+    long result;
+
+    if (!use.file)
+        return -EBADF;
+    result = watch_add(use.file, arg_user_ptr(args, 1), arg_u32(args, 2));
+    fd_leave(use);
+    return result;
+}
+
+long sys_inotify_rm_watch(const struct syscall_args *args)
+{
+    struct fd_use use = fd_enter(arg_int(args, 0));
+    long result;
+
+    if (!use.file)
+        return -EBADF;
+    result = inotify_remove_watch(use.file, arg_int(args, 1));
+    fd_leave(use);
+    return result;
 }

@@ -355,9 +355,9 @@ const struct syscall syscalls[SYSCALLS] = {
     [250] = {"keyctl"},
     [251] = {"ioprio_set", {ARG_INT, ARG_PID, ARG_INT}},
     [252] = {"ioprio_get", {ARG_INT, ARG_PID}},
-    [253] = {"inotify_init"},
-    [254] = {"inotify_add_watch", {ARG_FD, ARG_PATH, ARG_FLAGS}},
-    [255] = {"inotify_rm_watch", {ARG_FD, ARG_INT}},
+    [253] = {"inotify_init", {}, sys_inotify_init, COMPLETE},
+    [254] = {"inotify_add_watch", {ARG_FD, ARG_PATH, ARG_FLAGS}, sys_inotify_add_watch, COMPLETE},
+    [255] = {"inotify_rm_watch", {ARG_FD, ARG_INT}, sys_inotify_rm_watch, COMPLETE},
     [256] = {"migrate_pages", {ARG_PID, ARG_SIZE, ARG_POINTER, ARG_POINTER}},
     [257] =
         {"openat", {ARG_FD_AT, ARG_PATH, ARG_OPEN_FLAGS, ARG_MODE}, sys_openat, COMPLETE, RESTARTS},
@@ -424,7 +424,7 @@ const struct syscall syscalls[SYSCALLS] = {
     [291] = {"epoll_create1", {ARG_FLAGS}, sys_epoll_create1, COMPLETE},
     [292] = {"dup3", {ARG_FD, ARG_INT, ARG_OPEN_FLAGS}, sys_dup3, COMPLETE},
     [293] = {"pipe2", {ARG_FDS_OUT, ARG_OPEN_FLAGS}, sys_pipe2, COMPLETE},
-    [294] = {"inotify_init1", {ARG_FLAGS}},
+    [294] = {"inotify_init1", {ARG_FLAGS}, sys_inotify_init1, COMPLETE},
     [295] =
         {"preadv", {ARG_FD, ARG_STRUCT_IN, ARG_INT, ARG_OFFSET}, sys_preadv, COMPLETE, RESTARTS},
     [296] =

@@ -6,6 +6,7 @@
 
 #include "inode_internal.h"
 #include "mount.h"
+#include "notify.h"
 #include "permission.h"
 
 int path_attributes(const struct path *path, struct attributes *attributes_out)
@@ -48,6 +49,22 @@ static bool caller_can(enum capability what)
     return !credentials || credentials_can(credentials, what);
 }
 
+/* As inode_change; those who watch are told what it looks like to them. */
+static int path_change(const struct path *path, const struct attribute_change *change)
+{
+    const u32 times = CHANGE_ACCESSED | CHANGE_MODIFIED;
+    int error = inode_change(path->dentry->inode, change);
+    u32 mask = IN_ATTRIB;
+
+    if ((change->valid & times) == CHANGE_ACCESSED)
+        mask = IN_ACCESS;
+    else if ((change->valid & times) == CHANGE_MODIFIED)
+        mask = IN_MODIFY;
+    if (!error)
+        notify_dentry(path->dentry, mask);
+    return error;
+}
+
 int path_change_mode(const struct path *path, u32 mode)
 {
     struct inode *inode = path->dentry->inode;
@@ -62,7 +79,7 @@ int path_change_mode(const struct path *path, u32 mode)
         return -EPERM;
     if ((mode & S_ISGID) && !caller_has_group(inode->gid) && !caller_can(CAPABILITY_FSETID))
         change.mode &= ~(u32)S_ISGID;
-    return inode_change(inode, &change);
+    return path_change(path, &change);
 }
 
 /* Without CAP_CHOWN only the group changes, by the owner, to one that he is in. */
@@ -94,7 +111,7 @@ int path_change_owner(const struct path *path, u32 uid, u32 gid)
 
     if (!error)
         error = owner_may_change(inode, uid, gid);
-    return error ? error : inode_change(inode, &change);
+    return error ? error : path_change(path, &change);
 }
 
 int path_change_times(const struct path *path, const struct times_change *times)
@@ -122,20 +139,19 @@ int path_change_times(const struct path *path, const struct times_change *times)
         if (error)
             return error;
     }
-    return inode_change(inode, &change);
+    return path_change(path, &change);
 }
 
-static int inode_truncate_checked(struct inode *inode, s64 size)
+/* A program that runs may not be cut. */
+static int truncate_check(struct inode *inode)
 {
     int error = 0;
 
-    if (!inode_is_regular(inode))
-        return inode_is_directory(inode) ? -EISDIR : -EINVAL;
     spin_lock(&inode->private_lock);
     if (inode->writers < 0)
         error = -ETXTBSY;
     spin_unlock(&inode->private_lock);
-    return error ? error : inode_truncate(inode, (u64)size, 0);
+    return error;
 }
 
 int path_truncate(const struct path *path, s64 size)
@@ -149,12 +165,23 @@ int path_truncate(const struct path *path, s64 size)
     if (!inode_is_regular(path->dentry->inode))
         return -EINVAL;
     error = path_permission(path, MAY_WRITE);
-    return error ? error : inode_truncate_checked(path->dentry->inode, size);
+    if (!error)
+        error = truncate_check(path->dentry->inode);
+    if (!error)
+        error = inode_truncate(path->dentry->inode, (u64)size, 0);
+    if (!error)
+        notify_dentry(path->dentry, IN_MODIFY);
+    return error;
 }
 
 int file_truncate(struct file *file, s64 size)
 {
+    int error;
+
     if (size < 0 || !(file->mode & FILE_WRITE) || !inode_is_regular(file->inode))
         return -EINVAL;
-    return inode_truncate(file->inode, (u64)size, 0);
+    error = inode_truncate(file->inode, (u64)size, 0);
+    if (!error)
+        notify_file(file, IN_MODIFY);
+    return error;
 }

@@ -10,6 +10,7 @@
  */
 #include "change_names.h"
 
+#include "notify.h"
 #include "permission.h"
 
 static struct mutex rename_lock; /* LOCK_RENAME */
@@ -64,8 +65,10 @@ put_parent:
 /* `inode`: what came of it, with a reference, or NULL. */
 static int new_name_end(struct new_name *new, struct inode *inode, int error)
 {
-    if (!error)
+    if (!error) {
         dentry_instantiate(new->dentry, inode);
+        notify_name(new->parent.directory.dentry->inode, &new->parent.last, inode, IN_CREATE, 0);
+    }
     dentry_put(new->dentry);
     mutex_unlock(&new->parent.directory.dentry->inode->lock);
     parent_put(&new->parent);
@@ -155,6 +158,8 @@ int name_link(const struct path *target, const struct path *start, const char *n
         inode_get(inode);
     }
     mutex_unlock(&inode->lock);
+    if (!error)
+        notify_inode(inode, IN_ATTRIB); /* its links */
     return new_name_end(&new, inode, error);
 }
 
@@ -178,6 +183,8 @@ static int victim_remove(struct inode *directory, struct dentry *victim, u32 typ
         return error;
     if (type == S_IFDIR)
         dentry_prune_children(victim);
+    else
+        notify_inode(inode, IN_ATTRIB); /* its links */
     dentry_delete(victim);
     return 0;
 }
@@ -209,6 +216,8 @@ static int name_remove(const struct path *start, const char *name, u32 type)
         error = may_delete(&parent.directory, victim, type);
     if (!error)
         error = victim_remove(directory->inode, victim, type);
+    if (!error)
+        notify_name(directory->inode, &parent.last, victim->inode, IN_DELETE, 0);
     mutex_unlock(&directory->inode->lock);
     /* The last reference may end the file: outside of the directory's lock. */
     dentry_put(victim);
@@ -322,14 +331,30 @@ static int rename_check(const struct rename *rename)
     return error;
 }
 
+/* What moved away, what came, and what that did to the file that had the name. */
+static void rename_notify(const struct parent *from, const struct parent *to, struct inode *moved,
+                          struct inode *replaced)
+{
+    u32 cookie;
+
+    if (!notify_is_on())
+        return;
+    cookie = notify_cookie();
+    notify_name(from->directory.dentry->inode, &from->last, moved, IN_MOVED_FROM, cookie);
+    notify_name(to->directory.dentry->inode, &to->last, moved, IN_MOVED_TO, cookie);
+    if (replaced)
+        notify_inode(replaced, IN_ATTRIB);
+    notify_inode(moved, IN_MOVE_SELF);
+}
+
 static int rename_do(struct rename *rename)
 {
     struct inode *from_directory = rename->from_parent.directory.dentry->inode;
     struct inode *to_directory = rename->to_parent.directory.dentry->inode;
-    struct inode *target = rename->to->inode;
+    struct inode *moved = rename->from->inode, *target = rename->to->inode;
     int error;
 
-    if (rename->from->inode == target)
+    if (moved == target)
         return 0;
     if (!from_directory->operations->rename)
         return -EPERM;
@@ -343,11 +368,14 @@ static int rename_do(struct rename *rename)
         return error;
     if (rename->flags & RENAME_EXCHANGE) {
         dentry_exchange(rename->from, rename->to);
+        rename_notify(&rename->from_parent, &rename->to_parent, moved, NULL);
+        rename_notify(&rename->to_parent, &rename->from_parent, target, NULL);
         return 0;
     }
     if (target && inode_is_directory(target))
         dentry_prune_children(rename->to);
     dentry_move(rename->from, rename->to);
+    rename_notify(&rename->from_parent, &rename->to_parent, moved, target);
     return 0;
 }
 

@@ -29,6 +29,7 @@
 #include "dentry_internal.h"
 
 #include "name_word.h"
+#include "notify.h"
 
 struct name_cache names;
 
@@ -159,8 +160,11 @@ void dentry_finish_death(struct dentry *dentry)
     struct inode *inode = dentry->inode;
 
     rcu_free(&dentry->rcu, dentry_free_rcu);
-    if (inode)
-        inode_put(inode);
+    if (!inode)
+        return;
+    if (unlikely(!inode->links))
+        notify_removed(inode);
+    inode_put(inode);
 }
 
 /* Whether it stays in the cache when nobody uses it. */

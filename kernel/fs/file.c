@@ -13,6 +13,7 @@
 #include "inode_internal.h"
 #include "locks.h"
 #include "mount.h"
+#include "notify.h"
 
 static struct slab_cache *file_slab;
 
@@ -108,6 +109,8 @@ static void file_free_rcu(struct rcu_head *head)
 
 static noinline void file_end(struct file *file)
 {
+    if (file->mode & FILE_OPENED)
+        notify_file(file, file->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (unlikely(!list_is_empty(&file->epoll_items)))
         epoll_file_released(file);
     if (unlikely(file->mode & FILE_WAS_LOCKED))

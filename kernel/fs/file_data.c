@@ -7,6 +7,7 @@
 #include "file.h"
 #include "inode_internal.h"
 #include "mount.h"
+#include "notify.h"
 
 #define COPY_CHUNK PAGE_SIZE
 
@@ -95,6 +96,7 @@ ssize_t file_copy_between(struct file *from, u64 *from_offset, struct file *to, 
 int file_allocate(struct file *file, int mode, s64 offset, s64 bytes)
 {
     s64 end;
+    int error;
 
     if (offset < 0 || bytes <= 0)
         return -EINVAL;
@@ -116,7 +118,10 @@ int file_allocate(struct file *file, int mode, s64 offset, s64 bytes)
         return -EFBIG;
     if (!file->operations->allocate)
         return -EOPNOTSUPP;
-    return file->operations->allocate(file, mode, (u64)offset, (u64)bytes);
+    error = file->operations->allocate(file, mode, (u64)offset, (u64)bytes);
+    if (!error)
+        notify_file(file, IN_MODIFY);
+    return error;
 }
 
 int file_sync(struct file *file, int data_only)
@@ -157,5 +162,7 @@ int file_iterate(struct file *file, struct directory_sink *sink)
         file_accessed(file);
     }
     mutex_unlock(&file->offset_lock);
+    if (!error)
+        notify_file(file, IN_ACCESS);
     return error;
 }

@@ -9,6 +9,7 @@
 
 #include "dentry.h"
 #include "file_system.h"
+#include "notify.h"
 
 static struct {
     struct spinlock lock; /* LOCK_LEAF */
@@ -82,6 +83,7 @@ void file_system_unmount(struct file_system *file_system)
     if (mounts == 0 && !(file_system->flags & FILE_SYSTEM_STAYS)) {
         if (file_system->operations->sync)
             (void)file_system->operations->sync(file_system);
+        notify_unmounted(file_system);
         dentry_tree_destroy(file_system->root);
     }
     file_system_put(file_system);

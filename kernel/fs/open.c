@@ -10,6 +10,7 @@
 #include "file.h"
 #include "inode_internal.h"
 #include "names.h"
+#include "notify.h"
 #include "permission.h"
 
 struct open_request {
@@ -69,9 +70,14 @@ static int may_open(const struct path *path, const struct open_request *request)
 
 static int file_truncate_at_open(struct file *file)
 {
+    int error;
+
     if (!inode_is_regular(file->inode))
         return 0;
-    return inode_truncate(file->inode, 0, CHANGE_OPEN);
+    error = inode_truncate(file->inode, 0, CHANGE_OPEN);
+    if (!error)
+        notify_file(file, IN_MODIFY);
+    return error;
 }
 
 static int file_do_open(struct file *file, u32 flags)
@@ -109,6 +115,7 @@ static int open_checked(const struct path *path, u32 flags, struct file **file_o
         file_put(file);
         return error;
     }
+    notify_file(file, IN_OPEN);
     *file_out = file;
     return 0;
 }
@@ -147,7 +154,8 @@ u32 mode_for_creation(u32 mode)
 }
 
 /* The directory is locked, and `dentry` negative. */
-static int create_locked(const struct path *directory, struct dentry *dentry, u32 mode)
+static int create_locked(const struct path *directory, const struct name *name,
+                         struct dentry *dentry, u32 mode)
 {
     struct inode *parent = directory->dentry->inode, *inode;
     int error = may_create(directory);
@@ -157,9 +165,11 @@ static int create_locked(const struct path *directory, struct dentry *dentry, u3
     if (!parent->operations->create)
         return -EACCES;
     error = parent->operations->create(parent, dentry, S_IFREG | mode_for_creation(mode), &inode);
-    if (!error)
-        dentry_instantiate(dentry, inode);
-    return error;
+    if (error)
+        return error;
+    dentry_instantiate(dentry, inode);
+    notify_name(parent, name, inode, IN_CREATE, 0);
+    return 0;
 }
 
 enum found {
@@ -184,7 +194,7 @@ static int last_find_or_create(const struct path *directory, const struct name *
         goto unlock;
     if (!dentry->inode) {
         *found_out = FOUND_NEW;
-        error = create_locked(directory, dentry, request->mode);
+        error = create_locked(directory, name, dentry, request->mode);
     } else if (request->flags & O_EXCL) {
         error = -EEXIST;
     } else {

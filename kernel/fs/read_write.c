@@ -2,26 +2,37 @@
 #include <pith/fs.h>
 
 #include "inode_internal.h"
+#include "notify.h"
 #include "open.h"
 
 const struct file_operations path_only_operations = {.flags = 0};
 
 ssize_t file_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
+    ssize_t done;
+
     if (unlikely(!(file->mode & FILE_READ)))
         return -EBADF;
     if (unlikely(!file->operations->read))
         return inode_is_directory(file->inode) ? -EISDIR : -EINVAL;
-    return file->operations->read(file, io, offset);
+    done = file->operations->read(file, io, offset);
+    if (done > 0)
+        notify_file(file, IN_ACCESS);
+    return done;
 }
 
 ssize_t file_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
+    ssize_t done;
+
     if (unlikely(!(file->mode & FILE_WRITE)))
         return -EBADF;
     if (unlikely(!file->operations->write))
         return -EINVAL;
-    return file->operations->write(file, io, offset);
+    done = file->operations->write(file, io, offset);
+    if (done > 0)
+        notify_file(file, IN_MODIFY);
+    return done;
 }
 
 ssize_t file_read_kernel(struct file *file, void *to, size_t bytes, u64 offset)

@@ -10,6 +10,7 @@
 #include <pith/file_calls.h>
 
 #include "mount.h"
+#include "notify.h"
 #include "permission.h"
 
 static bool name_begins(const char *name, const char *prefix)
@@ -79,6 +80,8 @@ int path_set_xattr(const struct path *path, const char *name, const void *value,
     if (!error)
         inode->changed_ns = inode_now_ns();
     mutex_unlock(&inode->lock);
+    if (!error)
+        notify_dentry(path->dentry, IN_ATTRIB);
     return error;
 }
 
@@ -128,5 +131,7 @@ int path_remove_xattr(const struct path *path, const char *name)
     if (!error)
         inode->changed_ns = inode_now_ns();
     mutex_unlock(&inode->lock);
+    if (!error)
+        notify_dentry(path->dentry, IN_ATTRIB);
     return error;
 }

@@ -1,4 +1,6 @@
 /* /proc's files about what fs/ and core/ know: random numbers, open files. */
+#include <pith/event_files.h>
+
 #include "procfs.h"
 
 /* Version 4, variant 1 (RFC 9562 5.4). */
@@ -56,6 +58,42 @@ static int store_fail_allocation(void *object, const char *text, size_t bytes)
 static const struct proc_entry fail_allocation = {
     .name = "fail_allocation", .mode = S_IFREG | 0200, .store = store_fail_allocation};
 
+/* ---- Numbers that root may change ---- */
+
+static int show_number(struct text_sink *sink, void *object)
+{
+    text_print(sink, "%u\n", READ_ONCE(*(u32 *)object));
+    return 0;
+}
+
+static int store_number(void *object, const char *text, size_t bytes)
+{
+    u64 number = 0;
+
+    if (*text < '0' || *text > '9')
+        return -EINVAL;
+    for (; *text >= '0' && *text <= '9' && number <= INT32_MAX; text++)
+        number = number * 10 + (u64)(*text - '0');
+    if (number > INT32_MAX || (*text && *text != '\n'))
+        return -EINVAL;
+    WRITE_ONCE(*(u32 *)object, (u32)number);
+    return 0;
+}
+
+#define NUMBER(file_name)                                                                       \
+    {                                                                                           \
+        .name = (file_name), .mode = S_IFREG | 0644, .show = show_number, .store = store_number \
+    }
+
+static const struct {
+    struct proc_entry entry;
+    u32 *number;
+} inotify_numbers[] = {
+    {NUMBER("max_user_instances"), &inotify_limits.instances},
+    {NUMBER("max_user_watches"), &inotify_limits.watches},
+    {NUMBER("max_queued_events"), &inotify_limits.events},
+};
+
 static const struct {
     const char *name;
     int (*show)(struct text_sink *sink, void *argument);
@@ -75,6 +113,10 @@ void proc_values_init(void)
     uuid_make(boot_id);
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         if (proc_register(values[i].name, 0444, values[i].show, (void *)values[i].text))
+            panic("no memory for the names in /proc");
+    for (size_t i = 0; i < ARRAY_SIZE(inotify_numbers); i++)
+        if (proc_register_entry("sys/fs/inotify", &inotify_numbers[i].entry,
+                                inotify_numbers[i].number))
             panic("no memory for the names in /proc");
     if (proc_register_entry("sys/vm", &fail_allocation, NULL))
         panic("no memory for the names in /proc");

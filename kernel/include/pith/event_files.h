@@ -26,3 +26,19 @@ int timerfd_set(struct file *file, u32 flags, const struct interval_timer *timer
                 struct interval_timer *left_out) must_check;
 int timerfd_get(struct file *file, struct interval_timer *left_out) must_check; /* -EINVAL */
 void timerfd_init(void);
+
+/* ---- inotify(7) ---- */
+
+/* What a user (instances, watches) and an instance (events that wait) may have: /proc/sys/fs. */
+struct inotify_limits {
+    u32 instances, watches, events;
+};
+extern struct inotify_limits inotify_limits; /* [atomic] each */
+
+/* flags: O_NONBLOCK. -EMFILE, -ENOMEM. */
+int inotify_open(u32 flags, struct file **file_out) must_check;
+/* -EINVAL: no inotify file, or a mask that means nothing. */
+int inotify_check(const struct file *file, u32 mask) must_check;
+/* For a file and mask that were checked. The watch's number; -EACCES, -EEXIST, -ENOSPC, -ENOMEM. */
+int inotify_add_watch(struct file *file, const struct path *path, u32 mask) must_check;
+int inotify_remove_watch(struct file *file, s32 number) must_check; /* -EINVAL */

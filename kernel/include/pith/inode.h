@@ -22,6 +22,7 @@ struct file_system;
 struct file_operations;
 struct pipe;
 struct file_locks;
+struct inotify_watch;
 struct path;
 
 #define NAME_MAX_BYTES 255
@@ -149,13 +150,14 @@ struct inode {
     u64 size;          /* [atomic] to read */
     struct mutex lock; /* LOCK_INODE */
     struct page_cache pages;
-    struct list table_link;       /* for the file system's table of inodes */
-    struct spinlock private_lock; /* LOCK_LEAF: for the fields down to `writers` */
-    struct pipe *pipe;            /* a FIFO that is open */
-    struct file_locks *locks;     /* flock, POSIX; NULL: none ever */
-    s32 writers;                  /* files open for writing; negative: executables that run */
-    u32 seals;                    /* F_SEAL_* */
-    void *private_data;           /* the file system's */
+    struct list table_link;        /* for the file system's table of inodes */
+    struct spinlock private_lock;  /* LOCK_LEAF: for the fields down to `writers` */
+    struct pipe *pipe;             /* a FIFO that is open */
+    struct file_locks *locks;      /* flock, POSIX; NULL: none ever */
+    struct inotify_watch *watches; /* who watches it; guarded by inotify.c's lock */
+    s32 writers;                   /* files open for writing; negative: executables that run */
+    u32 seals;                     /* F_SEAL_* */
+    void *private_data;            /* the file system's */
     struct rcu_head rcu;
 };
 

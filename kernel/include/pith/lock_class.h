@@ -35,6 +35,7 @@
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
     X(CPU_ALARMS, SPIN, "alarms on CPU time: one process's, set by another")                      \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
+    X(NOTIFY, SPIN, "who watches which inodes: before the queue of each")                         \
     X(TIMERFD, SPIN, "the timers that follow the date: before the queue of each")                 \
     X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \
     X(EPOLL_WATCHERS, SPIN,                                                                       \

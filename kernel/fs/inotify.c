@@ -1,0 +1,512 @@
+/*
+ * inotify(7): what happens to files, as a file to be read.
+ *
+ *     inotify ---watches (by number)---> watch ---> inode
+ *        |                                 ^----------'  inode.watches: a chain
+ *        `-- events: oldest ... newest
+ *
+ * The calls that change files say so through notify.h. A word says how many watches there are at
+ * all, so nobody pays for them but who has some; then an inode's chain is looked at without a lock,
+ * and only what is watched takes notify_lock. What happens to a file is told to its own watchers
+ * and, with its name, to those of the directory that the name lies in.
+ *
+ * An event that equals the newest one that waits is not added to it: nobody could tell how often
+ * something happened anyway. When a queue is full, or memory is, one IN_Q_OVERFLOW says that events
+ * were lost.
+ *
+ * A watch holds a reference on its inode, so a file that is watched stays in memory; the event that
+ * its last name is gone (IN_DELETE_SELF) takes the watch away.
+ *
+ * Invariant: a watch is in its instance's tree and in its inode's chain, or in neither.
+ * Locking:   notify_lock guards instances, watches and chains; queue.lock inside it the events.
+ * What is taken out under the lock is freed after it, since inode_put sleeps.
+ */
+#include <pith/event_files.h>
+
+#include <pith/abi/ioctl.h>
+
+#include "notify.h"
+
+#define SETTABLE_BITS                                                                        \
+    (IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR | IN_DONT_FOLLOW | \
+     IN_EXCL_UNLINK | IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR | IN_ONESHOT)
+#define KEPT_BITS (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
+
+struct inotify_limits inotify_limits = {
+    .instances = 128, .watches = 65536, .events = 16384}; /* [atomic] */
+
+struct inotify {
+    struct wait_queue queue; /* its lock also guards events and event_count */
+    struct list events;
+    u32 event_count;
+    struct tree watches; /* by number; guarded by notify_lock, as all below */
+    u32 watch_count;
+    s32 last_number;
+    u32 uid;          /* [const] who pays */
+    struct list link; /* of all instances */
+};
+
+struct inotify_watch {
+    struct tree_node node;
+    struct inotify *inotify;    /* [const] */
+    struct inode *inode;        /* [const] a reference */
+    struct inotify_watch *next; /* of the same inode; once it is taken out: of those to be freed */
+    s32 number;                 /* [const] */
+    u32 mask;
+};
+
+struct event {
+    struct list link;
+    struct inotify_event head;
+    char name[]; /* name_bytes, padded */
+};
+
+u32 notify_watches;
+static u32 cookies; /* [atomic] */
+static struct spinlock notify_lock = SPINLOCK_INIT(LOCK_NOTIFY);
+static struct list instances = LIST_INIT(instances); /* guarded by notify_lock */
+
+static const struct file_operations inotify_operations;
+
+/* ---- Events ---- */
+
+static bool event_equals(const struct event *event, const struct inotify_event *head,
+                         const struct name *name)
+{
+    return event->head.watch == head->watch && event->head.mask == head->mask &&
+           event->head.name_bytes == head->name_bytes && !(head->mask & IN_IGNORED) &&
+           (!name || (event->name[name->bytes] == '\0' &&
+                      memcmp(event->name, name->text, name->bytes) == 0));
+}
+
+static struct event *event_alloc(const struct inotify_event *head, const struct name *name)
+{
+    struct event *event = kmalloc(sizeof(*event) + head->name_bytes, ALLOC_NOWAIT | ALLOC_CLEARED);
+
+    if (!event)
+        return NULL;
+    event->head = *head;
+    if (name)
+        memcpy(event->name, name->text, name->bytes);
+    return event;
+}
+
+static void event_push(struct inotify *inotify, s32 watch, u32 mask, u32 cookie,
+                       const struct name *name)
+{
+    struct inotify_event head = {.watch = watch, .mask = mask, .cookie = cookie};
+    static const struct inotify_event overflow = {.watch = -1, .mask = IN_Q_OVERFLOW};
+    struct event *newest, *event = NULL;
+
+    if (name)
+        head.name_bytes = ALIGN_UP(name->bytes + 1, (u32)sizeof(head));
+    spin_lock(&inotify->queue.lock);
+    newest = list_is_empty(&inotify->events)
+                 ? NULL
+                 : list_entry(list_last(&inotify->events), struct event, link);
+    if (newest && event_equals(newest, &head, name))
+        goto unlock;
+    if (inotify->event_count < READ_ONCE(inotify_limits.events))
+        event = event_alloc(&head, name);
+    if (!event && !(newest && newest->head.mask == IN_Q_OVERFLOW))
+        event = event_alloc(&overflow, NULL);
+    if (event) {
+        list_push_back(&inotify->events, &event->link);
+        inotify->event_count++;
+        wait_queue_wake_locked(&inotify->queue, 1, POLL_READABLE);
+    }
+unlock:
+    spin_unlock(&inotify->queue.lock);
+}
+
+/* ---- Watches ---- */
+
+static bool watch_before(const struct tree_node *a, const struct tree_node *b)
+{
+    return tree_entry(a, struct inotify_watch, node)->number <
+           tree_entry(b, struct inotify_watch, node)->number;
+}
+
+/* Takes it out, tells that it is gone, and puts it on `gone`. notify_lock is held. */
+static void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone)
+{
+    struct inotify_watch **link = &watch->inode->watches;
+
+    while (*link != watch)
+        link = &(*link)->next;
+    WRITE_ONCE(*link, watch->next);
+    tree_remove(&watch->inotify->watches, &watch->node);
+    watch->inotify->watch_count--;
+    WRITE_ONCE(notify_watches, notify_watches - 1);
+    event_push(watch->inotify, watch->number, IN_IGNORED, 0, NULL);
+    watch->next = *gone;
+    *gone = watch;
+}
+
+static void watches_free(struct inotify_watch *gone)
+{
+    while (gone) {
+        struct inotify_watch *watch = gone;
+
+        gone = watch->next;
+        inode_put(watch->inode);
+        kfree(watch);
+    }
+}
+
+/* ---- What happened ---- */
+
+/* Tells an inode's watchers. `is_unlinked`: of a child by a name that is gone. */
+static void inode_tell(struct inode *inode, u32 mask, u32 cookie, const struct name *name,
+                       bool is_unlinked)
+{
+    struct inotify_watch *watch, *next, *gone = NULL;
+
+    if (!READ_ONCE(inode->watches))
+        return;
+    spin_lock(&notify_lock);
+    for (watch = inode->watches; watch; watch = next) {
+        next = watch->next;
+        if (!(watch->mask & mask & IN_ALL_EVENTS) ||
+            (is_unlinked && (watch->mask & IN_EXCL_UNLINK)))
+            continue;
+        event_push(watch->inotify, watch->number, mask, cookie, name);
+        if (watch->mask & IN_ONESHOT)
+            watch_remove_locked(watch, &gone);
+    }
+    spin_unlock(&notify_lock);
+    watches_free(gone);
+}
+
+/* The watched directory of a name, with a reference, and a copy of the name; NULL: not watched. */
+static struct inode *parent_get(const struct dentry *dentry, char copy[NAME_MAX_BYTES + 1],
+                                struct name *name_out, bool *is_unlinked_out)
+{
+    struct inode *directory = NULL;
+
+    spin_lock(&dentry_lock);
+    if (dentry->parent != dentry && dentry->parent->inode && dentry->parent->inode->watches) {
+        directory = dentry->parent->inode;
+        inode_get(directory);
+        memcpy(copy, dentry->name, dentry->name_bytes);
+        *name_out = (struct name){.text = copy, .bytes = dentry->name_bytes};
+        *is_unlinked_out = !(dentry->flags & DENTRY_HASHED);
+    }
+    spin_unlock(&dentry_lock);
+    return directory;
+}
+
+void notify_dentry_watched(const struct dentry *dentry, u32 mask)
+{
+    struct inode *directory = NULL;
+    char copy[NAME_MAX_BYTES + 1];
+    bool is_unlinked;
+    struct name name;
+    struct inode *above;
+
+    if (inode_is_directory(dentry->inode))
+        mask |= IN_ISDIR;
+    rcu_read_lock(); /* the parent may change, and go */
+    above = READ_ONCE(READ_ONCE(dentry->parent)->inode);
+    if (!above || !READ_ONCE(above->watches))
+        above = NULL;
+    rcu_read_unlock();
+    if (above)
+        directory = parent_get(dentry, copy, &name, &is_unlinked);
+    if (directory) {
+        inode_tell(directory, mask, 0, &name, is_unlinked);
+        inode_put(directory);
+    }
+    inode_tell(dentry->inode, mask, 0, NULL, false);
+}
+
+void notify_inode_watched(struct inode *inode, u32 mask)
+{
+    inode_tell(inode, mask, 0, NULL, false);
+}
+
+void notify_name_watched(struct inode *directory, const struct name *name, u32 mask, u32 cookie)
+{
+    inode_tell(directory, mask, cookie, name, false);
+}
+
+u32 notify_cookie(void)
+{
+    return __atomic_add_fetch(&cookies, 1, __ATOMIC_RELAXED);
+}
+
+/* Tells `mask` to a watch whose inode goes, and takes it away. */
+static void watch_end_locked(struct inotify_watch *watch, u32 mask, struct inotify_watch **gone)
+{
+    if (mask == IN_UNMOUNT || (watch->mask & mask))
+        event_push(watch->inotify, watch->number, mask, 0, NULL);
+    watch_remove_locked(watch, gone);
+}
+
+void notify_removed_watched(struct inode *inode)
+{
+    struct inotify_watch *gone = NULL;
+
+    if (!READ_ONCE(inode->watches))
+        return;
+    spin_lock(&notify_lock);
+    while (inode->watches)
+        watch_end_locked(inode->watches, IN_DELETE_SELF, &gone);
+    spin_unlock(&notify_lock);
+    watches_free(gone);
+}
+
+void notify_unmounted_watched(struct file_system *file_system)
+{
+    struct inotify_watch *watch, *gone = NULL;
+    struct inotify *inotify;
+    struct tree_node *node, *next;
+
+    spin_lock(&notify_lock);
+    list_for_each (inotify, &instances, link) {
+        for (node = tree_first(&inotify->watches); node; node = next) {
+            next = tree_next(node);
+            watch = tree_entry(node, struct inotify_watch, node);
+            if (watch->inode->file_system == file_system)
+                watch_end_locked(watch, IN_UNMOUNT, &gone);
+        }
+    }
+    spin_unlock(&notify_lock);
+    watches_free(gone);
+}
+
+/* ---- The file ---- */
+
+/* Waits for an event that fits, and takes it. */
+static int event_take(struct file *file, u64 room, bool may_wait, struct event **event_out)
+{
+    struct inotify *inotify = file->private_data;
+    struct event *event;
+    int error = 0;
+
+    spin_lock(&inotify->queue.lock);
+    while (list_is_empty(&inotify->events) && !error) {
+        if (!may_wait || (file->flags & O_NONBLOCK))
+            error = -EAGAIN;
+        else if (wait_queue_wait(&inotify->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_FILE))
+            error = -ERESTARTSYS;
+    }
+    if (!error) {
+        event = list_entry(list_first(&inotify->events), struct event, link);
+        if (sizeof(event->head) + event->head.name_bytes > room) {
+            error = -EINVAL;
+        } else {
+            list_remove(&event->link);
+            inotify->event_count--;
+            *event_out = event;
+        }
+    }
+    spin_unlock(&inotify->queue.lock);
+    return error;
+}
+
+/* As many whole events as fit, at least one. */
+static ssize_t inotify_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    ssize_t done = 0;
+
+    for (;;) {
+        struct event *event = NULL;
+        int error = event_take(file, io->bytes_left, done == 0, &event);
+        size_t bytes;
+
+        if (error)
+            return done ? done : error;
+        bytes = sizeof(event->head) + event->head.name_bytes;
+        if (io_copy_to(io, &event->head, sizeof(event->head)) < sizeof(event->head) ||
+            io_copy_to(io, event->name, event->head.name_bytes) < event->head.name_bytes)
+            error = -EFAULT;
+        kfree(event);
+        if (error)
+            return error;
+        done += (ssize_t)bytes;
+    }
+}
+
+static u32 inotify_poll(struct file *file, struct poll_table *table)
+{
+    struct inotify *inotify = file->private_data;
+
+    poll_wait(table, &inotify->queue);
+    return READ_ONCE(inotify->event_count) ? POLL_READABLE : 0;
+}
+
+static long inotify_ioctl(struct file *file, u32 command, u64 argument)
+{
+    struct inotify *inotify = file->private_data;
+    struct event *event;
+    int bytes = 0;
+
+    if (command != FIONREAD)
+        return -ENOTTY;
+    spin_lock(&inotify->queue.lock);
+    list_for_each (event, &inotify->events, link)
+        bytes += (int)(sizeof(event->head) + event->head.name_bytes);
+    spin_unlock(&inotify->queue.lock);
+    return copy_out(user_ptr_at(argument), &bytes, sizeof(bytes));
+}
+
+static void inotify_free(struct inotify *inotify)
+{
+    struct inotify_watch *gone = NULL;
+    struct tree_node *node;
+    struct list *link;
+
+    spin_lock(&notify_lock);
+    while ((node = tree_first(&inotify->watches)))
+        watch_remove_locked(tree_entry(node, struct inotify_watch, node), &gone);
+    list_remove(&inotify->link);
+    spin_unlock(&notify_lock);
+    watches_free(gone);
+    while ((link = list_pop_front(&inotify->events)))
+        kfree(list_entry(link, struct event, link));
+    kfree(inotify);
+}
+
+static void inotify_release(struct file *file)
+{
+    inotify_free(file->private_data);
+}
+
+static const struct file_operations inotify_operations = {
+    .flags = FILE_OPERATIONS_STREAM | FILE_OPERATIONS_NO_SEEK,
+    .release = inotify_release,
+    .read = inotify_read,
+    .poll = inotify_poll,
+    .ioctl = inotify_ioctl,
+};
+
+/* ---- Calls ---- */
+
+/* What the user has already: instances, and watches in all of them. notify_lock is held. */
+static void count_locked(u32 uid, u32 *instances_out, u32 *watches_out)
+{
+    struct inotify *inotify;
+
+    *instances_out = *watches_out = 0;
+    list_for_each (inotify, &instances, link) {
+        if (inotify->uid != uid)
+            continue;
+        ++*instances_out;
+        *watches_out += inotify->watch_count;
+    }
+}
+
+int inotify_open(u32 flags, struct file **file_out)
+{
+    struct inotify *inotify = kmalloc(sizeof(*inotify), ALLOC_CLEARED);
+    u32 instance_count, watch_count;
+    int error;
+
+    if (!inotify)
+        return -ENOMEM;
+    wait_queue_init(&inotify->queue);
+    list_init(&inotify->events);
+    inotify->uid = thread_current()->credentials->uid;
+    spin_lock(&notify_lock);
+    count_locked(inotify->uid, &instance_count, &watch_count);
+    list_push_back(&instances, &inotify->link);
+    spin_unlock(&notify_lock);
+    error = instance_count >= READ_ONCE(inotify_limits.instances)
+                ? -EMFILE
+                : file_create_anonymous("inotify", &inotify_operations,
+                                        O_RDONLY | (flags & O_NONBLOCK), inotify, file_out);
+    if (error)
+        inotify_free(inotify);
+    return error;
+}
+
+static struct inotify_watch *watch_of_inode_locked(const struct inotify *inotify,
+                                                   const struct inode *inode)
+{
+    struct inotify_watch *watch = inode->watches;
+
+    while (watch && watch->inotify != inotify)
+        watch = watch->next;
+    return watch;
+}
+
+/* Changes the watch that is there, or puts `fresh` in. The watch's number, or an error. */
+static int watch_set_locked(struct inotify *inotify, struct inode *inode, u32 mask,
+                            struct inotify_watch *fresh)
+{
+    struct inotify_watch *watch = watch_of_inode_locked(inotify, inode);
+    u32 kept = mask & KEPT_BITS, instance_count, watch_count;
+
+    if (watch) {
+        if (mask & IN_MASK_CREATE)
+            return -EEXIST;
+        watch->mask = mask & IN_MASK_ADD ? watch->mask | kept : kept;
+        return watch->number;
+    }
+    count_locked(inotify->uid, &instance_count, &watch_count);
+    if (watch_count >= READ_ONCE(inotify_limits.watches) || inotify->last_number == INT32_MAX)
+        return -ENOSPC;
+    *fresh = (struct inotify_watch){.inotify = inotify,
+                                    .inode = inode,
+                                    .next = inode->watches,
+                                    .number = ++inotify->last_number,
+                                    .mask = kept};
+    inode_get(inode);
+    tree_insert(&inotify->watches, &fresh->node, watch_before);
+    inotify->watch_count++;
+    WRITE_ONCE(inode->watches, fresh);
+    WRITE_ONCE(notify_watches, notify_watches + 1);
+    return fresh->number;
+}
+
+int inotify_check(const struct file *file, u32 mask)
+{
+    if ((mask & ~SETTABLE_BITS) || !(mask & SETTABLE_BITS) ||
+        ((mask & IN_MASK_ADD) && (mask & IN_MASK_CREATE)))
+        return -EINVAL;
+    return file->operations == &inotify_operations ? 0 : -EINVAL;
+}
+
+int inotify_add_watch(struct file *file, const struct path *path, u32 mask)
+{
+    struct inotify_watch *fresh;
+    int number = path_permission(path, MAY_READ);
+
+    if (number)
+        return number;
+    fresh = kmalloc(sizeof(*fresh), ALLOC_CLEARED);
+    if (!fresh)
+        return -ENOMEM;
+    spin_lock(&notify_lock);
+    number = watch_set_locked(file->private_data, path_inode(path), mask, fresh);
+    spin_unlock(&notify_lock);
+    if (!fresh->inotify)
+        kfree(fresh);
+    return number;
+}
+
+int inotify_remove_watch(struct file *file, s32 number)
+{
+    struct inotify *inotify = file->private_data;
+    struct inotify_watch *gone = NULL;
+    struct tree_node *node;
+
+    if (file->operations != &inotify_operations)
+        return -EINVAL;
+    spin_lock(&notify_lock);
+    for (node = inotify->watches.root; node;) {
+        struct inotify_watch *watch = tree_entry(node, struct inotify_watch, node);
+
+        if (watch->number == number) {
+            watch_remove_locked(watch, &gone);
+            break;
+        }
+        node = number < watch->number ? node->left : node->right;
+    }
+    spin_unlock(&notify_lock);
+    if (!gone)
+        return -EINVAL;
+    watches_free(gone);
+    return 0;
+}
