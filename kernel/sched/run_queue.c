@@ -13,6 +13,11 @@
  * Placement: a woken thread goes back to its CPU if that is idle, else to any idle one, else back.
  * Balance: a CPU that runs out of work takes a thread over from the fullest queue.
  *
+ * Whoever puts a thread into a queue in which it was not (a wake-up, a new affinity, the successor
+ * of a thread whose CPU is forbidden now) holds thread.lock. So who holds it finds the thread
+ * running, queued, or waiting, never on its way between two queues, but for a balance, which has
+ * both locked.
+ *
  * Invariant: ready is the number of threads with `queued` set and this queue's CPU.
  * Locking:   thread.lock, then run_queue.lock; two queues by address.
  */
@@ -319,6 +324,12 @@ void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_n
     struct run_queue *queue = run_queue_of(choose_cpu(thread));
 
     spin_lock(&queue->lock);
+    if (unlikely(!thread_can_run_on(thread, queue->cpu))) {
+        /* It was just leaving that CPU. It has left, since we got the lock: now we may choose. */
+        spin_unlock(&queue->lock);
+        queue = run_queue_of(choose_cpu(thread));
+        spin_lock(&queue->lock);
+    }
     run_queue_charge(queue, now_ns);
     run_queue_push(queue, thread, why, now_ns);
     preemption_check(queue, now_ns);
@@ -372,7 +383,10 @@ bool run_queue_steal(struct run_queue *queue)
 
 /* ---- How it is to be scheduled ---- */
 
-/* A queued thread is taken out and put back, so that its policy sees it anew. */
+/*
+ * A queued thread is taken out and put back, so that its policy sees it anew. Under thread.lock: a
+ * push that goes on meanwhile would ask one policy's table and fill another's queue.
+ */
 int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
 {
     u64 now_ns = clock_monotonic_ns();
@@ -381,6 +395,7 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
 
     if (nice < -20 || nice > 19 || priority >= POLICY_PRIORITIES)
         return -EINVAL;
+    spin_lock(&thread->lock);
     queue = run_queue_lock_of(thread);
     run_queue_charge(queue, now_ns);
     queued = thread->queued;
@@ -401,6 +416,7 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
     else
         preemption_check(queue, now_ns);
     spin_unlock(&queue->lock);
+    spin_unlock(&thread->lock);
     return 0;
 }
 

@@ -42,8 +42,11 @@ static void switch_finish(void)
     /* Pairs with the acquire in choose_cpu. Nobody but us may touch a homeless or dead one. */
     __atomic_store_n(&left->on_cpu, false, __ATOMIC_RELEASE);
     spin_unlock(&queue->lock);
-    if (unlikely(homeless))
+    if (unlikely(homeless)) {
+        spin_lock(&homeless->lock);
         thread_make_runnable(homeless, POLICY_PUSH_MIGRATED, clock_monotonic_ns());
+        spin_unlock(&homeless->lock);
+    }
     if (unlikely(dead))
         thread_put(left);
 }
