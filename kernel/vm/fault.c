@@ -15,6 +15,19 @@
  * tables above the entry are made our own (tables.c), and the entry is written if it is still what
  * it was; if not, what was prepared is given back and the access is simply tried again.
  *
+ * A frame takes another's place in two steps, for other CPUs that run the space may still read the
+ * old one through their TLBs. If anybody wrote to the new frame before all have forgotten the old
+ * one, he could tell them so and they would not see it:
+ *
+ *     CPU 0: copies on write     CPU 1                        CPU 2: has the old frame in its TLB
+ *     entry = new, writable
+ *                                writes to it: no fault
+ *                                unlocks a mutex elsewhere
+ *     interrupts CPU 2 ...                                    locks the mutex, reads old content
+ *
+ * So the entry is read-only and SETTLING until the flush is over. Who wants to write meanwhile does
+ * a flush of his own, which is as good, and makes it writable: nobody waits for another.
+ *
  * Nobody else can map a private frame behind our back: it has one reference for each entry that
  * names it, the tables above ours are our own, and who else refers to it (a futex key, a reader of
  * /proc/PID/mem) got there through this entry under this lock. So one reference, or one and those
@@ -242,10 +255,32 @@ static int fault_absent(struct fault *fault)
 
 /* ---- Something is there ---- */
 
+/* Whether two values of an entry differ in no more than what the processor sets by itself. */
+static bool entry_is_same(pte a, pte b)
+{
+    return ((a ^ b) & ~(pte)(PTE_ACCESSED | PTE_DIRTY)) == 0;
+}
+
+/* All CPUs forget what was behind the page; then the entry may become writable. */
+static int entry_settle(struct fault *fault, pte settling)
+{
+    pte *entry;
+    int error;
+
+    gather_page(&fault->gather, fault->page);
+    gather_flush(&fault->gather);
+    error = entry_lock(fault, &entry);
+    if (unlikely(error))
+        return error;
+    if (entry_is_same(*entry, settling))
+        WRITE_ONCE(*entry, pte_make(pte_frame(settling), fault->region->flags, PTE_WRITE_NOW));
+    entry_unlock(fault);
+    return 0;
+}
+
 /* Replaces what the entry names by `frame`, if it is still `expected`. Takes over the reference. */
 static int entry_replace(struct fault *fault, pte expected, struct frame *frame)
 {
-    const pte hardware = PTE_ACCESSED | PTE_DIRTY;
     pte *entry;
     int error = entry_lock(fault, &entry);
 
@@ -253,16 +288,21 @@ static int entry_replace(struct fault *fault, pte expected, struct frame *frame)
         frame_put(frame);
         return error;
     }
-    if (likely(((*entry ^ expected) & ~hardware) == 0)) {
-        pte value = pte_make(frame, fault->region->flags, PTE_WRITE_NOW);
+    if (likely(entry_is_same(*entry, expected))) {
+        pte settling = pte_make(frame, fault->region->flags, 0) | PTE_SETTLING;
         struct frame *old = pte_frame(expected);
 
         resident_count(fault->space, old, expected, -1);
-        table_set(entry, value);
-        resident_count(fault->space, frame, value, 1);
+        table_set(entry, settling);
+        resident_count(fault->space, frame, settling, 1);
         gather_page(&fault->gather, fault->page);
         gather_frame(&fault->gather, old);
         fault->space->minor_faults++;
+        if (unlikely(!gather_flush_here(&fault->gather))) {
+            spin_unlock(&fault->space->table_lock);
+            return entry_settle(fault, settling);
+        }
+        WRITE_ONCE(*entry, pte_make(frame, fault->region->flags, PTE_WRITE_NOW));
         frame = NULL;
     }
     entry_unlock(fault);
@@ -323,6 +363,10 @@ static int fault_present(struct fault *fault)
         /* Gone again, or just the tables above forbade it, and now they do not. */
         entry_unlock(fault);
         return 0;
+    }
+    if (unlikely(value & PTE_SETTLING)) {
+        entry_unlock(fault);
+        return entry_settle(fault, value);
     }
     if (!(fault->access & REGION_WRITE)) {
         WRITE_ONCE(*entry, pte_make(frame, flags, 0));

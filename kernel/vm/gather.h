@@ -59,3 +59,8 @@ static inline void gather_frame(struct gather *gather, struct frame *frame)
 void gather_finish(struct gather *gather);
 /* Only flushes. */
 void gather_flush(struct gather *gather);
+/*
+ * The same if it concerns this CPU alone; false: others too, for which gather_flush is still to be
+ * called. Spinlocks may be held.
+ */
+bool gather_flush_here(struct gather *gather) must_check;

@@ -5,9 +5,14 @@
 
 #include "gather.h"
 
-/* What our entries carry beyond the hardware's bits. Both only on level 1. */
+/* What our entries carry beyond the hardware's bits. All only on level 1. */
 #define PTE_SHARED PTE_SOFT_1 /* of a shared mapping: never copied on write */
 #define PTE_HELD   PTE_SOFT_2 /* not PRESENT, for its region allows nothing; the frame is here */
+/*
+ * Read-only until all CPUs have forgotten the frame that was here before (fault.c). Only while a
+ * fault holds space->lock for reading.
+ */
+#define PTE_SETTLING PTE_SOFT_3
 
 static inline struct frame *pte_frame(pte entry)
 {

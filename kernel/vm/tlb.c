@@ -73,9 +73,10 @@ void address_space_switch(struct address_space *from, struct address_space *to)
     page_table_load(to->root);
     mine->space = to;
     if (before) {
-        __atomic_fetch_and(&before->cpus, ~bit, __ATOMIC_RELEASE);
+        /* The bit in cpus comes last: it keeps who waits for all to leave from freeing `before`. */
         if (mine->lazy)
             __atomic_fetch_and(&before->lazy_cpus, ~bit, __ATOMIC_RELEASE);
+        __atomic_fetch_and(&before->cpus, ~bit, __ATOMIC_RELEASE);
     }
     mine->lazy = false;
 }
@@ -107,24 +108,53 @@ static void forget_range_here(void *gather)
     forget_range(gather);
 }
 
-void gather_flush(struct gather *gather)
+static bool nothing_to_forget(const struct gather *gather)
+{
+    return gather->start >= gather->end && !gather->tables;
+}
+
+static void forgotten(struct gather *gather)
+{
+    gather->start = U64_MAX;
+    gather->end = 0;
+    gather->tables = false;
+}
+
+/* Forgets on this CPU. Returns the others that have to. */
+static u64 forget_and_count(struct gather *gather)
 {
     struct address_space *space = gather->space;
     u64 others;
 
-    if (gather->start >= gather->end && !gather->tables)
-        return;
     /* Also the barrier between the entries' stores and the loads below, as in the picture above. */
     gather->flush = __atomic_add_fetch(&space->flushes, 1, __ATOMIC_SEQ_CST);
     forget_range(gather);
     others = __atomic_load_n(&space->cpus, __ATOMIC_SEQ_CST) & ~BIT(cpu_current()->id);
     if (!gather->tables)
         others &= ~__atomic_load_n(&space->lazy_cpus, __ATOMIC_SEQ_CST);
+    return others;
+}
+
+bool gather_flush_here(struct gather *gather)
+{
+    if (nothing_to_forget(gather))
+        return true;
+    if (unlikely(forget_and_count(gather)))
+        return false;
+    forgotten(gather);
+    return true;
+}
+
+void gather_flush(struct gather *gather)
+{
+    u64 others;
+
+    if (nothing_to_forget(gather))
+        return;
+    others = forget_and_count(gather);
     if (unlikely(others))
         cpu_call(others, forget_range_here, gather);
-    gather->start = U64_MAX;
-    gather->end = 0;
-    gather->tables = false;
+    forgotten(gather);
 }
 
 void gather_finish(struct gather *gather)
