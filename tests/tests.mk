@@ -93,3 +93,28 @@ packages-test:
 	@tools/install-packages build test
 test: packages-test ## installs what is missing, builds, runs all tests
 	@tests/run_tests
+
+# ---- What takes long ----
+
+# The stress, in the build that $(B) is.
+SOAK_SECONDS ?= 120
+SOAK_CPUS ?= 4 8
+STRESS := $(B)/tests/soak/stress
+
+$(STRESS): tests/soak/stress.c
+	@mkdir -p $(@D)
+	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
+
+.PHONY: test-stress soak-guest soak-san
+test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
+	@for cpus in $(SOAK_CPUS); do \
+		echo "$$cpus CPUs:"; \
+		$(B)/pith run -q --cpus $$cpus --root none --initramfs-file $(STRESS):/stress -- \
+			/stress $(SOAK_SECONDS) || exit 1; \
+	done
+soak-guest: all guest-programs
+	@tests/run_guest --pith $(B)/pith --not-yet tests/guest/not-yet.txt --pith-only --cpus 8 --jobs 1 $(GUEST_PROGRAMS)
+soak-san:
+	$(MAKE) SAN=1 test-stress
+	$(MAKE) SAN=1 test-e2e test-programs
+soak: test-stress soak-guest soak-san soak-fs-fuzz ## all that takes long: an hour
