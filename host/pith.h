@@ -108,7 +108,7 @@ struct run_options {
     const char *append;  /* words for the kernel; "" */
     struct strings qemu; /* more arguments for QEMU */
     unsigned gdb_port;   /* 0: none */
-    bool dry_run, quiet, boot_time, debug;
+    bool dry_run, quiet, boot_time, debug, deterministic;
     char **program; /* its name and arguments, then NULL */
 };
 
@@ -170,6 +170,11 @@ struct stream {
 void streams_note_closed(void);
 /* What each is; `terminal_fd_out`: the one that is the caller's terminal, -1: none. */
 void streams_open(struct stream streams[STREAMS], int *terminal_fd_out);
+/*
+ * For a run that repeats: no terminal, and standard input is a file or empty; else a sentence and
+ * the end.
+ */
+void streams_make_repeatable(struct stream streams[STREAMS], int *terminal_fd);
 /* A way to use `fd` in `mode` (O_RDONLY, O_WRONLY, O_RDWR). */
 void stream_open(struct stream *stream, int fd, int mode);
 /* As read(2) and write(2), but never waiting: -EAGAIN. Negative errno. */

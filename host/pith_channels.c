@@ -78,7 +78,7 @@ struct channels *channels_create(struct link *link, const struct stream streams[
         fail("this machine is out of memory");
     channels->link = link;
     channels->terminal = terminal;
-    channels->control_credit = HOST_CREDIT_INITIAL;
+    channels->control_credit = HOST_CREDIT_CONTROL;
     output_init(&channels->outputs[OUTPUT_STDOUT], HOST_CHANNEL_STDOUT,
                 stream_if_channel(&streams[1]));
     output_init(&channels->outputs[OUTPUT_STDERR], HOST_CHANNEL_STDERR,

@@ -19,6 +19,8 @@
 #define ENTRY_ALIGNMENT 8
 #define SEED_BYTES      32
 #define SIGNALS_LAST    64
+/* --deterministic: 2024-01-01, later than most files, so that they are not from the future. */
+#define REPEATED_DATE_NS 1704067200000000000ull
 
 extern char **environ;
 
@@ -157,19 +159,21 @@ static void add_files(struct buffer *description, const struct run_options *opti
                   options->shares[i].path);
 }
 
-static void add_machine(struct buffer *description)
+static void add_machine(struct buffer *description, const struct run_options *options)
 {
     char name[HOST_NAME_MAX + 1] = "pith";
-    uint8_t seed[SEED_BYTES];
+    uint8_t seed[SEED_BYTES] = {0};
     struct timespec now;
     uint64_t date;
 
-    if (getrandom(seed, sizeof(seed), 0) == sizeof(seed))
+    if (options->deterministic || getrandom(seed, sizeof(seed), 0) == sizeof(seed))
         add(description, HOST_RUN_SEED, seed, sizeof(seed));
     gethostname(name, sizeof(name) - 1);
     add_string(description, HOST_RUN_HOSTNAME, name);
     clock_gettime(CLOCK_REALTIME, &now);
     date = now.tv_sec * 1000000000ull + now.tv_nsec;
+    if (options->deterministic)
+        date = REPEATED_DATE_NS;
     add(description, HOST_RUN_DATE, &date, sizeof(date));
 }
 
@@ -201,5 +205,5 @@ void description_build(struct buffer *description, const struct run_options *opt
     add_rights(description, options, limits);
     add_files(description, options);
     add_streams(description, streams, terminal);
-    add_machine(description);
+    add_machine(description, options);
 }

@@ -268,6 +268,12 @@ static int set_boot_time(struct run_options *options, const char *value)
     return 0;
 }
 
+static int set_deterministic(struct run_options *options, const char *value)
+{
+    options->deterministic = true;
+    return 0;
+}
+
 static int set_debug(struct run_options *options, const char *value)
 {
     options->debug = true;
@@ -324,7 +330,7 @@ static const struct option_rule rules[] = {
      "put FILE into the first file system (for tests, with\n--root none)"},
     {"dry-run", 0, NULL, set_dry_run, "print QEMU's command line and do nothing"},
     {"quiet", 'q', NULL, set_quiet, "no remarks on standard error"},
-    {"deterministic", 0, NULL, NULL, "the same run again, event for event"},
+    {"deterministic", 0, NULL, set_deterministic, "the same run again, event for event"},
     {"boot-time", 0, NULL, set_boot_time, "print where the time went"},
     {"missing", 0, NULL, NULL, "list what the program asked for and Pith lacks"},
     {"debug", 0, NULL, set_debug, "the kernel's log on standard error"},
@@ -461,6 +467,12 @@ static int check_options(struct run_options *options, char **words)
         set_shell(options);
     if (!options->root && options->share_count)
         return usage("--share has no place to be with --root none");
+    if (options->deterministic && options->cpus > 1)
+        return usage("--deterministic runs on one CPU, not %u", options->cpus);
+    if (options->deterministic && options->accelerator == ACCELERATOR_KVM)
+        return usage("--deterministic counts instructions, which KVM cannot");
+    if (options->deterministic)
+        options->accelerator = ACCELERATOR_TCG;
     return 0;
 }
 

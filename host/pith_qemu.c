@@ -84,6 +84,9 @@ static char *kernel_words(const struct run_options *options)
 {
     uint64_t seed = 0;
 
+    if (options->deterministic)
+        return text("deterministic%s%s%s", options->debug ? " log=debugcon" : "",
+                    *options->append ? " " : "", options->append);
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         seed = 0;
     return text("seed=%016llx%s%s%s", (unsigned long long)seed,
@@ -93,6 +96,8 @@ static char *kernel_words(const struct run_options *options)
 
 static const char *cpu_model(const struct run_options *options, enum accelerator accelerator)
 {
+    if (options->deterministic)
+        return text("%s,-rdrand,-rdseed", options->cpu ? options->cpu : "max");
     if (options->cpu)
         return options->cpu;
     return accelerator == ACCELERATOR_KVM ? "host" : "max";
@@ -126,6 +131,10 @@ void qemu_build_arguments(struct strings *arguments, const char *qemu,
     add(arguments, "-initrd", text("/proc/self/fd/%d", fds->initramfs));
     add(arguments, "-append", kernel_words(options));
     add_devices(arguments, options, fds);
+    if (options->deterministic) {
+        add(arguments, "-icount", "shift=0,sleep=off");
+        add(arguments, "-rtc", "clock=vm");
+    }
     if (options->gdb_port) {
         add(arguments, "-gdb", text("tcp:127.0.0.1:%u", options->gdb_port));
         strings_add(arguments, "-S");

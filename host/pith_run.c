@@ -439,6 +439,8 @@ int run_machine(struct run_options *options)
         run->deadline_ns = run->times.command_ns + options->timeout_ms * NS_PER_MS;
     caller_take_limits(run->limits);
     streams_open(run->streams, &terminal_fd);
+    if (options->deterministic)
+        streams_make_repeatable(run->streams, &terminal_fd);
     run->terminal = terminal_open(terminal_fd);
     take_signals(run);
     if (!machine_start(options, &run->parts))

@@ -96,6 +96,23 @@ void streams_open(struct stream streams[STREAMS], int *terminal_fd_out)
     }
 }
 
+void streams_make_repeatable(struct stream streams[STREAMS], int *terminal_fd)
+{
+    struct stat status;
+
+    for (int fd = 0; fd < STREAMS; fd++) {
+        if (streams[fd].kind == HOST_STREAM_TERMINAL) {
+            streams[fd].kind = HOST_STREAM_CHANNEL;
+            stream_open(&streams[fd], fd, fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+        }
+    }
+    *terminal_fd = -1;
+    if (streams[STDIN_FILENO].kind == HOST_STREAM_CHANNEL &&
+        (fstat(STDIN_FILENO, &status) || !S_ISREG(status.st_mode)))
+        fail("--deterministic: standard input must be a file or empty, since the moments at which "
+             "anything else has something to read cannot be repeated; add </dev/null");
+}
+
 static bool is_ready(int fd, short events)
 {
     struct pollfd polled = {.fd = fd, .events = events};

@@ -52,12 +52,26 @@ static long result_of_failed(const struct syscall_args *args, long result)
     return result;
 }
 
+/* Stands for all handlers while calls are traced: entry code that traces nothing tests nothing. */
+static long syscall_traced(const struct syscall_args *args)
+{
+    syscall_function *function = syscalls[args->frame.original_rax].function;
+    long result;
+
+    trace_event(TRACE_CALL, args->frame.original_rax);
+    result = function ? function(args) : syscall_absent(args);
+    trace_event(TRACE_RESULT, (u64)result);
+    return result;
+}
+
 static const struct syscall_table syscall_table_of_entry = {functions, SYSCALLS, result_of_failed};
 
 void abi_init(void)
 {
     for (u64 number = 0; number < SYSCALLS; number++)
-        functions[number] = syscalls[number].function ? syscalls[number].function : syscall_absent;
+        functions[number] = trace_is_hashed             ? syscall_traced
+                            : syscalls[number].function ? syscalls[number].function
+                                                        : syscall_absent;
     syscall_register(&syscall_table_of_entry);
     machine_names_init();
 }

@@ -9,6 +9,9 @@
  *
  * Two CPUs must not set one timer at the same time; its owner's lock sees to that.
  *
+ * Under `deterministic` the clock stands still, and no timer rings, while the machine waits for its
+ * host (clock_stop, clock_go): however long the host takes, the machine's time is the same after.
+ *
  * Locking: timers.lock (LOCK_TIMER) of the CPU that it is set on.
  * Context: functions run as deferred work: interrupts on, no sleeping.
  */
@@ -25,6 +28,16 @@ struct timers {
 };
 
 static DEFINE_PER_CPU(struct timers, timers);
+
+bool deterministic;
+PARAMETER(deterministic, .name = "deterministic", .flag = &deterministic,
+          .effect = "hides the host's timing: the clock stands still during each request to it");
+
+/* `deterministic`, so one CPU's, with interrupts off. */
+static struct {
+    u32 depth;
+    u64 since_tsc;
+} stopped;
 
 static struct timer *timer_of(struct tree_node *node)
 {
@@ -143,6 +156,26 @@ static void timer_interrupt(struct trap_frame *frame, u8 vector)
     else if (first)
         deferred_schedule(&on->work);
     spin_unlock(&on->lock);
+}
+
+u64 clock_stop(void)
+{
+    u64 flags = interrupts_save_disable();
+
+    if (stopped.depth++ == 0) {
+        timer_interrupt_set(U64_MAX);
+        stopped.since_tsc = tsc_read();
+    }
+    return flags;
+}
+
+void clock_go(u64 flags)
+{
+    if (--stopped.depth == 0) {
+        clock_hide(tsc_read() - stopped.since_tsc);
+        timer_interrupt_set(this_cpu(timers)->armed_ns);
+    }
+    interrupts_restore(flags);
 }
 
 void timers_init_cpu(void)

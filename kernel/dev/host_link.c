@@ -13,12 +13,16 @@
  * work, which hands on each page's bytes in the order in which the device returned them, and gives
  * the page back.
  *
+ * Under `deterministic` nothing interrupts: who needs something of the host waits here for it, with
+ * the clock stopped (host_link_await), and a timer looks for what comes unasked (a signal).
+ *
  * Locking: link.lock guards the list and the count; the queues have their own below it. `receive`
  * is called by one CPU at a time, since deferred work runs on the CPU of the interrupt, and all
  * virtio interrupts go to CPU 0.
  */
 #include <pith/host_link.h>
 
+#include <pith/core.h>
 #include <pith/virtio.h>
 
 #include "virtio.h"
@@ -32,6 +36,7 @@
 #define OUT_BYTES_MAX     (512u * 1024)
 #define BUFFER_ORDER_MAX  4 /* 64 KiB, a frame's payload */
 #define FEATURE_MULTIPORT BIT(1)
+#define LOOK_NS           (10 * NS_PER_MS) /* between looks for what comes unasked */
 
 /* A message on a control queue (virtio 1.2, 5.3.6.2). */
 struct control_message {
@@ -48,6 +53,7 @@ static struct {
     struct list waiting;                   /* guarded_by(&lock) submitted, not yet pushed */
     u32 out_bytes;                         /* guarded_by(&lock) room given to buffers that live */
     struct deferred work;
+    struct timer look; /* `deterministic` */
 } link;
 
 bool host_link_exists(void)
@@ -206,11 +212,42 @@ static void receive_all(void)
         virtqueue_notify(link.receive);
 }
 
-static void link_work(struct deferred *work)
+static void queues_serve(void)
 {
     transmit_reap();
     if (link.client)
         receive_all();
+}
+
+/* How much came in how many pieces is the host's timing: what they cost us must not show. */
+static void link_work(struct deferred *work)
+{
+    u64 state;
+
+    if (!deterministic) {
+        queues_serve();
+        return;
+    }
+    state = clock_stop();
+    queues_serve();
+    clock_go(state);
+}
+
+static void link_look(struct timer *timer)
+{
+    deferred_schedule(&link.work);
+    timer_set(timer, clock_monotonic_ns() + LOOK_NS);
+}
+
+void host_link_await(bool (*is_done)(void *object), void *object)
+{
+    u64 state = clock_stop();
+
+    while (!is_done(object) && !virtqueue_is_broken(link.receive)) {
+        queues_serve();
+        cpu_relax();
+    }
+    clock_go(state);
 }
 
 static void link_interrupt(struct virtqueue *queue)
@@ -261,6 +298,9 @@ static int link_probe(struct virtio_device *device)
         receive_push(frame_data(frame));
     }
     virtqueue_notify(link.receive);
+    timer_init(&link.look, link_look);
+    if (deterministic)
+        timer_set(&link.look, clock_monotonic_ns() + LOOK_NS);
     return 0;
 }
 

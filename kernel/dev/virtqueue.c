@@ -10,17 +10,25 @@
  * been written stand in `shadow`, which the device does not know. A head that is not out there, or
  * a length beyond the chain's, breaks the queue for good.
  *
+ * Under `deterministic` a request is over before virtqueue_notify returns, and the device never
+ * interrupts: when it answers is the host's business, and would show. The clock stands still
+ * meanwhile. A request is a chain with something for the device to read; what is only there to be
+ * written to (the link's receive queue) waits until its driver looks.
+ *
  * Invariant: free_count + the lengths of all chains that are out == size.
  * Locking:   virtqueue.lock guards everything that changes after creation. The handler is called
  *            without it.
  */
 #include <pith/virtio.h>
 
+#include <pith/core.h>
+
 #include "virtio.h"
 
 #define DESCRIPTOR_NEXT  1u
 #define DESCRIPTOR_WRITE 2u
 #define USED_NO_NOTIFY   1u
+#define NO_INTERRUPT     1u /* in available_ring.flags */
 #define SHADOW_END       0xffffu
 
 struct descriptor {
@@ -69,6 +77,7 @@ struct virtqueue {
     u16 free_count;
     u16 available_index;
     u16 used_index;
+    bool has_requests; /* what was pushed last has something to read */
     bool broken;
 };
 
@@ -90,6 +99,7 @@ static int queue_alloc_rings(struct virtqueue *queue, struct virtqueue_addresses
     }
     queue->descriptors = frame_data(frames[0]);
     queue->available = frame_data(frames[1]);
+    queue->available->flags = deterministic ? NO_INTERRUPT : 0;
     queue->used = frame_data(frames[2]);
     *addresses_out = (struct virtqueue_addresses){
         .descriptors = frame_address(frames[0]),
@@ -209,6 +219,7 @@ int virtqueue_push(struct virtqueue *queue, const struct virtio_piece *pieces, u
         queue->shadow[head].token = token;
         queue->available->heads[queue->available_index & (queue->size - 1)] = head;
         queue->available_index++;
+        queue->has_requests = readable > 0;
         /* The device sees the index only after the descriptors and the head. */
         __atomic_store_n((u16 *)&queue->available->index, queue->available_index, __ATOMIC_RELEASE);
     }
@@ -216,12 +227,37 @@ int virtqueue_push(struct virtqueue *queue, const struct virtio_piece *pieces, u
     return error;
 }
 
-void virtqueue_notify(struct virtqueue *queue)
+static void device_notify(struct virtqueue *queue)
 {
     /* Our index is visible before we read whether the device still looks at it by itself. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!(queue->used->flags & USED_NO_NOTIFY))
         queue->device->transport->queue_notify(queue->device, queue->index);
+}
+
+/* Until the device has answered all; a broken one never does. */
+static void answers_await(const struct virtqueue *queue)
+{
+    while (!READ_ONCE(queue->broken) &&
+           __atomic_load_n((u16 *)&queue->used->index, __ATOMIC_ACQUIRE) != queue->available_index)
+        cpu_relax();
+}
+
+void virtqueue_notify(struct virtqueue *queue)
+{
+    u64 state;
+
+    if (!deterministic) {
+        device_notify(queue);
+        return;
+    }
+    state = clock_stop();
+    device_notify(queue);
+    if (queue->has_requests)
+        answers_await(queue);
+    clock_go(state);
+    if (queue->has_requests)
+        virtqueue_interrupt(queue);
 }
 
 static void queue_break_locked(struct virtqueue *queue, const char *why) must_hold(&queue->lock)

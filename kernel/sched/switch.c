@@ -17,6 +17,7 @@
  * Context: interrupts are off from the lock to the unlock. The number of held spinlocks is the
  *          CPU's, always 1 in a switch; whether interrupts are on after it is the thread's.
  */
+#include <pith/core.h>
 #include <pith/mem.h>
 
 #include "run_queue.h"
@@ -56,6 +57,7 @@ static void switch_to(struct run_queue *queue, struct thread *from, struct threa
     struct cpu *cpu = cpu_current();
     bool interrupts_were_on = cpu->interrupts_were_on;
 
+    trace_event(TRACE_SWITCH, (u64)to);
     queue->left = from;
     queue->running = to;
     queue->switches++;

@@ -489,7 +489,7 @@ void host_port_init(void)
         log_error("host port: no memory for the control channel");
         return;
     }
-    channels[HOST_CHANNEL_CONTROL].credit_out = HOST_CREDIT_INITIAL;
+    channels[HOST_CHANNEL_CONTROL].credit_out = HOST_CREDIT_CONTROL;
     if (host_port_send(HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version)) ||
         host_port_send(HOST_FRAME_STAMP, HOST_CHANNEL_CONTROL, &entry, sizeof(entry)))
         log_error("host port: the greeting could not be sent");

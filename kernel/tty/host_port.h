@@ -25,7 +25,7 @@ struct host_channel_state {
     enum host_channel number; /* [const] */
 };
 
-#define HOST_RING_BYTES 65536u
+#define HOST_RING_BYTES 65536u /* no less than HOST_CREDIT_CONTROL */
 
 struct host_channel_state *host_channel(enum host_channel number);
 /* Makes the ring if there is none yet. -ENOMEM. May sleep. */

@@ -5,11 +5,16 @@
  * left from before: what the program does not read stays with the caller. A write goes on as far as
  * the host gave credit, so a slow reader over there stops the writer here.
  *
+ * Under `deterministic` nobody sleeps for the host: a reader waits for the whole answer, a writer
+ * for all the credit that its next frame takes, with the clock stopped (host_link_await). So
+ * neither when it came nor in how many pieces can be seen.
+ *
  * Locking: a channel's read_mutex and write_mutex keep readers and writers apart and are held while
  *          user memory is copied; its queue's lock guards the state.
  */
 #include <pith/tty.h>
 
+#include <pith/core.h>
 #include <pith/fs.h>
 #include <pith/host_link.h>
 #include <pith/proc.h>
@@ -31,14 +36,41 @@ static int stream_open(struct inode *inode, struct file *file)
     return host_channel_open(channel_of(file));
 }
 
+/* `deterministic`: what a thread waits for on a channel. */
+struct host_answer {
+    struct host_channel_state *channel;
+    u32 bytes; /* in the ring, or of credit */
+};
+
+/* All that was asked for is there, or nothing more comes before it is asked for. */
+static bool input_is_whole(void *object)
+{
+    const struct host_answer *answer = object;
+    const struct host_channel_state *channel = answer->channel;
+
+    return READ_ONCE(channel->ended) || READ_ONCE(channel->credit_out) == 0 ||
+           READ_ONCE(channel->ring_count) >= answer->bytes;
+}
+
+static bool credit_is_there(void *object)
+{
+    const struct host_answer *answer = object;
+
+    return READ_ONCE(answer->channel->gone) ||
+           READ_ONCE(answer->channel->credit_in) >= answer->bytes;
+}
+
 /*
  * Waits until there is something to read, asking the host for `wanted` bytes if nothing is under
  * way. 0: there is, or the end came. -EAGAIN, -EINTR.
  */
 static int stream_wait_input(struct host_channel_state *channel, u32 wanted, u32 flags)
 {
+    struct host_answer answer = {channel, wanted};
     int error = 0;
 
+    if (deterministic)
+        host_link_await(input_is_whole, &answer);
     spin_lock(&channel->queue.lock);
     while (channel->ring_count == 0 && !channel->ended && !error) {
         bool may_ask = !(flags & O_NONBLOCK) || channel->ready;
@@ -54,6 +86,8 @@ static int stream_wait_input(struct host_channel_state *channel, u32 wanted, u32
         if (send) {
             spin_unlock(&channel->queue.lock);
             host_port_send_owed();
+            if (deterministic && may_ask)
+                host_link_await(input_is_whole, &answer);
             spin_lock(&channel->queue.lock);
             flags = may_ask ? flags & ~O_NONBLOCK : flags;
             continue;
@@ -107,8 +141,11 @@ free_copy:
 /* Waits for credit and takes up to `wanted` of it. -EPIPE, -EAGAIN, -ERESTARTSYS. */
 static ssize_t stream_take_credit(struct host_channel_state *channel, u64 wanted, u32 flags)
 {
+    struct host_answer answer = {channel, (u32)wanted};
     ssize_t result = 0;
 
+    if (deterministic)
+        host_link_await(credit_is_there, &answer);
     spin_lock(&channel->queue.lock);
     while (channel->credit_in == 0 && !channel->gone && !result) {
         if (flags & O_NONBLOCK)
@@ -222,6 +259,7 @@ int host_streams_exit(u32 status)
     struct host_exit exit = {.status = status, .flags = SAN ? HOST_EXIT_REPORTS : 0};
     int error;
 
+    trace_hash_report();
     if (!host_link_exists())
         return 0;
     error = host_port_send(HOST_FRAME_EXIT, HOST_CHANNEL_CONTROL, &exit, sizeof(exit));

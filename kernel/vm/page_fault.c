@@ -12,6 +12,7 @@
  * Context: interrupts are off at the start; on while a fault is mended, if they were on before.
  */
 #include <pith/abi/signal.h>
+#include <pith/core.h>
 
 #include "internal.h"
 
@@ -89,6 +90,7 @@ static void page_fault(struct trap_frame *frame, u8 vector)
 {
     u64 address = fault_address(), code = frame->original_rax;
 
+    trace_event(TRACE_FAULT, address);
     if (likely(trap_frame_is_user(frame) && !(code & FAULT_RESERVED)))
         fault_of_user(frame, address, code);
     else

@@ -10,6 +10,10 @@
  * it, else the APIC's own timer, which may ring early for what lies beyond its range; whoever
  * handles VECTOR_TIMER looks at the clock and sets it anew.
  *
+ * Under `deterministic` the time that the machine waits for its host is taken out of the clock
+ * (clock_hide): the TSC goes on, what we say does not. Programs then ask us rather than the TSC:
+ * the vDSO makes system calls, and RDTSC in user mode is a fault (CR4.TSD) that we answer.
+ *
  * Context: any, once clock_init has run; before that the clock stands at 0.
  */
 #include "clock.h"
@@ -33,19 +37,47 @@
 #define SCALE_SHIFT       32
 
 u64 tsc_hz;
-u64 clock_scale; /* 0: not known yet */
+u64 clock_scale;       /* 0: not known yet */
+static u64 hidden_tsc; /* `deterministic`, so one CPU's: ticks that did not happen */
 
 static struct vdso_data boot_vdso_data;
 struct vdso_data *vdso_data = &boot_vdso_data;
 
 u64 clock_monotonic_ns(void)
 {
-    return (u64)((unsigned __int128)tsc_read() * clock_scale >> SCALE_SHIFT);
+    return (u64)((unsigned __int128)(tsc_read() - hidden_tsc) * clock_scale >> SCALE_SHIFT);
+}
+
+void clock_hide(u64 tsc_ticks)
+{
+    hidden_tsc += tsc_ticks;
+}
+
+bool counter_read_emulated(struct trap_frame *frame)
+{
+    static const u8 rdtsc[] = {0x0f, 0x31}, rdtscp[] = {0x0f, 0x01, 0xf9};
+    u64 now = tsc_read() - hidden_tsc;
+    u8 code[sizeof(rdtscp)];
+
+    if (!deterministic || copy_in(code, user_ptr_at(frame->rip), sizeof(rdtsc)))
+        return false;
+    if (memcmp(code, rdtsc, sizeof(rdtsc)) == 0) {
+        frame->rip += sizeof(rdtsc);
+    } else if (copy_in(code, user_ptr_at(frame->rip), sizeof(rdtscp)) == 0 &&
+               memcmp(code, rdtscp, sizeof(rdtscp)) == 0) {
+        frame->rip += sizeof(rdtscp);
+        frame->rcx = 0; /* the only CPU's number */
+    } else {
+        return false;
+    }
+    frame->rax = (u32)now;
+    frame->rdx = now >> 32;
+    return true;
 }
 
 static u64 tsc_at_ns(u64 ns)
 {
-    return multiply_divide(ns, 1ul << SCALE_SHIFT, clock_scale);
+    return multiply_divide(ns, 1ul << SCALE_SHIFT, clock_scale) + hidden_tsc;
 }
 
 /* A moment of both clocks. The narrower the two TSC readings, the less was in between. */
@@ -108,7 +140,7 @@ void clock_init(void)
     if (!tsc_hz)
         tsc_hz = tsc_hz_measured();
     clock_scale = (NS_PER_SECOND << SCALE_SHIFT) / tsc_hz;
-    vdso_data->clock_scale = clock_scale;
+    vdso_data->clock_scale = deterministic ? 0 : clock_scale;
     vdso_data->has_rdtscp = cpu_has(FEATURE_RDTSCP);
     clock_init_cpu();
 }

@@ -123,6 +123,9 @@ void features_enable(void)
 {
     u64 cr4 = CR4_PAE | CR4_PGE | CR4_DE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+    if (deterministic)
+        cr4 |= CR4_TSD; /* counter_read_emulated answers */
+
     for (enum feature feature = 0; feature < FEATURES; feature++) {
         if (cpu_has(feature))
             cr4 |= sources[feature].cr4;

@@ -455,6 +455,13 @@ extern u64 tsc_hz; /* [const] after boot */
 u64 clock_monotonic_ns(void);
 /* Asks for VECTOR_TIMER on this CPU at `deadline_ns` of clock_monotonic_ns; U64_MAX: never. */
 void timer_interrupt_set(u64 deadline_ns);
+/* The last so many ticks of the TSC did not happen, for clock_monotonic_ns. One CPU runs. */
+void clock_hide(u64 tsc_ticks);
+/*
+ * A protection fault of user mode: was it RDTSC or RDTSCP under `deterministic`, which only lets
+ * the kernel read the counter? Then it has been done. Interrupts are on; may sleep.
+ */
+bool counter_read_emulated(struct trap_frame *frame);
 
 /* Hardware random numbers: true and *value_out, or false where the CPU has none. */
 bool random_hardware(u64 *value_out);

@@ -109,6 +109,36 @@ struct interval_timer {
     u64 interval_ns, deadline_ns;
 };
 
+/*
+ * The word `deterministic`: the machine, which has one CPU and counts instructions for time, shows
+ * nothing of its host's timing. [const] after the command line was read
+ */
+extern bool deterministic;
+/*
+ * From stop to go the clock stands still and interrupts are off: for waiting for the host, under
+ * `deterministic` only. May be nested. `stop` returns what `go` restores.
+ */
+u64 clock_stop(void);
+void clock_go(u64 flags);
+
+/* ---- What happens in a run, as one number: trace=hash (trace_hash.c) ---- */
+
+enum trace_event {
+    TRACE_CALL,   /* its number */
+    TRACE_RESULT, /* of a call */
+    TRACE_FAULT,  /* its address */
+    TRACE_SWITCH, /* to the thread at this address */
+};
+extern bool trace_is_hashed; /* [const] after the command line was read */
+void trace_hash_add(enum trace_event event, u64 value);
+static inline void trace_event(enum trace_event event, u64 value)
+{
+    if (unlikely(trace_is_hashed))
+        trace_hash_add(event, value);
+}
+/* Logs what it came to so far. */
+void trace_hash_report(void);
+
 /* A timer calls its function once, at interrupt exit (deferred work's context), on its own CPU. */
 struct timer {
     struct tree_node node; /* guarded by the CPU's timer lock; linked: it is set */

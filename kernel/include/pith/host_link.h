@@ -31,6 +31,11 @@ struct host_link_buffer *host_link_buffer_alloc(u32 wanted) must_check;
 void host_link_buffer_free(struct host_link_buffer *buffer);
 /* Takes over the buffer. Any context. */
 void host_link_submit(struct host_link_buffer *buffer);
+/*
+ * Under `deterministic`: takes what the host sends, with the clock stopped, until `is_done`, which
+ * must not sleep. No lock is held.
+ */
+void host_link_await(bool (*is_done)(void *object), void *object);
 /* For a panic: sends at once, waiting for the device, using no lock, no interrupt, no memory. */
 void host_link_send_panic(const void *bytes, size_t count);
 

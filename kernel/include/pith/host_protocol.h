@@ -26,12 +26,13 @@
  * READY answers, once, and takes nothing. A credit of 0 withdraws the request, if its answer is not
  * already under way (then the kernel keeps that for the next read).
  *
- * On all other channels credits add up. CONTROL, and every channel to the host, starts with
- * HOST_CREDIT_INITIAL, so that neither side waits at the start: `pith` sends HELLO, the description
- * and the first window size before the machine runs. TERMINAL to the guest starts with none: the
- * kernel gives credit when a program first reads, polls or sets the terminal, and from then on as
- * its line discipline has room. Until then the caller's terminal stays as it is, and what was typed
- * ahead stays there for the next command. A panic's text needs no credit.
+ * On all other channels credits add up. Every channel to the host starts with HOST_CREDIT_INITIAL,
+ * CONTROL to the guest with HOST_CREDIT_CONTROL, so that neither side waits at the start: `pith`
+ * sends HELLO, the description and the first window size before the machine runs. TERMINAL to the
+ * guest starts with none: the kernel gives credit when a program first reads, polls or sets the
+ * terminal, and from then on as its line discipline has room. Until then the caller's terminal
+ * stays as it is, and what was typed ahead stays there for the next command. A panic's text needs
+ * no credit.
  *
  * A program that powers the machine off (reboot(2)) makes the kernel send EXIT with status 0.
  *
@@ -46,8 +47,9 @@
 #include <stdint.h>
 
 #define HOST_PROTOCOL_VERSION 1
-#define HOST_FRAME_MAX        65536  /* bytes of payload */
-#define HOST_CREDIT_INITIAL   131072 /* on CONTROL, and on each channel to the host: two frames */
+#define HOST_FRAME_MAX        65536      /* bytes of payload */
+#define HOST_CREDIT_INITIAL   131072     /* on each channel to the host: two frames */
+#define HOST_CREDIT_CONTROL   65536      /* on CONTROL, to the guest: what the kernel keeps of it */
 #define HOST_CREDIT_MAX       (1u << 20) /* given and not yet used, of one channel */
 
 enum host_channel {

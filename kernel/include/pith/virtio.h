@@ -71,7 +71,10 @@ int virtqueue_create(struct virtio_device *device, u32 index, u32 most, virtqueu
  */
 int virtqueue_push(struct virtqueue *queue, const struct virtio_piece *pieces, u32 readable,
                    u32 writable, void *token) must_check;
-/* Tells the device, if it wants to know, that something was pushed. */
+/*
+ * Tells the device, if it wants to know, that something was pushed. Under `deterministic` the
+ * requests among it are answered when this returns, and the handler was called.
+ */
 void virtqueue_notify(struct virtqueue *queue);
 /* What the device is done with: the token and how many bytes it wrote; NULL: nothing. */
 void *virtqueue_pop(struct virtqueue *queue, u32 *written_out);
