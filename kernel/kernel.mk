@@ -23,6 +23,7 @@ KERNEL_CFLAGS += -DSAN=1
 ifeq ($(findstring clang,$(CC)),)
 KERNEL_SANITIZE := -fsanitize=kernel-address --param asan-instrumentation-with-call-threshold=0 \
 	--param asan-stack=0 --param asan-globals=0 -fsanitize=bounds,shift,signed-integer-overflow,unreachable,integer-divide-by-zero,null,bool,enum,alignment
+KERNEL_COVERAGE := -fsanitize-coverage=trace-pc
 else
 KERNEL_SANITIZE :=
 endif
@@ -32,13 +33,16 @@ else
 KERNEL_CFLAGS += -DSAN=0
 KERNEL_SANITIZE :=
 KERNEL_WRAP :=
-KERNEL_LEFT_OUT := kernel/core/sanitizer.c kernel/core/lock_check.c
+KERNEL_LEFT_OUT := kernel/core/sanitizer.c kernel/core/lock_check.c kernel/core/coverage.c
 endif
 KERNEL_OBJECTS := $(patsubst %,$(B)/%.o,$(filter-out $(KERNEL_LEFT_OUT),$(KERNEL_SOURCES)))
 
 # Folders whose code runs before or below the sanitizer's shadow.
 KERNEL_UNSANITIZED := kernel/arch/% kernel/core/sanitizer.c kernel/lib/string.c \
 	kernel/mem/slab_layout.c
+
+# Folders whose basic blocks are counted: not those that every call runs through.
+KERNEL_COVERED := $(patsubst %,kernel/%/%,vm fs proc net tty dev abi)
 
 KERNEL_ELF := $(B)/pith.elf
 KERNEL_SCRIPT := kernel/arch/x86_64/kernel.ld
@@ -84,7 +88,8 @@ $(B)/kernel/lib/string.c.o: KERNEL_CFLAGS += -fno-builtin \
 
 $(B)/kernel/%.c.o: kernel/%.c
 	@mkdir -p $(@D)
-	$(CC) $(KERNEL_CFLAGS) $(if $(filter $(KERNEL_UNSANITIZED),$<),,$(KERNEL_SANITIZE)) -c -o $@ $<
+	$(CC) $(KERNEL_CFLAGS) $(if $(filter $(KERNEL_UNSANITIZED),$<),,$(KERNEL_SANITIZE)) \
+		$(if $(filter $(KERNEL_COVERED),$<),$(KERNEL_COVERAGE)) -c -o $@ $<
 
 $(B)/kernel/%.S.o: kernel/%.S $(KERNEL_OFFSETS)
 	@mkdir -p $(@D)

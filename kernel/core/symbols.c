@@ -36,6 +36,18 @@ const char *symbol_find(u64 address, u64 *offset_out)
     return symbol_names + symbols_start[low].name;
 }
 
+bool symbol_at(u64 index, u64 *from_out, u64 *to_out)
+{
+    u64 count = symbols_end - symbols_start;
+
+    if (index >= count)
+        return false;
+    *from_out = (u64)text_start + symbols_start[index].distance;
+    *to_out =
+        index + 1 < count ? (u64)text_start + symbols_start[index + 1].distance : (u64)text_end;
+    return true;
+}
+
 static void log_address(u64 address, u64 within)
 {
     u64 offset;

@@ -11,6 +11,11 @@ static const char *const kind_names[FRAME_KINDS] = {
     [FRAME_CACHE] = "cache",
 };
 
+const char *frame_kind_name(enum frame_kind kind)
+{
+    return kind_names[kind];
+}
+
 static void cache_report(const char *name, size_t object_bytes, u64 objects_used, u64 objects_total,
                          u64 frames, void *argument)
 {

@@ -182,4 +182,5 @@ void proc_fs_init(void)
     file_system_register(&proc_type);
     mounts_text_init();
     proc_values_init();
+    proc_memory_use_init();
 }

@@ -57,9 +57,10 @@ void proc_fs_init(void);
 /* At boot: an instance over a folder, which stays. */
 struct file_system *proc_tree_create(const struct file_system_type *type, u64 magic,
                                      struct proc_folder *folder);
-void mounts_text_init(void); /* mounts_text.c */
-void proc_values_init(void); /* values.c */
-void sys_fs_init(void);      /* sysfs.c */
+void mounts_text_init(void);     /* mounts_text.c */
+void proc_values_init(void);     /* values.c */
+void proc_memory_use_init(void); /* memory_use.c */
+void sys_fs_init(void);          /* sysfs.c */
 /* As proc_register_entry, in a tree whose root is `root`. */
 int proc_folder_register(struct proc_folder *root, const char *folder_name,
                          const struct proc_entry *entry, void *object) must_check;

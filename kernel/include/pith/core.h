@@ -28,6 +28,10 @@ noreturn void assert_failed(const char *condition, const char *file, int line,
 
 /* The function that holds an address of the kernel's code, and how far in; NULL: none. */
 const char *symbol_find(u64 address, u64 *offset_out);
+/* The code of the index-th function by address; false: there are not so many. */
+bool symbol_at(u64 index, u64 *from_out, u64 *to_out);
+/* SAN=1: how many functions there are, and how many ran, in the folders above mem/ and sched/. */
+void coverage_count(u64 *reached_out, u64 *functions_out);
 /* Logs it: "[<address>] function+offset". */
 void log_code_address(u64 address);
 /* The same for what a call pushed: behind a call that never returns another function begins. */

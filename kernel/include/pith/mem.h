@@ -103,6 +103,7 @@ void frame_put(struct frame *frame);
 u64 frames_free_count(void);
 u64 frames_total_count(void); /* all that were ever free, the kernel's image not among them */
 u64 frames_count_of(enum frame_kind kind);
+const char *frame_kind_name(enum frame_kind kind);
 /* Gives memory that was in use at boot (the initramfs, once unpacked) to the allocator. */
 void frames_release(phys_addr start, u64 bytes);
 /* The numbers of frames with a `struct frame` lie below it; some in between have none. */
