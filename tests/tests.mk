@@ -46,7 +46,7 @@ GUEST_PROGRAMS := $(filter $(patsubst tests/guest/%.c,\%/%,$(GUEST_TESTS)),$(GUE
 # The kernel's user headers come after musl's own.
 GUEST_CFLAGS := -std=gnu17 -g -O1 -Wall -Wextra -Werror -Wno-sign-compare -Wno-unused-parameter -Wno-infinite-recursion \
 	-fno-strict-aliasing -MMD -MP
-GUEST_MUSL := musl-gcc -static -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+GUEST_MUSL := musl-gcc -static -Ikernel/include -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 
 $(B)/tests/guest/%: tests/guest/%.c
 	@mkdir -p $(@D)

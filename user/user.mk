@@ -9,7 +9,7 @@ USER_LDFLAGS := -static -no-pie -s -Wl,--gc-sections -Wl,-z,noseparate-code -Wl,
 
 INIT_SOURCES := $(wildcard user/init/*.c)
 USER_NAMES := $(basename $(notdir $(wildcard user/*.c)))
-USER_FOLDERS := $(filter-out init,$(patsubst user/%/,%,$(wildcard user/*/)))
+USER_FOLDERS := $(filter-out init lib,$(patsubst user/%/,%,$(wildcard user/*/)))
 USER_PROGRAMS := $(B)/guest/init $(USER_NAMES:%=$(B)/guest/bin/%) \
 	$(USER_FOLDERS:%=$(B)/guest/bin/%)
 

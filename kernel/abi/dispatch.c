@@ -13,7 +13,10 @@
 #include <pith/core.h>
 #include <pith/sched.h>
 
+#include <pith/abi/spawn.h>
+
 #include "machine.h"
+#include "syscalls.h"
 
 static syscall_function *functions[SYSCALLS]; /* [const] after abi_init */
 static u64 absent_counts[SYSCALLS];           /* [atomic] */
@@ -33,6 +36,12 @@ u64 syscall_absent_count(u64 number)
     return __atomic_load_n(&absent_counts[number], __ATOMIC_RELAXED);
 }
 
+/* Numbers that Linux will not reach soon are Pith's own. */
+static long syscall_beyond(const struct syscall_args *args)
+{
+    return args->frame.original_rax == SPAWN_SYSCALL ? sys_spawn(args) : -ENOSYS;
+}
+
 /*
  * A call that is to be made again needs signal delivery, whether a signal is still there or another
  * thread was faster to take it. -EINTR leaves as it is where no signal can have caused it.
@@ -43,9 +52,10 @@ static long result_of_failed(const struct syscall_args *args, long result)
     u64 number = args->frame.original_rax;
 
     /* A handler that replaced the registers is no longer the call of that number. */
-    if (number >= SYSCALLS)
+    if ((s64)number < 0)
         return result;
-    if (result == -EINTR && (syscalls[number].flags & RESTARTS) && (READ_ONCE(*work) & WORK_SIGNAL))
+    if (result == -EINTR && number < SYSCALLS && (syscalls[number].flags & RESTARTS) &&
+        (READ_ONCE(*work) & WORK_SIGNAL))
         return -ERESTARTSYS;
     if (result <= -ERESTARTSYS)
         __atomic_fetch_or(work, WORK_SIGNAL, __ATOMIC_RELAXED);
@@ -64,7 +74,12 @@ static long syscall_traced(const struct syscall_args *args)
     return result;
 }
 
-static const struct syscall_table syscall_table_of_entry = {functions, SYSCALLS, result_of_failed};
+static const struct syscall_table syscall_table_of_entry = {
+    .handlers = functions,
+    .count = SYSCALLS,
+    .beyond = syscall_beyond,
+    .failed = result_of_failed,
+};
 
 void abi_init(void)
 {

@@ -16,7 +16,7 @@ static long go_to(const struct path *path)
     if (!error)
         error = path_permission(path, MAY_EXECUTE);
     if (!error)
-        directories_set_working(path);
+        directories_set_working(thread_current()->directories, path);
     return error;
 }
 

@@ -16,7 +16,7 @@
 #define OPEN_HOW_BYTES 24u
 
 /* open(2) ignores what it does not know. */
-static struct open_how how_of_open(u32 flags, u32 mode)
+struct open_how open_how_of(u32 flags, u32 mode)
 {
     struct open_how how = {.flags = flags & OPEN_FLAGS_KNOWN, .mode = mode & MODE_BITS};
 
@@ -63,21 +63,21 @@ static long open_fd(int directory_fd, struct user_ptr name, const struct open_ho
 
 long sys_open(const struct syscall_args *args)
 {
-    const struct open_how how = how_of_open(arg_u32(args, 1), arg_u32(args, 2));
+    const struct open_how how = open_how_of(arg_u32(args, 1), arg_u32(args, 2));
 
     return open_fd(AT_FDCWD, arg_user_ptr(args, 0), &how);
 }
 
 long sys_openat(const struct syscall_args *args)
 {
-    const struct open_how how = how_of_open(arg_u32(args, 2), arg_u32(args, 3));
+    const struct open_how how = open_how_of(arg_u32(args, 2), arg_u32(args, 3));
 
     return open_fd(arg_int(args, 0), arg_user_ptr(args, 1), &how);
 }
 
 long sys_creat(const struct syscall_args *args)
 {
-    const struct open_how how = how_of_open(O_CREAT | O_WRONLY | O_TRUNC, arg_u32(args, 1));
+    const struct open_how how = open_how_of(O_CREAT | O_WRONLY | O_TRUNC, arg_u32(args, 1));
 
     return open_fd(AT_FDCWD, arg_user_ptr(args, 0), &how);
 }

@@ -2,6 +2,12 @@
 #pragma once
 
 #include <pith/abi.h>
+#include <pith/fs.h>
+
+/* open(2)'s flags and mode, of which it ignores what it does not know. */
+struct open_how open_how_of(u32 flags, u32 mode);
+
+syscall_function sys_spawn; /* Pith's own, by SPAWN_SYSCALL */
 
 syscall_function sys_read, sys_write, sys_open, sys_close, sys_stat, sys_fstat, sys_lstat, sys_poll,
     sys_lseek, sys_mmap, sys_mprotect, sys_munmap, sys_brk, sys_rt_sigaction, sys_rt_sigprocmask,

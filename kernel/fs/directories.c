@@ -141,10 +141,8 @@ void directories_set_root(const struct path *to)
     path_exchange(directories, &directories->root, to);
 }
 
-void directories_set_working(const struct path *to)
+void directories_set_working(struct directories *directories, const struct path *to)
 {
-    struct directories *directories = thread_current()->directories;
-
     path_exchange(directories, &directories->working, to);
 }
 

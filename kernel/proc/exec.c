@@ -65,7 +65,7 @@ static u64 image_entry(const struct elf_image *image)
     return image->bias + image->header.entry;
 }
 
-static int prepare(struct exec *exec, const struct exec_request *request)
+static int image_prepare(struct exec *exec, const struct exec_request *request)
 {
     int error = open_relative(exec, request);
 
@@ -115,6 +115,37 @@ static int executable_hold(struct exec *exec)
     exec->space->executable_get = executable_get;
     exec->space->executable_put = executable_put;
     return 0;
+}
+
+int exec_prepare(struct exec *exec, const struct exec_request *request)
+{
+    int error = image_prepare(exec, request);
+
+    return error ? error : executable_hold(exec);
+}
+
+struct exec *exec_alloc(const struct exec_request *request)
+{
+    struct exec *exec = kmalloc(sizeof(*exec), 0);
+
+    if (!exec)
+        return NULL;
+    memset(exec, 0, __builtin_offsetof(struct exec, head));
+    exec->name = request->name;
+    exec_strings_init(&exec->strings);
+    return exec;
+}
+
+void exec_free(struct exec *exec)
+{
+    if (exec->space)
+        address_space_put(exec->space);
+    if (exec->credentials)
+        credentials_put(exec->credentials);
+    elf_image_release(&exec->interpreter);
+    elf_image_release(&exec->program);
+    exec_strings_fini(&exec->strings);
+    kfree(exec);
 }
 
 /* ---- The point of no return ---- */
@@ -171,7 +202,7 @@ static void actions_reset(struct process *process)
     spin_unlock(&process->signals_lock);
 }
 
-static void name_set_from_path(struct thread_identity *identity, const char *path)
+void exec_name_set(struct thread_identity *identity, const char *path)
 {
     const char *slash = strrchr(path, '/');
 
@@ -185,7 +216,7 @@ static void identity_reset(struct thread_identity *identity, const char *path)
     identity->set_child_tid = user_ptr_at(0);
     identity->robust_list = user_ptr_at(0);
     rseq_forget(identity->thread);
-    name_set_from_path(identity, path);
+    exec_name_set(identity, path);
 }
 
 static void space_replace(struct thread *thread, struct exec *exec)
@@ -257,10 +288,8 @@ static int files_unshare(struct thread *thread)
 
 static int run(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
 {
-    int error = prepare(exec, request);
+    int error = exec_prepare(exec, request);
 
-    if (!error)
-        error = executable_hold(exec);
     if (!error)
         error = process_become_single(process_current());
     if (!error)
@@ -274,22 +303,12 @@ static int run(struct exec *exec, const struct exec_request *request, struct tra
 
 int process_exec(const struct exec_request *request, struct trap_frame *frame)
 {
-    struct exec *exec = kmalloc(sizeof(*exec), 0);
+    struct exec *exec = exec_alloc(request);
     int error;
 
     if (!exec)
         return -ENOMEM;
-    memset(exec, 0, __builtin_offsetof(struct exec, head));
-    exec->name = request->name;
-    exec_strings_init(&exec->strings);
     error = run(exec, request, frame);
-    if (exec->space)
-        address_space_put(exec->space);
-    if (exec->credentials)
-        credentials_put(exec->credentials);
-    elf_image_release(&exec->interpreter);
-    elf_image_release(&exec->program);
-    exec_strings_fini(&exec->strings);
-    kfree(exec);
+    exec_free(exec);
     return error;
 }

@@ -38,6 +38,15 @@ struct exec {
     char relative_name[PATH_MAX_BYTES + 32];
 };
 
+/* ---- exec.c: the part before the point of no return, which spawn shares ---- */
+
+struct exec *exec_alloc(const struct exec_request *request) must_check;
+void exec_free(struct exec *exec);
+/* Opens, maps and checks all; the new address space is complete. */
+int exec_prepare(struct exec *exec, const struct exec_request *request) must_check;
+/* The thread's name: the last part of the path. */
+void exec_name_set(struct thread_identity *identity, const char *path);
+
 /* ---- exec_strings.c ---- */
 
 void exec_strings_init(struct exec_strings *strings);

@@ -14,7 +14,7 @@
  *
  * Context: the calling thread, in a system call. Sleeps (memory; vfork's wait).
  */
-#include "internal.h"
+#include "fork.h"
 
 #define CLONE_KNOWN                                                                             \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |           \
@@ -107,7 +107,7 @@ static int parts_clone(struct thread *parent, struct thread *child, u64 flags)
     return error;
 }
 
-static void scheduling_clone(const struct thread *parent, struct thread *child)
+void scheduling_clone(const struct thread *parent, struct thread *child)
 {
     child->class = parent->class;
     child->nice = parent->nice;
@@ -230,32 +230,40 @@ static int thread_enter(struct process *process, struct thread *child, struct nu
     return error;
 }
 
-static int process_enter(struct process *parent, struct thread *child, struct number *number,
+int process_enter_locked(struct process *parent, struct thread *child, struct number *number,
                          const struct clone_request *request)
 {
     struct process *process = child->process;
+    bool sibling = request->flags & CLONE_PARENT;
     int error;
 
-    spin_lock(&process_table_lock);
     spin_lock(&parent->signals_lock);
     error = parent_check_locked(parent);
     spin_unlock(&parent->signals_lock);
-    if (!error) {
-        bool sibling = request->flags & CLONE_PARENT;
+    if (error)
+        return error;
+    process->parent = sibling ? parent->parent : parent;
+    process->exit_signal = sibling ? parent->exit_signal : request->exit_signal;
+    process->has_subreaper = parent->has_subreaper || parent->is_subreaper;
+    list_push_back(&process->parent->children, &process->sibling);
+    group_join_locked(process, parent->group);
+    process_publish(process, number);
+    identity_publish(child->identity, number);
+    return 0;
+}
 
-        process->parent = sibling ? parent->parent : parent;
-        process->exit_signal = sibling ? parent->exit_signal : request->exit_signal;
-        process->has_subreaper = parent->has_subreaper || parent->is_subreaper;
-        list_push_back(&process->parent->children, &process->sibling);
-        group_join_locked(process, parent->group);
-        process_publish(process, number);
-        identity_publish(child->identity, number);
-    }
+static int process_enter(struct process *parent, struct thread *child, struct number *number,
+                         const struct clone_request *request)
+{
+    int error;
+
+    spin_lock(&process_table_lock);
+    error = process_enter_locked(parent, child, number, request);
     spin_unlock(&process_table_lock);
     return error;
 }
 
-static int process_limit_check(const struct thread *parent)
+int clone_limits_check(const struct thread *parent)
 {
     const struct credentials *credentials = parent->credentials;
 
@@ -316,7 +324,7 @@ static long clone_thread(const struct clone_request *request, const struct trap_
     error = thread_build(process, request, frame, &child);
     if (error)
         return error;
-    error = number_alloc(&number);
+    error = number_alloc(0, &number);
     if (error)
         goto abandon;
     error = thread_enter(process, child, number);
@@ -336,7 +344,7 @@ static long clone_process(const struct clone_request *request, const struct trap
     struct thread *child;
     int error;
 
-    error = process_limit_check(thread_current());
+    error = clone_limits_check(thread_current());
     if (error)
         return error;
     error = process_alloc(&process);
@@ -347,7 +355,7 @@ static long clone_process(const struct clone_request *request, const struct trap
     process_put(process); /* the thread holds it now, or it goes */
     if (error)
         return error;
-    error = number_alloc(&number);
+    error = number_alloc(0, &number);
     if (error)
         goto abandon;
     error = pidfd_for_clone(request, process);

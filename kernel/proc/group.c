@@ -141,49 +141,76 @@ int process_set_group(int pid, int id)
     return error;
 }
 
-static int session_begin_locked(struct process *process, struct session *session,
-                                struct process_group *group, struct process_group **left_out)
+int group_place_prepare(struct group_place *place, u32 flags, int id)
 {
-    if (process->number->group || process->number->session)
-        return -EPERM;
-    session->number = process->number;
-    process->number->session = session;
-    session->leader = process;
+    *place = (struct group_place){.number.value = id};
+    if (flags & SPAWN_NEW_SESSION) {
+        place->session = kmalloc(sizeof(*place->session), ALLOC_CLEARED);
+        if (!place->session)
+            return -ENOMEM;
+        refcount_set(&place->session->references, 1);
+        place->session->id = id;
+    }
+    if (!(flags & (SPAWN_NEW_GROUP | SPAWN_NEW_SESSION)))
+        return 0;
+    return group_create(&place->number, place->session, &place->group);
+}
+
+/* Once they are in their place the process's group holds them; else nobody ever saw them. */
+void group_place_fini(struct group_place *place)
+{
+    struct process_group *group = place->group;
+    struct session *session = place->session;
+
+    if (group && group->number == &place->number)
+        kfree(group);
+    else
+        group_put(group);
+    if (session && !session->number)
+        kfree(session);
+    else
+        session_put(session);
+}
+
+struct process_group *group_place_locked(struct process *process, struct group_place *place)
+{
+    struct process_group *group = place->group, *left;
+    struct session *session = place->session;
+
+    if (!group)
+        return NULL;
     group->number = process->number;
-    *left_out = group_leave_locked(process);
+    if (session) {
+        session->number = process->number;
+        process->number->session = session;
+        session->leader = process;
+    } else {
+        group->session = process_session(process);
+        session_get(group->session);
+    }
+    left = group_leave_locked(process);
     group_join_locked(process, group);
-    return 0;
+    return left;
 }
 
 long process_create_session(void)
 {
     struct process *process = process_current();
-    struct number number = {.value = process->pid};
-    struct session *session = kmalloc(sizeof(*session), ALLOC_CLEARED);
-    struct process_group *group, *left = NULL;
-    int error;
+    struct process_group *left = NULL;
+    struct group_place place;
+    int error = group_place_prepare(&place, SPAWN_NEW_SESSION, process->pid);
 
-    if (!session)
-        return -ENOMEM;
-    refcount_set(&session->references, 1);
-    session->id = process->pid;
-    error = group_create(&number, session, &group);
-    if (error) {
-        kfree(session);
-        return error;
+    if (!error) {
+        spin_lock(&process_table_lock);
+        if (process->number->group || process->number->session)
+            error = -EPERM;
+        else
+            left = group_place_locked(process, &place);
+        spin_unlock(&process_table_lock);
     }
-    spin_lock(&process_table_lock);
-    error = session_begin_locked(process, session, group, &left);
-    spin_unlock(&process_table_lock);
     group_put(left);
-    if (error) { /* nobody saw them: no number knows them */
-        kfree(group);
-        kfree(session);
-        return error;
-    }
-    group_put(group);
-    session_put(session);
-    return process->pid;
+    group_place_fini(&place);
+    return error ? error : process->pid;
 }
 
 /* ---- Orphaned groups ---- */

@@ -18,7 +18,9 @@ struct number {
 
 /* ---- process.c ---- */
 
-int number_alloc(struct number **number_out) must_check;
+/* Takes a free number: this one (-EEXIST: it is borne), or for 0 the next. -EAGAIN: none is free.
+ */
+int number_alloc(int wanted, struct number **number_out) must_check;
 /* The number that was given out last. */
 int number_last(void);
 /* One that was never published. */
@@ -119,6 +121,18 @@ void group_join_locked(struct process *process, struct process_group *group)
 /* Returns the group that the caller puts after the lock. */
 struct process_group *group_leave_locked(struct process *process)
     must_check must_hold(&process_table_lock);
+/* A group, or a group in a session, of its own for a process that is being made. */
+struct group_place {
+    struct number number; /* stands in for the child's until it has its place */
+    struct session *session;
+    struct process_group *group; /* NULL: it stays in its parent's */
+};
+/* flags: SPAWN_NEW_GROUP, SPAWN_NEW_SESSION. -ENOMEM; group_place_fini follows in any case. */
+int group_place_prepare(struct group_place *place, u32 flags, int id) must_check;
+/* Moves the process, whose number nobody else bears. Returns the group that it left, to be put. */
+struct process_group *group_place_locked(struct process *process, struct group_place *place)
+    must_hold(&process_table_lock);
+void group_place_fini(struct group_place *place);
 /* The groups that may have become orphaned by the end of `process`: SIGHUP and SIGCONT. */
 void group_orphan_check_locked(struct process *process) must_hold(&process_table_lock);
 struct session *session_find_locked(int id) must_hold(&process_table_lock);

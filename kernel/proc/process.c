@@ -61,7 +61,7 @@ static int number_choose(void)
     return 0;
 }
 
-int number_alloc(struct number **number_out)
+int number_alloc(int wanted, struct number **number_out)
 {
     struct number *number = slab_alloc(number_cache, ALLOC_CLEARED);
     int error;
@@ -69,9 +69,12 @@ int number_alloc(struct number **number_out)
     if (!number)
         return -ENOMEM;
     spin_lock(&process_table_lock);
-    number->value = number_choose();
-    error = number->value ? radix_insert(&numbers, number->value, number) : -EAGAIN;
-    if (!error)
+    number->value = wanted ? wanted : number_choose();
+    if (wanted && radix_lookup(&numbers, wanted))
+        error = -EEXIST;
+    else
+        error = number->value ? radix_insert(&numbers, number->value, number) : -EAGAIN;
+    if (!error && !wanted)
         last_number = number->value;
     spin_unlock(&process_table_lock);
     if (error)

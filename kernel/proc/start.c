@@ -14,7 +14,7 @@ static void adopt_kernel_thread(struct thread *thread)
 {
     struct number *number;
 
-    if (number_alloc(&number) || process_thread_adopt(process_kernel, thread))
+    if (number_alloc(0, &number) || process_thread_adopt(process_kernel, thread))
         panic("no memory for a kernel thread");
     thread->credentials = credentials_create_root();
     (void)string_copy(thread->identity->name, thread->kernel_name, THREAD_NAME_BYTES);
@@ -51,7 +51,7 @@ static struct process *process_create_first(const char *name)
     struct process *process;
     struct number *number;
 
-    if (process_alloc(&process) || number_alloc(&number))
+    if (process_alloc(&process) || number_alloc(0, &number))
         panic("no memory for the first process");
     process->vfork_done = true;
     (void)string_copy(process->last_name, name, THREAD_NAME_BYTES);

@@ -92,10 +92,11 @@ syscall_entry:
     pushq %r15
     sti
     cmpq syscall_table + SYSCALL_TABLE_COUNT(%rip), %rax
-    jae syscall_unknown
+    jae syscall_beyond
     movq %rsp, %rdi
     movq syscall_table + SYSCALL_TABLE_HANDLERS(%rip), %rcx
     call *(%rcx, %rax, 8)
+syscall_called:
     cmpq $-ERRNO_MAX, %rax
     jae syscall_failed
 syscall_done:
@@ -127,9 +128,10 @@ syscall_failed:
     movq %rax, %rsi
     call *syscall_table + SYSCALL_TABLE_FAILED(%rip)
     jmp syscall_done
-syscall_unknown:
-    movq $-ENOSYS, %rax
-    jmp syscall_done
+syscall_beyond:
+    movq %rsp, %rdi
+    call *syscall_table + SYSCALL_TABLE_BEYOND(%rip)
+    jmp syscall_called
 
 # All vectors' first instructions, 16 bytes each. The processor pushed an error code for some; the
 # others push -1 in its place. rdi then carries the vector.

@@ -18,6 +18,7 @@ void offsets(void)
 
     OFFSET(SYSCALL_TABLE_HANDLERS, struct syscall_table, handlers);
     OFFSET(SYSCALL_TABLE_COUNT, struct syscall_table, count);
+    OFFSET(SYSCALL_TABLE_BEYOND, struct syscall_table, beyond);
     OFFSET(SYSCALL_TABLE_FAILED, struct syscall_table, failed);
     VALUE(THREAD_PENDING_WORK, 0); /* thread_pending_work() */
     OFFSET(CONTEXT_STACK_POINTER, struct context, stack_pointer);

@@ -125,6 +125,11 @@ int user_context_copy(struct user_context *to, struct user_context *from)
     return fpu_copy(to, from);
 }
 
+int user_context_init(struct user_context *context)
+{
+    return fpu_reset(context);
+}
+
 int user_context_reset(struct user_context *context)
 {
     int error = fpu_reset(context);

@@ -115,7 +115,7 @@ void user_return_register(user_return_handler *handler);
 /*
  * System calls, which abi/ registers. A handler gets the trap frame as its arguments and returns
  * what becomes frame->rax (so one that replaced the registers, like sigreturn, returns frame->rax).
- * frame->original_rax is the number; frame->rax is -ENOSYS, which a number beyond the table gives.
+ * frame->original_rax is the number; frame->rax is -ENOSYS.
  * Interrupts are on.
  */
 struct syscall_args; /* begins with the trap frame */
@@ -123,6 +123,7 @@ typedef long syscall_handler(const struct syscall_args *args);
 struct syscall_table {
     syscall_handler *const *handlers; /* by number; a hole is a handler too */
     u64 count;
+    syscall_handler *beyond; /* numbers that are not below `count` */
     /* What becomes of a result that says an error (-1 to -4095). */
     long (*failed)(const struct syscall_args *args, long result);
 };
@@ -251,7 +252,10 @@ void user_context_switch(struct user_context *from, struct user_context *to, voi
 void trap_frame_init_user(struct trap_frame *frame, u64 instruction_pointer, u64 stack_pointer);
 /* Copies the calling thread's FPU registers and bases (fork, clone). -ENOMEM. */
 int user_context_copy(struct user_context *to, struct user_context *from) must_check;
-/* The state of a program that starts (exec). Allocates fpu_state if there is none. -ENOMEM. */
+/* A thread that runs nothing yet: the state of a program that starts. -ENOMEM. */
+int user_context_init(struct user_context *context) must_check;
+/* The calling thread's, for the program that it becomes (exec). Allocates fpu_state if there is
+ * none. -ENOMEM. */
 int user_context_reset(struct user_context *context) must_check;
 void user_context_free(struct user_context *context);
 void user_context_set_fs(struct user_context *current_context, u64 base);

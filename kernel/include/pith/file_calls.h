@@ -93,9 +93,9 @@ int file_lock_command(struct file *file, int command, struct flock *lock) must_c
 
 /* ---- Where a thread stands ---- */
 
-/* chroot(2), chdir(2). Take their own references. */
+/* chroot(2) of the calling thread; chdir(2). Take their own references. */
 void directories_set_root(const struct path *to);
-void directories_set_working(const struct path *to);
+void directories_set_working(struct directories *directories, const struct path *to);
 
 /* ---- mount(2)'s forms; rights were checked ---- */
 

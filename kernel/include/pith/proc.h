@@ -17,6 +17,7 @@
 
 #include <pith/abi/process.h>
 #include <pith/abi/signal.h>
+#include <pith/abi/spawn.h>
 #include <pith/credentials.h>
 #include <pith/fs.h>
 #include <pith/sched.h>
@@ -265,6 +266,17 @@ struct exec_request {
 };
 /* Returns 0 with `frame` ready for the new program, or an error with nothing changed. */
 int process_exec(const struct exec_request *request, struct trap_frame *frame) must_check;
+/* A process from nothing (spawn.c); the pointers are moved into the child, or stay. */
+struct spawn_request {
+    struct exec_request program;
+    struct file_table *files;
+    struct directories *directories;
+    u32 flags; /* SPAWN_NEW_* */
+    u64 signal_mask;
+    struct user_ptr pid; /* where its pid is told, or null */
+};
+/* A pidfd, or an error; then there was no child. */
+int process_spawn(struct spawn_request *request) must_check;
 /* Ends the calling thread; `status` is a wait status (exit code << 8). */
 noreturn void process_exit_thread(int status);
 /* Ends all threads of the process. */

@@ -1,0 +1,173 @@
+/*
+ * spawn: a process built from nothing, beside fork, which copies.
+ *
+ * The caller prepares all that the child will have while the child does not exist: exec's part
+ * builds an address space with the program (exec.c), abi/ made a file table and directories. What
+ * is then left is a control block and a thread whose first instruction is the program's. So nothing
+ * is copied that would be thrown away, the cost does not know how large the caller is, and an error
+ * finds nothing to undo that anybody saw. The last step enters the lists, as fork's does.
+ *
+ * Locking: process_table_lock for the last step. Context: the caller, in its call. Sleeps.
+ */
+#include "exec.h"
+
+#include "fork.h"
+
+static void spawn_begin(void *argument)
+{
+    struct thread *thread = thread_current();
+
+    user_mode_enter(trap_frame_at((char *)thread->stack + KERNEL_STACK_BYTES));
+}
+
+static int process_make(const struct spawn_request *request, struct process **process_out)
+{
+    struct process *parent = process_current(), *process;
+    int error = process_alloc(&process);
+
+    if (error)
+        return error;
+    spin_lock(&parent->signals_lock);
+    memcpy(process->limits, parent->limits, sizeof(process->limits));
+    spin_unlock(&parent->signals_lock);
+    process->vfork_done = true;
+    process->did_exec = true;
+    process->dumpable = true;
+    *process_out = process;
+    return 0;
+}
+
+/* Moves what was prepared into the thread, which releases it from now on. */
+static void parts_move(struct thread *thread, struct exec *exec, struct spawn_request *request)
+{
+    thread->space = exec->space;
+    thread->credentials = exec->credentials;
+    thread->files = request->files;
+    thread->directories = request->directories;
+    exec->space = NULL;
+    exec->credentials = NULL;
+    request->files = NULL;
+    request->directories = NULL;
+}
+
+static int thread_make(struct process *process, struct exec *exec, struct spawn_request *request,
+                       struct thread **thread_out)
+{
+    struct thread *thread;
+    int error = process_thread_alloc(process, spawn_begin, NULL, &thread);
+
+    if (error)
+        return error;
+    error = user_context_init(&thread->user);
+    if (error) {
+        process_thread_abandon(thread);
+        return error;
+    }
+    parts_move(thread, exec, request);
+    scheduling_clone(thread_current(), thread);
+    thread->identity->blocked = request->signal_mask & ~SIGNALS_UNBLOCKABLE;
+    exec_name_set(thread->identity, request->program.name);
+    trap_frame_init_user(trap_frame_at((char *)thread->stack + KERNEL_STACK_BYTES), exec->entry,
+                         exec->stack_pointer);
+    *thread_out = thread;
+    return 0;
+}
+
+/* The child's number, told, and a descriptor for the caller. */
+static int number_make(const struct spawn_request *request, struct process *process,
+                       struct number **number_out, int *pidfd_out)
+{
+    int error = number_alloc(0, number_out), pidfd;
+    s32 pid;
+
+    if (error)
+        return error;
+    pid = (*number_out)->value;
+    pidfd = pidfd_open(process, 0);
+    if (pidfd >= 0 && !user_ptr_is_null(request->pid) &&
+        copy_out(request->pid, &pid, sizeof(pid))) {
+        (void)!fd_close(pidfd);
+        pidfd = -EFAULT;
+    }
+    if (pidfd < 0) {
+        number_free(*number_out);
+        return pidfd;
+    }
+    *pidfd_out = pidfd;
+    return 0;
+}
+
+static int child_enter(struct thread *child, struct number *number,
+                       const struct clone_request *request, struct group_place *place)
+{
+    struct process *parent = process_current();
+    struct process_group *left = NULL;
+    int error;
+
+    spin_lock(&process_table_lock);
+    error = process_enter_locked(parent, child, number, request);
+    if (!error)
+        left = group_place_locked(child->process, place);
+    spin_unlock(&process_table_lock);
+    group_put(left);
+    return error;
+}
+
+static int launch(struct thread *child, const struct spawn_request *request)
+{
+    static const struct clone_request plain = {.exit_signal = SIGCHLD};
+    struct process *process = child->process;
+    struct group_place place;
+    struct number *number;
+    int error, pidfd;
+
+    error = number_make(request, process, &number, &pidfd);
+    if (error)
+        return error;
+    error = group_place_prepare(&place, request->flags, number->value);
+    if (!error)
+        error = child_enter(child, number, &plain, &place);
+    group_place_fini(&place);
+    if (error) {
+        (void)!fd_close(pidfd);
+        number_free(number);
+        return error;
+    }
+    thread_start(child);
+    return pidfd;
+}
+
+static int build(struct exec *exec, struct spawn_request *request)
+{
+    struct process *process;
+    struct thread *child;
+    int result = clone_limits_check(thread_current());
+
+    if (!result)
+        result = exec_prepare(exec, &request->program);
+    if (!result)
+        result = process_make(request, &process);
+    if (result)
+        return result;
+    result = thread_make(process, exec, request, &child);
+    process_put(process); /* the thread holds it now, or it goes */
+    if (result)
+        return result;
+    result = launch(child, request);
+    if (result < 0)
+        thread_parts_release(child);
+    thread_put(child);
+    return result;
+}
+
+int process_spawn(struct spawn_request *request)
+{
+    struct exec *exec = exec_alloc(&request->program);
+    int result;
+
+    if (!exec)
+        return -ENOMEM;
+    result = build(exec, request);
+    exec_free(exec);
+    return result;
+}
