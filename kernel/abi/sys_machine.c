@@ -21,6 +21,7 @@ static struct {
 };
 static struct spinlock names_lock = SPINLOCK_INIT(LOCK_LEAF);
 
+/* `setarch i686` gives the personality of which a program asks what machine it is to build for. */
 long sys_uname(const struct syscall_args *args)
 {
     __typeof__(names) copy;
@@ -28,6 +29,8 @@ long sys_uname(const struct syscall_args *args)
     spin_lock(&names_lock);
     copy = names;
     spin_unlock(&names_lock);
+    if ((process_current()->personality & PER_MASK) == PER_LINUX32)
+        string_copy(copy.machine, "i686", NAME_BYTES);
     return copy_out(arg_user_ptr(args, 0), &copy, sizeof(copy));
 }
 

@@ -14,6 +14,9 @@ struct memory_name {
     char text[];
 };
 
+/* The size of an empty directory: "." and "..", counted as tmpfs(5) of Linux does. */
+#define EMPTY_DIRECTORY_BYTES 40
+
 struct memory_names {
     struct tree names, positions;
     u64 next_position;

@@ -239,8 +239,10 @@ int overlay_inode_create(struct file_system *file_system, const struct inode *di
     inode->number |= OWN_NUMBERS;
     inode_init_owner(inode, directory, mode);
     set_operations(inode, inode->mode, rdev);
-    if (inode_is_directory(inode))
+    if (inode_is_directory(inode)) {
         inode->links = 2;
+        inode->size = EMPTY_DIRECTORY_BYTES;
+    }
     *inode_out = inode;
     return 0;
 }

@@ -9,6 +9,7 @@
  */
 #include <pith/fs.h>
 
+#include "memory_names.h"
 #include "tmpfs.h"
 
 /* ---- Pages ---- */
@@ -136,6 +137,7 @@ static void set_operations(struct inode *inode, u32 mode, u64 rdev)
         inode->operations = &tmpfs_directory_operations;
         inode->file_operations = &tmpfs_directory_file_operations;
         inode->links = 2;
+        inode->size = EMPTY_DIRECTORY_BYTES;
         break;
     case S_IFREG:
         inode->file_operations = &tmpfs_regular_operations;

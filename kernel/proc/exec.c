@@ -245,9 +245,11 @@ static void process_reset(struct process *process, const struct exec *exec)
     process->did_exec = true;
     spin_unlock(&process_table_lock);
     process->dumpable = !exec->secure;
-    if (exec->secure)
+    process->personality &= ~READ_IMPLIES_EXEC;
+    if (exec->secure) {
         process->parent_death_signal = 0;
-    process->personality = 0;
+        process->personality &= ~PER_CLEAR_ON_SETID;
+    }
     process->barriers = 0;
     itimers_exec(process);
 }

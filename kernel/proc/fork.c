@@ -111,6 +111,7 @@ void scheduling_clone(const struct thread *parent, struct thread *child)
 {
     child->class = parent->class;
     child->nice = parent->nice;
+    child->io_priority = READ_ONCE(parent->io_priority);
     child->policy.weight = parent->policy.weight;
     child->policy.priority = parent->policy.priority;
     child->affinity = parent->affinity;

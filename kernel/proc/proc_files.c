@@ -113,6 +113,13 @@ static int show_wchan(struct text_sink *sink, void *object)
     return 0;
 }
 
+/* loginuid and sessionid: there is no audit, so nobody's login is known, which is told by -1. */
+static int show_no_login(struct text_sink *sink, void *object)
+{
+    text_print(sink, "%u", ~0u);
+    return 0;
+}
+
 static int show_personality(struct text_sink *sink, void *object)
 {
     text_print(sink, "%08lx\n", ((struct process *)object)->personality);
@@ -266,6 +273,8 @@ static const struct proc_entry process_entries[] = {
     {.name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps},
     {.name = "limits", .mode = S_IFREG | 0444, .show = proc_show_limits},
     {.name = "wchan", .mode = S_IFREG | 0444, .show = show_wchan},
+    {.name = "loginuid", .mode = S_IFREG | 0444, .show = show_no_login},
+    {.name = "sessionid", .mode = S_IFREG | 0444, .show = show_no_login},
     {.name = "personality", .mode = S_IFREG | 0400, .show = show_personality},
     {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj},
     {.name = "cgroup", .mode = S_IFREG | 0444, .show = show_cgroup},

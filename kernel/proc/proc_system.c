@@ -95,6 +95,9 @@ static int show_meminfo(struct text_sink *sink, void *argument)
                kib(frames_count_of(FRAME_ANONYMOUS)), 0);
     text_print(sink, "Slab:           %8lu kB\nPageTables:     %8lu kB\n",
                kib(frames_count_of(FRAME_SLAB)), kib(frames_count_of(FRAME_TABLE)));
+    /* Names and inodes go when memory is short, but they are not counted apart. */
+    text_print(sink, "SReclaimable:   %8u kB\nSUnreclaim:     %8lu kB\n", 0,
+               kib(frames_count_of(FRAME_SLAB)));
     text_print(sink, "SwapTotal:      %8u kB\nSwapFree:       %8u kB\n", 0, 0);
     text_print(sink, "CommitLimit:    %8lu kB\nHugepagesize:       2048 kB\n", total / 2);
     return 0;

@@ -4,7 +4,8 @@
  * covers: getrlimit setrlimit prlimit64 uname sysinfo prctl sched_yield sched_getaffinity
  * covers: sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam
  * covers: sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority
- * covers: setpriority socket socketpair getpid personality
+ * covers: setpriority socket socketpair getpid personality ioprio_get ioprio_set adjtimex
+ * covers: clock_adjtime
  */
 #include "guest.h"
 
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/sysinfo.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 
 TEST(getrlimit_and_setrlimit_carry_both_values)
@@ -241,4 +243,95 @@ TEST(system_call_keeps_all_registers_but_three)
 TEST(personality_reads_back)
 {
     CHECK_EQ(syscall(SYS_personality, 0xffffffff), 0);
+    CHECK_EQ(syscall(SYS_personality, 0x0008), 0);
+    CHECK_EQ(syscall(SYS_personality, 0xffffffff), 0x0008);
+}
+
+TEST(uname_tells_a_32_bit_personality_of_a_32_bit_machine)
+{
+    struct utsname name;
+
+    CHECK_EQ(syscall(SYS_personality, 0x0008), 0);
+    CHECK_OK(uname(&name));
+    CHECK_STR_EQ(name.machine, "i686");
+    CHECK_EQ(syscall(SYS_personality, 0), 0x0008);
+    CHECK_OK(uname(&name));
+    CHECK_STR_EQ(name.machine, "x86_64");
+}
+
+#define IO_PRIORITY(class, level) ((class) << 13 | (level))
+
+TEST(ioprio_set_is_told_and_inherited)
+{
+    pid_t child;
+
+    CHECK_EQ(syscall(SYS_ioprio_get, 1, 0), 0);
+    CHECK_OK(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(2, 6)));
+    CHECK_EQ(syscall(SYS_ioprio_get, 1, 0), IO_PRIORITY(2, 6));
+    child = fork();
+    if (child == 0) {
+        CHECK_EQ(syscall(SYS_ioprio_get, 1, 0), IO_PRIORITY(2, 6));
+        CHECK_OK(syscall(SYS_ioprio_set, 1, getppid(), IO_PRIORITY(3, 0)));
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(syscall(SYS_ioprio_get, 1, getpid()), IO_PRIORITY(3, 0));
+}
+
+TEST(ioprio_get_of_a_group_tells_the_most_urgent)
+{
+    pid_t child;
+
+    CHECK_OK(setpgid(0, 0));
+    CHECK_OK(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(2, 6)));
+    CHECK_EQ(syscall(SYS_ioprio_get, 2, 0), IO_PRIORITY(2, 6));
+    child = fork();
+    if (child == 0) {
+        CHECK_OK(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(2, 1)));
+        CHECK_EQ(syscall(SYS_ioprio_get, 2, 0), IO_PRIORITY(2, 1));
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+}
+
+TEST(ioprio_rejects_what_is_none)
+{
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(0, 1)), EINVAL);
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(4, 0)), EINVAL);
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 0, 0, IO_PRIORITY(2, 0)), EINVAL);
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 999999, IO_PRIORITY(2, 0)), ESRCH);
+    CHECK_ERRNO(syscall(SYS_ioprio_get, 4, 0), EINVAL);
+    CHECK_ERRNO(syscall(SYS_ioprio_get, 1, 999999), ESRCH);
+}
+
+TEST(ioprio_set_of_the_realtime_class_needs_root)
+{
+    NEEDS_ROOT();
+    CHECK_OK(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(1, 4)));
+    CHECK_OK(setuid(1000));
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(1, 4)), EPERM);
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 1, IO_PRIORITY(2, 4)), EPERM);
+}
+
+TEST(adjtimex_tells_the_clocks_state)
+{
+    struct timex timex = {.modes = 0};
+    time_t now = time(NULL);
+
+    CHECK(adjtimex(&timex) >= 0);
+    CHECK(timex.time.tv_sec >= now && timex.time.tv_sec <= now + 60);
+    CHECK_EQ(timex.tick, 10000);
+    CHECK_EQ(timex.tolerance, 500 << 16);
+    CHECK(clock_adjtime(CLOCK_REALTIME, &timex) >= 0);
+    CHECK_ERRNO(clock_adjtime(CLOCK_MONOTONIC, &timex), EOPNOTSUPP);
+    CHECK_ERRNO(syscall(SYS_adjtimex, bad_address()), EFAULT);
+}
+
+TEST(adjtimex_adjusts_for_root_only)
+{
+    struct timex timex = {.modes = ADJ_FREQUENCY};
+
+    NEEDS_ROOT();
+    CHECK_OK(setuid(1000));
+    CHECK_ERRNO(adjtimex(&timex), EPERM);
 }

@@ -105,6 +105,7 @@ struct thread {
     u64 affinity;            /* guarded_by(&lock) CPUs it may run on */
     enum thread_class class; /* guarded by the run queue's lock, as all below */
     s32 nice;
+    u16 io_priority; /* [atomic] ioprio_set(2) */
     struct policy_thread policy;
     struct list queue_link; /* in its run queue while it is READY */
     u64 state_since_ns;

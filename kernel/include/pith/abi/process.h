@@ -167,3 +167,14 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define FUTEX_OWNER_DIED         0x40000000u
 #define FUTEX_TID_MASK           0x3fffffffu
 #define FUTEX_BITSET_MATCH_ANY   0xffffffffu
+
+/* personality(2) (linux/personality.h) */
+#define PER_MASK           0x000000fful
+#define PER_LINUX32        0x00000008ul
+#define ADDR_NO_RANDOMIZE  0x00040000ul
+#define MMAP_PAGE_ZERO     0x00100000ul
+#define ADDR_COMPAT_LAYOUT 0x00200000ul
+#define READ_IMPLIES_EXEC  0x00400000ul
+/* What a set-user-id program must not take over. */
+#define PER_CLEAR_ON_SETID \
+    (READ_IMPLIES_EXEC | ADDR_NO_RANDOMIZE | ADDR_COMPAT_LAYOUT | MMAP_PAGE_ZERO)
