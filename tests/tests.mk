@@ -77,17 +77,19 @@ PYTEST := PITH_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider 
 # Without a machine's boot for each test: the command's own tests.
 E2E_LIGHT := tests/e2e/test_pith_options.py tests/e2e/test_pith_protocol.py \
 	tests/e2e/test_run_status.py tests/e2e/test_run_memory.py
-E2E_PROGRAMS := $(filter-out $(E2E_LIGHT),$(wildcard tests/e2e/test_*.py))
+E2E_PROGRAMS := $(filter-out $(E2E_LIGHT) tests/e2e/test_commands.py,$(wildcard tests/e2e/test_*.py))
 
-.PHONY: test-e2e test-e2e-programs test-machine test-programs test packages-test
+.PHONY: test-e2e test-e2e-programs test-machine test-programs test-commands test packages-test
 test-e2e: all ## the pith command and the machine's ends, as a user sees them
 	@$(PYTEST) $(E2E_LIGHT)
 test-machine: all ## how runs end, with PITH_RUN_FLAGS="--machine q35" or the like
 	@PITH_RUN_FLAGS="$(PITH_RUN_FLAGS)" $(PYTEST) tests/e2e/test_run_status.py
-test-programs: test-e2e-programs test-bochs ## programs of the host in Pith; other processors
+test-programs: test-e2e-programs test-commands test-bochs ## programs of the host in Pith; other processors
 test-e2e-programs: all guest-programs
 	@tools/install-packages programs
 	@$(PYTEST) $(E2E_PROGRAMS)
+test-commands: all ## every small program of Debian; COMMANDS_FLAGS="-k 'not one_cpu'" or the like
+	@$(PYTEST) $(COMMANDS_FLAGS) tests/e2e/test_commands.py
 
 packages-test:
 	@tools/install-packages build test
@@ -105,7 +107,7 @@ $(STRESS): tests/soak/stress.c
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
 
-.PHONY: test-stress soak-guest soak-san
+.PHONY: test-stress soak-guest soak-san soak-commands
 test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
 	@for cpus in $(SOAK_CPUS); do \
 		echo "$$cpus CPUs:"; \
@@ -117,4 +119,6 @@ soak-guest: all guest-programs
 soak-san:
 	$(MAKE) SAN=1 test-stress
 	$(MAKE) SAN=1 test-e2e test-programs
-soak: test-stress soak-guest soak-san soak-fs-fuzz ## all that takes long: an hour
+soak-commands:
+	PITH_SOAK=1 $(MAKE) test-commands
+soak: test-stress soak-guest soak-san soak-commands soak-fs-fuzz ## all that takes long: an hour
