@@ -107,6 +107,7 @@ void mutex_unlock(struct mutex *mutex)
     assert(mutex_is_held(mutex));
     if (unlikely(!owner_replace(mutex, self(), 0)))
         unlock_slowly(mutex);
+    sched_shake();
 }
 
 bool mutex_is_held(const struct mutex *mutex)

@@ -102,6 +102,7 @@ void rwlock_read_unlock(struct rwlock *lock)
     sleep_check_release(lock->class);
     if (unlikely(__atomic_sub_fetch(&lock->state, 1, __ATOMIC_ACQ_REL) == WAITED_FOR))
         hand_on(lock);
+    sched_shake();
 }
 
 static int write_lock(struct rwlock *lock, enum wait_kind kind)
@@ -135,6 +136,7 @@ void rwlock_write_unlock(struct rwlock *lock)
     lock->writer = NULL;
     if (unlikely(__atomic_and_fetch(&lock->state, ~WRITER, __ATOMIC_ACQ_REL)))
         hand_on(lock);
+    sched_shake();
 }
 
 bool rwlock_is_write_held(const struct rwlock *lock)

@@ -22,6 +22,7 @@
 
 #include "run_queue.h"
 
+#include "sleep_check.h"
 #include "state.h"
 
 static void (*switch_space)(struct address_space *from, struct address_space *to);
@@ -152,6 +153,7 @@ void sched_point(void)
 {
     struct cpu *cpu = cpu_current();
 
+    sched_shake();
     if (likely(!cpu->reschedule_wanted))
         return;
     if (cpu->spinlocks_held || cpu->in_interrupt || cpu->thread == this_cpu(run_queue)->idle)
