@@ -9,29 +9,29 @@
 #include <pith/fs.h>
 
 #include "syscalls.h"
+#include "user_vector.h"
 
 /* A transfer that was decoded: which file, where, and the user's memory. */
 struct transfer {
     struct fd_use use;
     struct io_buffer io;
     struct io_segment one;
-    struct io_segment *many; /* to be freed; NULL: `one` */
+    struct io_segment *many; /* of a vector: to be freed */
 };
 
 typedef ssize_t transfer_function(struct file *file, struct io_buffer *io, u64 *offset);
 
 /* ---- Buffers ---- */
 
-/* One buffer. The length is cut as Linux cuts it. */
-static inline int buffer_one(struct transfer *transfer, struct user_ptr at, u64 bytes)
+int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_out,
+                    struct io_buffer *io_out)
 {
     if ((s64)bytes < 0)
         return -EINVAL;
     bytes = MIN(bytes, IO_BYTES_MAX);
     if (!user_range_is_valid(at.address, bytes))
         return -EFAULT;
-    io_buffer_init_user(&transfer->io, &transfer->one, at, bytes);
-    transfer->many = NULL;
+    io_buffer_init_user(io_out, segment_out, at, bytes);
     return 0;
 }
 
@@ -52,25 +52,28 @@ static int segments_check(struct io_segment *segments, u32 count, u64 *bytes_out
     return 0;
 }
 
-static int buffer_many(struct transfer *transfer, struct user_ptr vector, u64 count)
+int user_vector_get(struct user_ptr vector, u64 count, struct io_segment **segments_out,
+                    struct io_buffer *io_out)
 {
+    struct io_segment *segments;
     u64 bytes;
     int error;
 
     _Static_assert(sizeof(struct io_segment) == sizeof(struct iovec), "copied as they are");
     if (count > UIO_MAXIOV)
         return -EINVAL;
-    transfer->many = kmalloc(MAX(count, 1ul) * sizeof(*transfer->many), 0);
-    if (!transfer->many)
+    segments = kmalloc(MAX(count, 1ul) * sizeof(*segments), 0);
+    if (!segments)
         return -ENOMEM;
-    error = copy_in(transfer->many, vector, count * sizeof(*transfer->many));
+    error = copy_in(segments, vector, count * sizeof(*segments));
     if (!error)
-        error = segments_check(transfer->many, (u32)count, &bytes);
+        error = segments_check(segments, (u32)count, &bytes);
     if (error) {
-        kfree(transfer->many);
+        kfree(segments);
         return error;
     }
-    io_buffer_init(&transfer->io, transfer->many, bytes, 0);
+    io_buffer_init(io_out, segments, bytes, 0);
+    *segments_out = segments;
     return 0;
 }
 
@@ -110,7 +113,7 @@ static inline long transfer_one(const struct syscall_args *args, transfer_functi
     transfer.use = fd_enter(arg_int(args, 0));
     if (unlikely(!transfer.use.file))
         return -EBADF;
-    result = buffer_one(&transfer, arg_user_ptr(args, 1), arg_u64(args, 2));
+    result = user_buffer_get(arg_user_ptr(args, 1), arg_u64(args, 2), &transfer.one, &transfer.io);
     if (likely(!result))
         result = transfer_at_offset(&transfer, function);
     fd_leave(transfer.use);
@@ -137,7 +140,7 @@ static long transfer_one_at(const struct syscall_args *args, transfer_function *
     transfer.use = fd_enter(arg_int(args, 0));
     if (!transfer.use.file)
         return -EBADF;
-    result = buffer_one(&transfer, arg_user_ptr(args, 1), arg_u64(args, 2));
+    result = user_buffer_get(arg_user_ptr(args, 1), arg_u64(args, 2), &transfer.one, &transfer.io);
     if (!result)
         result = transfer_at(&transfer, function, arg_s64(args, 3));
     fd_leave(transfer.use);
@@ -164,7 +167,8 @@ static long transfer_vector(const struct syscall_args *args, transfer_function *
     transfer.use = fd_enter(arg_int(args, 0));
     if (!transfer.use.file)
         return -EBADF;
-    result = buffer_many(&transfer, arg_user_ptr(args, 1), (u32)arg_int(args, 2));
+    result =
+        user_vector_get(arg_user_ptr(args, 1), (u32)arg_int(args, 2), &transfer.many, &transfer.io);
     if (!result) {
         transfer.io.flags |= flags;
         result = position == -1 ? transfer_at_offset(&transfer, function)

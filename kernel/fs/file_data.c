@@ -1,6 +1,6 @@
 /*
- * What calls do with a file's data beside reading and writing: copying between files, reserving,
- * syncing, listing.
+ * What calls do with a file's data beside reading and writing: reserving, syncing, listing (copying
+ * between files: splice.c).
  */
 #include <pith/file_calls.h>
 
@@ -8,88 +8,6 @@
 #include "inode_internal.h"
 #include "mount.h"
 #include "notify.h"
-
-#define COPY_CHUNK PAGE_SIZE
-
-/* ---- Copying between files: through a page of the kernel's ---- */
-
-/* Reads one chunk. */
-static ssize_t chunk_read(struct file *from, void *page, u64 bytes, u64 *offset)
-{
-    struct io_segment segment;
-    struct io_buffer io;
-
-    io_buffer_init_kernel(&io, &segment, page, bytes);
-    return file_read(from, &io, offset);
-}
-
-/* Writes it all, or says how much went. */
-static ssize_t chunk_write(struct file *to, const void *page, u64 bytes, u64 *offset)
-{
-    struct io_segment segment;
-    struct io_buffer io;
-    u64 done = 0;
-
-    while (done < bytes) {
-        ssize_t written;
-
-        io_buffer_init_kernel(&io, &segment, (const char *)page + done, bytes - done);
-        written = file_write(to, &io, offset);
-        if (written <= 0)
-            return done ? (ssize_t)done : written;
-        done += (u64)written;
-    }
-    return (ssize_t)done;
-}
-
-static ssize_t copy_chunks(struct file *from, u64 *from_offset, struct file *to, u64 *to_offset,
-                           u64 bytes, void *page)
-{
-    u64 done = 0;
-    ssize_t result = 0;
-
-    while (done < bytes) {
-        u64 before = *from_offset;
-        ssize_t got = chunk_read(from, page, MIN(bytes - done, COPY_CHUNK), from_offset);
-
-        result = got;
-        if (got <= 0)
-            break;
-        result = chunk_write(to, page, (u64)got, to_offset);
-        if (result < got) /* what was read and not written is read again by the next call */
-            *from_offset = before + (result > 0 ? (u64)result : 0);
-        if (result <= 0)
-            break;
-        done += (u64)result;
-        if (result < got || got < (ssize_t)COPY_CHUNK)
-            break;
-        sched_point();
-    }
-    return done ? (ssize_t)done : result;
-}
-
-ssize_t file_copy_between(struct file *from, u64 *from_offset, struct file *to, u64 *to_offset,
-                          u64 bytes, u32 nonblock)
-{
-    struct frame *frame = frame_alloc(0, FRAME_KERNEL, 0);
-    ssize_t result;
-
-    if (!frame)
-        return -ENOMEM;
-    if (!from_offset)
-        mutex_lock(&from->offset_lock);
-    if (!to_offset && (from_offset || from != to))
-        mutex_lock(&to->offset_lock);
-    result = copy_chunks(from, from_offset ? from_offset : &from->offset, to,
-                         to_offset ? to_offset : &to->offset, MIN(bytes, IO_BYTES_MAX),
-                         frame_data(frame));
-    if (!to_offset && (from_offset || from != to))
-        mutex_unlock(&to->offset_lock);
-    if (!from_offset)
-        mutex_unlock(&from->offset_lock);
-    frame_put(frame);
-    return result;
-}
 
 /* ---- fallocate, fsync, readahead ---- */
 

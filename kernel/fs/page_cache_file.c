@@ -33,8 +33,7 @@ static u32 read_ahead_pages(struct file *file, u64 index, u64 wanted_pages)
     return MIN(MAX((u64)window, wanted_pages), (u64)READ_AHEAD_MAX);
 }
 
-/* A page for a read that wants `bytes` more. */
-static int page_for_read(struct file *file, u64 index, u64 bytes, struct frame **frame_out)
+int page_cache_page_for_read(struct file *file, u64 index, u64 bytes, struct frame **frame_out)
 {
     struct frame *frame = page_cache_find(&file->inode->pages, index);
     int error;
@@ -79,7 +78,7 @@ ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offse
         if (position >= size)
             break;
         wanted = MIN(MIN(size - position, io->bytes_left), PAGE_SIZE - within);
-        error = page_for_read(file, position / PAGE_SIZE, io->bytes_left, &frame);
+        error = page_cache_page_for_read(file, position / PAGE_SIZE, io->bytes_left, &frame);
         if (error)
             break;
         copied = io_copy_to(io, (u8 *)frame_data(frame) + within, wanted);

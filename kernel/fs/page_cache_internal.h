@@ -14,3 +14,6 @@ void page_clock_remove(struct page_cache *cache);
 void page_clock_init(void);
 
 void page_caches_init(void);
+/* page_cache_file.c: a page for a read that wants `bytes` from it on, with a reference. */
+int page_cache_page_for_read(struct file *file, u64 index, u64 bytes, struct frame **frame_out)
+    must_check;

@@ -19,7 +19,12 @@
  *
  * A reader that leaves data behind wakes the next one: the edge woke only one.
  *
- * Invariant: with pipe.lock free, readable == (data || no writer), writable == (room || no reader).
+ * A splice to a file takes the oldest slot out of the others' hands (`taken`) while it writes it
+ * without the lock; one from a file is promised slots before it looks for pages (`promised`). So
+ * neither holds pipe.lock while files are read or written, and no byte is lost or read twice.
+ *
+ * Invariant: with pipe.lock free, readable == (data that is not taken || end),
+ *            writable == (room that is not promised || no reader).
  * Locking:   pipe.lock, then a user's fault's locks; readers.lock and writers.lock below all.
  */
 #include <pith/pipe.h>
@@ -67,6 +72,11 @@ struct pipe *pipe_of_file(const struct file *file)
     return file->operations == &pipe_operations ? file->private_data : NULL;
 }
 
+bool file_is_pipe(const struct file *file)
+{
+    return pipe_of_file(file);
+}
+
 /* ---- Waiting and waking ---- */
 
 /*
@@ -92,11 +102,9 @@ static void flag_set(struct pipe *pipe, struct wait_queue *queue, bool *flag, bo
 
 void pipe_changed_locked(struct pipe *pipe)
 {
-    u32 used = pipe_used_slots(pipe);
-
-    flag_set(pipe, &pipe->readers, &pipe->readable, used || !pipe->writer_count,
+    flag_set(pipe, &pipe->readers, &pipe->readable, pipe_has_data(pipe) || pipe_is_at_end(pipe),
              pipe->readers_waiting, POLL_READABLE);
-    flag_set(pipe, &pipe->writers, &pipe->writable, used < pipe->slot_count || !pipe->reader_count,
+    flag_set(pipe, &pipe->writers, &pipe->writable, pipe_has_room(pipe) || !pipe->reader_count,
              pipe->writers_waiting, POLL_WRITABLE);
 }
 
@@ -124,6 +132,48 @@ int pipe_wait_readable(struct pipe *pipe)
 int pipe_wait_writable(struct pipe *pipe)
 {
     return flag_wait(pipe, &pipe->writers, &pipe->writable, &pipe->writers_waiting);
+}
+
+int pipe_await_data(struct pipe *pipe, u32 nonblock)
+{
+    int error = 0;
+
+    while (!pipe_has_data(pipe) && !error) {
+        if (pipe_is_at_end(pipe))
+            return 1;
+        error = nonblock ? -EAGAIN : pipe_wait_readable(pipe);
+    }
+    return error;
+}
+
+int pipe_await_room(struct pipe *pipe, u32 nonblock)
+{
+    int error = 0;
+
+    while (!error) {
+        if (!pipe->reader_count)
+            return -EPIPE;
+        if (pipe_has_room(pipe))
+            return 0;
+        pipe_changed_locked(pipe);
+        error = nonblock ? -EAGAIN : pipe_wait_writable(pipe);
+    }
+    return error;
+}
+
+void pipe_read_done(struct pipe *pipe)
+{
+    pipe_changed_locked(pipe);
+    if (pipe_has_data(pipe))
+        wait_queue_wake(&pipe->readers, 1, POLL_READABLE);
+}
+
+/* The edge woke one writer; if he was not the only one, the next may go on too. */
+void pipe_write_done(struct pipe *pipe)
+{
+    pipe_changed_locked(pipe);
+    if (pipe_has_room(pipe))
+        wait_queue_wake(&pipe->writers, 1, POLL_WRITABLE);
 }
 
 /* ---- Pages ---- */
@@ -202,26 +252,15 @@ static ssize_t slots_read(struct pipe *pipe, struct io_buffer *io)
 static ssize_t pipe_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct pipe *pipe = file->private_data;
-    ssize_t done = 0;
+    ssize_t done;
 
     if (io->bytes_left == 0)
         return 0;
     mutex_lock(&pipe->lock);
-    while (!pipe_used_slots(pipe)) {
-        if (!pipe->writer_count)
-            break;
-        if ((file->flags & O_NONBLOCK) || (io->flags & IO_BUFFER_NOWAIT))
-            done = -EAGAIN;
-        else
-            done = pipe_wait_readable(pipe);
-        if (done)
-            break;
-    }
-    if (!done)
-        done = slots_read(pipe, io);
-    pipe_changed_locked(pipe);
-    if (pipe_used_slots(pipe))
-        wait_queue_wake(&pipe->readers, 1, POLL_READABLE);
+    done = pipe_await_data(pipe, (file->flags & O_NONBLOCK) | (io->flags & IO_BUFFER_NOWAIT));
+    if (done >= 0)
+        done = done ? 0 : slots_read(pipe, io);
+    pipe_read_done(pipe);
     mutex_unlock(&pipe->lock);
     return done;
 }
@@ -266,20 +305,9 @@ static ssize_t slot_append(struct pipe *pipe, struct io_buffer *io, u32 slot_fla
 static ssize_t write_part(struct pipe *pipe, struct file *file, struct io_buffer *io)
 {
     u32 slot_flags = file->flags & O_DIRECT ? PIPE_SLOT_PACKET : 0;
-    int error;
+    int error = pipe_await_room(pipe, (file->flags & O_NONBLOCK) | (io->flags & IO_BUFFER_NOWAIT));
 
-    for (;;) {
-        if (!pipe->reader_count)
-            return -EPIPE;
-        if (pipe_used_slots(pipe) < pipe->slot_count)
-            return slot_append(pipe, io, slot_flags);
-        if ((file->flags & O_NONBLOCK) || (io->flags & IO_BUFFER_NOWAIT))
-            return -EAGAIN;
-        pipe_changed_locked(pipe);
-        error = pipe_wait_writable(pipe);
-        if (error)
-            return error;
-    }
+    return error ? error : slot_append(pipe, io, slot_flags);
 }
 
 static ssize_t pipe_write(struct file *file, struct io_buffer *io, u64 *offset)
@@ -299,10 +327,7 @@ static ssize_t pipe_write(struct file *file, struct io_buffer *io, u64 *offset)
             break;
         part = write_part(pipe, file, io);
     }
-    pipe_changed_locked(pipe);
-    /* The edge woke one writer; if he was not the only one, the next may go on too. */
-    if (pipe_used_slots(pipe) < pipe->slot_count)
-        wait_queue_wake(&pipe->writers, 1, POLL_WRITABLE);
+    pipe_write_done(pipe);
     mutex_unlock(&pipe->lock);
     if (part == -EPIPE)
         fs_signal_current(SIGNAL_PIPE);
@@ -379,7 +404,7 @@ long pipe_set_size(struct file *file, u64 bytes)
     mutex_lock(&pipe->lock);
     used = pipe_used_slots(pipe);
     old = pipe->slots;
-    if (used > count) {
+    if (used + pipe->promised > count) {
         mutex_unlock(&pipe->lock);
         kfree(slots);
         return -EBUSY;

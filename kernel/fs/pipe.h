@@ -36,6 +36,8 @@ struct pipe {
     struct pipe_slot *slots;
     u32 slot_count; /* a power of two */
     u32 head, tail; /* run on; head - tail slots are in use */
+    u32 promised;   /* free slots that splices on their way will fill */
+    bool taken;     /* a splice writes the oldest slot somewhere: nobody else reads meanwhile */
     struct frame *spares[PIPE_SPARES];
 };
 
@@ -48,6 +50,20 @@ static inline struct pipe_slot *pipe_slot_at(struct pipe *pipe, u32 position)
     return &pipe->slots[position & (pipe->slot_count - 1)];
 }
 
+static inline bool pipe_has_room(const struct pipe *pipe)
+{
+    return pipe_used_slots(pipe) + pipe->promised < pipe->slot_count;
+}
+static inline bool pipe_has_data(const struct pipe *pipe)
+{
+    return pipe->head != pipe->tail && !pipe->taken;
+}
+/* Nothing is there and nothing will come. */
+static inline bool pipe_is_at_end(const struct pipe *pipe)
+{
+    return pipe->head == pipe->tail && !pipe->writer_count;
+}
+
 int pipe_create(struct pipe **pipe_out) must_check;
 void pipe_destroy(struct pipe *pipe);
 /* Brings `readable` and `writable` up to date after a change, and wakes. pipe->lock is held. */
@@ -55,6 +71,15 @@ void pipe_changed_locked(struct pipe *pipe);
 /* Waits, without the lock meanwhile, until it can be read (written). -ERESTARTSYS. */
 int pipe_wait_readable(struct pipe *pipe) must_check;
 int pipe_wait_writable(struct pipe *pipe) must_check;
+/*
+ * Wait until there is something to read: 0, or 1 at the end; until there is room (and a reader):
+ * 0. -EAGAIN (`nonblock`), -EPIPE, -ERESTARTSYS. pipe->lock is held, and let go meanwhile.
+ */
+int pipe_await_data(struct pipe *pipe, u32 nonblock) must_check;
+int pipe_await_room(struct pipe *pipe, u32 nonblock) must_check;
+/* After a reader's (writer's) work: brings all up to date, wakes who can go on too. Lock held. */
+void pipe_read_done(struct pipe *pipe);
+void pipe_write_done(struct pipe *pipe);
 /* Drops the oldest slot. */
 void pipe_slot_release(struct pipe *pipe);
 /* The pipe behind an open file, or NULL. */

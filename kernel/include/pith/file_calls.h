@@ -68,9 +68,24 @@ int path_remove_xattr(const struct path *path, const char *name) must_check;
 
 /* ---- Data ---- */
 
-/* sendfile(2), copy_file_range(2), splice(2): offsets NULL: the files' own. Bytes, or an error. */
+/*
+ * sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2). Offsets NULL: the files' own.
+ * The modes of the files and which of them are pipes was checked. Bytes, or an error; `nonblock`
+ * not 0: -EAGAIN where a pipe would have to be waited for.
+ */
 ssize_t file_copy_between(struct file *from, u64 *from_offset, struct file *to, u64 *to_offset,
-                          u64 bytes, u32 nonblock) must_check;
+                          u64 bytes) must_check;
+ssize_t file_splice_to_pipe(struct file *from, u64 *from_offset, struct file *to, u64 bytes,
+                            u32 nonblock) must_check;
+ssize_t file_splice_from_pipe(struct file *from, struct file *to, u64 *to_offset, u64 bytes,
+                              u32 nonblock) must_check;
+enum splice_kind {
+    SPLICE_MOVE,
+    SPLICE_DOUBLE, /* tee(2): it stays in the first pipe, too */
+};
+ssize_t pipe_splice_to_pipe(struct file *from, struct file *to, u64 bytes, enum splice_kind kind,
+                            u32 nonblock) must_check;
+ssize_t memory_splice_to_pipe(struct io_buffer *io, struct file *to, u32 nonblock) must_check;
 int file_allocate(struct file *file, int mode, s64 offset, s64 bytes) must_check;
 int file_sync(struct file *file, int data_only) must_check;
 void file_read_ahead(struct file *file, u64 offset, u64 bytes);

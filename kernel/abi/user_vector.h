@@ -1,0 +1,11 @@
+/* iovecs: the user's memory in pieces, as readv(2) and its kin take it. */
+#pragma once
+
+#include <pith/io_buffer.h>
+
+/* Copies in and checks; *segments_out is to be freed. -EINVAL, -EFAULT, -ENOMEM. */
+int user_vector_get(struct user_ptr vector, u64 count, struct io_segment **segments_out,
+                    struct io_buffer *io_out) must_check;
+/* One buffer, whose length is cut as Linux cuts it. -EINVAL, -EFAULT. */
+int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_out,
+                    struct io_buffer *io_out) must_check;
