@@ -26,19 +26,6 @@ static struct address_space *space_current(void)
     return thread_current()->space;
 }
 
-static u64 limit_pages(unsigned resource)
-{
-    return limit_soft(resource) >> PAGE_SHIFT;
-}
-
-/* What mlock(2) may lock in all. */
-static u64 limit_locked_pages(void)
-{
-    if (credentials_can(thread_current()->credentials, CAPABILITY_IPC_LOCK))
-        return U64_MAX;
-    return limit_pages(RLIMIT_MEMLOCK);
-}
-
 static u32 region_protection(u64 protection)
 {
     return (protection & PROT_READ ? REGION_READ : 0) |
@@ -113,6 +100,8 @@ static int map_flags_check(u32 map_flags)
     }
     if ((map_flags & MAP_GROWSDOWN) && (map_flags & MAP_TYPE) != MAP_PRIVATE)
         return -EINVAL;
+    if ((map_flags & MAP_LOCKED) && space_limit(SPACE_LIMIT_LOCKED) == 0)
+        return -EPERM;
     return map_flags & MAP_HUGETLB ? -ENOMEM : 0; /* no pages are set aside for it */
 }
 
@@ -126,9 +115,6 @@ long sys_mmap(const struct syscall_args *args)
         .flags = region_flags(protection, map_flags),
         .map_flags = map_flags,
         .offset_pages = offset >> PAGE_SHIFT,
-        .limit_total_pages = limit_pages(RLIMIT_AS),
-        .limit_data_pages = limit_pages(RLIMIT_DATA),
-        .limit_locked_pages = limit_locked_pages(),
     };
     int error = map_flags_check(map_flags);
 
@@ -172,8 +158,6 @@ long sys_mremap(const struct syscall_args *args)
         .new_bytes = arg_u64(args, 2),
         .flags = arg_u32(args, 3),
         .new_address = arg_u64(args, 4),
-        .limit_total_pages = limit_pages(RLIMIT_AS),
-        .limit_data_pages = limit_pages(RLIMIT_DATA),
     };
     u64 address = 0;
     int error = address_space_remap(space_current(), &request, &address);
@@ -183,8 +167,7 @@ long sys_mremap(const struct syscall_args *args)
 
 long sys_brk(const struct syscall_args *args)
 {
-    return address_space_set_heap_end(space_current(), arg_u64(args, 0), limit_pages(RLIMIT_DATA),
-                                      limit_pages(RLIMIT_AS));
+    return address_space_set_heap_end(space_current(), arg_u64(args, 0));
 }
 
 /* ---- Advice, and what is in memory ---- */
@@ -249,7 +232,7 @@ static long lock_range(u64 address, u64 bytes, unsigned flags)
 
     if (end < start || !user_range_is_valid(start, end - start))
         return -EINVAL;
-    return address_space_lock(space_current(), start, end, limit_locked_pages(), flags);
+    return address_space_lock(space_current(), start, end, flags);
 }
 
 long sys_mlock(const struct syscall_args *args)
@@ -278,13 +261,13 @@ long sys_mlockall(const struct syscall_args *args)
 
     if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
         return -EINVAL;
-    if (limit_locked_pages() == 0)
+    if (space_limit(SPACE_LIMIT_LOCKED) == 0)
         return -EPERM;
     if (flags & MCL_FUTURE)
         space_current()->lock_future = true;
     if (!(flags & MCL_CURRENT))
         return 0;
-    return address_space_lock(space_current(), 0, USER_END, limit_locked_pages(),
+    return address_space_lock(space_current(), 0, USER_END,
                               SPACE_LOCK | SPACE_LOCK_ALL |
                                   (flags & MCL_ONFAULT ? 0 : SPACE_LOCK_POPULATE));
 }
@@ -292,7 +275,7 @@ long sys_mlockall(const struct syscall_args *args)
 long sys_munlockall(const struct syscall_args *args)
 {
     space_current()->lock_future = false;
-    return address_space_lock(space_current(), 0, USER_END, U64_MAX, SPACE_LOCK_ALL);
+    return address_space_lock(space_current(), 0, USER_END, SPACE_LOCK_ALL);
 }
 
 /* ---- Protection keys: as on a CPU without them ---- */

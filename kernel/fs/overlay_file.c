@@ -13,6 +13,7 @@
  *
  * Holes that are punched below lower_bytes are pages of zeros, written like any others.
  */
+#include "memory_pages.h"
 #include "names.h"
 #include "overlay.h"
 
@@ -76,20 +77,16 @@ static int overlay_read_pages(struct inode *inode, u64 first, u32 count, struct 
 static int overlay_page_dirtied(struct inode *inode, u64 index)
 {
     struct overlay *overlay = overlay_of(inode);
-    u64 after = __atomic_add_fetch(&overlay->pages, 1, __ATOMIC_RELAXED);
-    u64 max = READ_ONCE(overlay->pages_max);
+    int error = memory_page_take(&overlay->pages, READ_ONCE(overlay->pages_max));
 
-    if (max && after > max) {
-        __atomic_fetch_sub(&overlay->pages, 1, __ATOMIC_RELAXED);
-        return -ENOSPC;
-    }
-    overlay_inode_change(inode);
-    return 0;
+    if (!error)
+        overlay_inode_change(inode);
+    return error;
 }
 
 static void overlay_pages_dropped(struct inode *inode, u64 count)
 {
-    __atomic_fetch_sub(&overlay_of(inode)->pages, count, __ATOMIC_RELAXED);
+    memory_pages_give(&overlay_of(inode)->pages, count);
 }
 
 const struct page_cache_operations overlay_page_operations = {

@@ -15,6 +15,7 @@
  *          changed; inode.lock for what is taken over from the lower. A refresh under a directory's
  *          lock only tries the inode's, because a rename may hold that one too.
  */
+#include "memory_pages.h"
 #include "overlay.h"
 #include "tmpfs.h"
 
@@ -223,10 +224,8 @@ int overlay_inode_create(struct file_system *file_system, const struct inode *di
     struct overlay_node *node;
     struct inode *inode;
 
-    if (__atomic_add_fetch(&overlay->own_inodes, 1, __ATOMIC_RELAXED) > overlay->inodes_max) {
-        __atomic_fetch_sub(&overlay->own_inodes, 1, __ATOMIC_RELAXED);
+    if (limit_take(&overlay->own_inodes, overlay->inodes_max))
         return -ENOSPC;
-    }
     inode = node_alloc(file_system);
     if (!inode) {
         __atomic_fetch_sub(&overlay->own_inodes, 1, __ATOMIC_RELAXED);

@@ -10,6 +10,7 @@
 #include <pith/fs.h>
 
 #include "memory_names.h"
+#include "memory_pages.h"
 #include "tmpfs.h"
 
 /* ---- Pages ---- */
@@ -23,28 +24,16 @@ static int tmpfs_read_pages(struct inode *inode, u64 first, u32 count, struct fr
     return 0;
 }
 
-/* Takes one of a limited number. `max` 0: no limit. */
-static int limit_take(u64 *used, u64 max, u64 count)
-{
-    u64 after = __atomic_add_fetch(used, count, __ATOMIC_RELAXED);
-
-    if (max && after > max) {
-        __atomic_fetch_sub(used, count, __ATOMIC_RELAXED);
-        return -ENOSPC;
-    }
-    return 0;
-}
-
 static int tmpfs_page_dirtied(struct inode *inode, u64 index)
 {
     struct tmpfs *tmpfs = tmpfs_of(inode);
 
-    return limit_take(&tmpfs->pages, tmpfs->pages_max, 1);
+    return memory_page_take(&tmpfs->pages, tmpfs->pages_max);
 }
 
 static void tmpfs_pages_dropped(struct inode *inode, u64 count)
 {
-    __atomic_fetch_sub(&tmpfs_of(inode)->pages, count, __ATOMIC_RELAXED);
+    memory_pages_give(&tmpfs_of(inode)->pages, count);
 }
 
 static const struct page_cache_operations tmpfs_page_operations = {
@@ -157,7 +146,7 @@ int tmpfs_inode_create(struct file_system *file_system, const struct inode *dire
     struct tmpfs_node *node;
     struct inode *inode;
 
-    if (limit_take(&tmpfs->inodes, tmpfs->inodes_max, 1))
+    if (limit_take(&tmpfs->inodes, tmpfs->inodes_max))
         return -ENOSPC;
     node = kmalloc(sizeof(*node), ALLOC_CLEARED);
     inode = node ? inode_alloc(file_system) : NULL;

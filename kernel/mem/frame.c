@@ -10,8 +10,9 @@
  * interrupts off, and goes to the allocator for half a stock at a time.
  *
  * The last frames are kept for those who cannot wait and those whose work frees memory: `reserve`
- * below. Whoever may sleep asks the reclaimers when free frames come down to that, and only then
- * fails.
+ * below. Whoever may sleep asks the reclaimers when free frames come down to that; when these have
+ * nothing, somebody is ended (reclaim.c). So an ordinary allocation fails only for a thread that is
+ * being killed, for a large block, or when nobody is left to end.
  *
  * Invariants: a frame with references is in no list of ours; counts[kind] summed over all CPUs is
  *             how many frames have that kind.
@@ -134,11 +135,15 @@ static noinline struct frame *frame_alloc_reclaiming(unsigned order, enum frame_
 {
     struct frame *frame = NULL;
 
-    for (int i = 0; !frame && i < RECLAIM_TRIES; i++) {
-        if (!memory_reclaim(MAX(1ul << order, (u64)STOCK_BATCH)))
-            break;
-        frame = frame_try_alloc(order, kind, flags);
-    }
+    do {
+        for (int i = 0; !frame && i < RECLAIM_TRIES; i++) {
+            if (!memory_reclaim(MAX(1ul << order, (u64)STOCK_BATCH)))
+                break;
+            frame = frame_try_alloc(order, kind, flags);
+        }
+        if (!frame) /* others may have freed some meanwhile */
+            frame = frame_try_alloc(order, kind, flags);
+    } while (!frame && order <= FRAME_ORDER_CHOICE && memory_end_somebody());
     /* Those who cannot wait had half of the reserve; an ordinary request may have it at the end. */
     return frame ? frame : frame_try_alloc(order, kind, flags | ALLOC_NOWAIT);
 }

@@ -7,6 +7,9 @@
  * its allocation's failure, which is what the mark per CPU would not show after it slept; so the
  * mark is the thread.
  *
+ * When they have nothing left, somebody must end: proc/ knows whom (memory_choice_register). A
+ * thread that reclaims ends nobody; it has the reserve, and fails.
+ *
  * Locking: the list only grows, at boot. `reclaimers.threads` by its lock.
  * Context: where one may sleep.
  */
@@ -14,7 +17,7 @@
 
 #include "internal.h"
 
-#define RECLAIMING_MAX 8 /* threads that reclaim at once; more would ask for the same pages */
+#define RECLAIMING_MAX 64 /* threads that reclaim at once */
 
 static struct {
     struct spinlock lock; /* LOCK_LEAF */
@@ -24,6 +27,8 @@ static struct {
     .lock = SPINLOCK_INIT(LOCK_LEAF),
     .list = LIST_INIT(reclaimers.list),
 };
+
+static bool (*choice_hook)(void); /* [const] after boot */
 
 void reclaimer_register(struct reclaimer *reclaimer)
 {
@@ -69,4 +74,27 @@ u64 memory_reclaim(u64 wanted)
     }
     WRITE_ONCE(reclaimers.threads[slot], NULL);
     return done;
+}
+
+void memory_choice_register(bool (*end_somebody)(void))
+{
+    choice_hook = end_somebody;
+}
+
+static bool is_reclaiming(void)
+{
+    for (int i = 0; i < RECLAIMING_MAX; i++)
+        if (READ_ONCE(reclaimers.threads[i]) == thread_current())
+            return true;
+    return false;
+}
+
+bool memory_end_somebody(void)
+{
+    return choice_hook && thread_current() && !is_reclaiming() && choice_hook();
+}
+
+bool memory_make_room(u64 wanted)
+{
+    return memory_reclaim(wanted) || memory_end_somebody();
 }

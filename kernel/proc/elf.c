@@ -167,9 +167,6 @@ static void request_init(struct map_request *request, u64 address, u64 bytes, u3
         .bytes = bytes,
         .flags = flags,
         .map_flags = MAP_PRIVATE | MAP_FIXED,
-        .limit_total_pages = limit_soft(RLIMIT_AS) >> PAGE_SHIFT,
-        .limit_data_pages = limit_soft(RLIMIT_DATA) >> PAGE_SHIFT,
-        .limit_locked_pages = U64_MAX,
     };
 }
 

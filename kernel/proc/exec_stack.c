@@ -37,9 +37,6 @@ static int map_stack(struct exec *exec, u64 needed)
         .flags = REGION_READ | REGION_WRITE | REGION_MAY_READ | REGION_MAY_WRITE |
                  REGION_MAY_EXECUTE | REGION_GROWS_DOWN | REGION_STACK,
         .map_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN,
-        .limit_total_pages = limit_soft(RLIMIT_AS) >> PAGE_SHIFT,
-        .limit_data_pages = U64_MAX,
-        .limit_locked_pages = U64_MAX,
     };
 
     if (exec->program.executable_stack)

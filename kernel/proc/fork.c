@@ -159,6 +159,8 @@ static void process_clone_state(struct process *parent, struct process *child, u
     spin_lock(&parent->signals_lock);
     memcpy(child->actions, parent->actions, sizeof(child->actions));
     memcpy(child->limits, parent->limits, sizeof(child->limits));
+    child->oom_adjustment = parent->oom_adjustment;
+    child->oom_adjustment_min = parent->oom_adjustment_min;
     spin_unlock(&parent->signals_lock);
     child->dumpable = parent->dumpable;
     child->personality = parent->personality;
@@ -264,11 +266,12 @@ static int process_enter(struct process *parent, struct thread *child, struct nu
     return error;
 }
 
+/* RLIMIT_NPROC: threads of one user, as Linux counts. -EAGAIN. */
 int clone_limits_check(const struct thread *parent)
 {
     const struct credentials *credentials = parent->credentials;
 
-    if (processes_count() < limit_soft(RLIMIT_NPROC))
+    if (numbers_count() < limit_soft(RLIMIT_NPROC))
         return 0;
     if (credentials->uid == 0 || credentials_can(credentials, CAPABILITY_SYS_RESOURCE) ||
         credentials_can(credentials, CAPABILITY_SYS_ADMIN))
@@ -345,9 +348,6 @@ static long clone_process(const struct clone_request *request, const struct trap
     struct thread *child;
     int error;
 
-    error = clone_limits_check(thread_current());
-    if (error)
-        return error;
     error = process_alloc(&process);
     if (error)
         return error;
@@ -377,6 +377,8 @@ long process_clone(const struct clone_request *request, const struct trap_frame 
 {
     int error = flags_check(request);
 
+    if (!error)
+        error = clone_limits_check(thread_current());
     if (error)
         return error;
     return (request->flags & CLONE_THREAD) ? clone_thread(request, frame)

@@ -21,6 +21,11 @@ struct number {
 /* Takes a free number: this one (-EEXIST: it is borne), or for 0 the next. -EAGAIN: none is free.
  */
 int number_alloc(int wanted, struct number **number_out) must_check;
+/* How many threads there may be: kernel.threads-max. Beyond it a number is -EAGAIN. */
+#define THREADS_MAX_LO 20
+u64 threads_max(void);
+/* How many numbers are in use: no fewer than there are threads. */
+u64 numbers_count(void);
 /* The number that was given out last. */
 int number_last(void);
 /* One that was never published. */
@@ -166,6 +171,11 @@ void rseq_before_handler(struct trap_frame *frame);
 
 void thread_robust_list_release(struct thread_identity *identity);
 void futex_init(void);
+void oom_init(void);
+/* From 0 to 2000, as proc(5)'s oom_score; 0 for who is never ended. */
+u64 process_oom_score(struct process *process);
+/* Sets oom_score_adj. -EINVAL; -EACCES: it may not be lowered so far. */
+int process_oom_adjust(struct process *process, s32 adjustment) must_check;
 /* The parent of a vfork goes on: the child lets go of its memory. */
 void vfork_release(struct process *process);
 /* exec ends all threads but the caller, which takes over the leader's number. */

@@ -15,12 +15,10 @@ static const struct abi_rlimit initial_limits[RLIMITS] = {
     [RLIMIT_STACK] = {8ul << 20, RLIM_INFINITY},
     [RLIMIT_CORE] = {0, RLIM_INFINITY},
     [RLIMIT_RSS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_NPROC] = {PID_MAX, PID_MAX},
     [RLIMIT_NOFILE] = {1024, OPEN_FILES_MAX},
     [RLIMIT_MEMLOCK] = {8ul << 20, 8ul << 20},
     [RLIMIT_AS] = {RLIM_INFINITY, RLIM_INFINITY},
     [RLIMIT_LOCKS] = {RLIM_INFINITY, RLIM_INFINITY},
-    [RLIMIT_SIGPENDING] = {PID_MAX, PID_MAX},
     [RLIMIT_MSGQUEUE] = {819200, 819200},
     [RLIMIT_NICE] = {0, 0},
     [RLIMIT_RTPRIO] = {0, 0},
@@ -39,7 +37,12 @@ static void limits_publish_locked(struct process *process)
 
 void limits_init(struct process *process)
 {
+    u64 half = threads_max() / 2;
+
     memcpy(process->limits, initial_limits, sizeof(process->limits));
+    /* As Linux has them: so that one user cannot take all, and leave root none. */
+    process->limits[RLIMIT_NPROC] = (struct abi_rlimit){half, half};
+    process->limits[RLIMIT_SIGPENDING] = (struct abi_rlimit){half, half};
 }
 
 void limits_init_thread(struct thread *thread)

@@ -126,12 +126,6 @@ static int show_personality(struct text_sink *sink, void *object)
     return 0;
 }
 
-static int show_oom_score_adj(struct text_sink *sink, void *object)
-{
-    text_print(sink, "0\n");
-    return 0;
-}
-
 static int show_cgroup(struct text_sink *sink, void *object)
 {
     text_print(sink, "0::/\n");
@@ -276,7 +270,15 @@ static const struct proc_entry process_entries[] = {
     {.name = "loginuid", .mode = S_IFREG | 0444, .show = show_no_login},
     {.name = "sessionid", .mode = S_IFREG | 0444, .show = show_no_login},
     {.name = "personality", .mode = S_IFREG | 0400, .show = show_personality},
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj},
+    {.name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score},
+    {.name = "oom_score_adj",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_oom_score_adj,
+     .store = proc_store_oom_score_adj},
+    {.name = "oom_adj",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_oom_adj,
+     .store = proc_store_oom_adj},
     {.name = "cgroup", .mode = S_IFREG | 0444, .show = show_cgroup},
     {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts},
     {.name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo},

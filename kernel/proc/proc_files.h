@@ -22,6 +22,13 @@ int proc_show_maps(struct text_sink *sink, void *object);
 ssize_t proc_read_exe(void *object, u64 key, char *buffer, size_t size);
 int proc_follow_exe(void *object, u64 key, struct path *path_out);
 
+/* proc_oom.c; the object is a process. */
+int proc_show_oom_score(struct text_sink *sink, void *object);
+int proc_show_oom_score_adj(struct text_sink *sink, void *object);
+int proc_store_oom_score_adj(void *object, const char *text, size_t bytes);
+int proc_show_oom_adj(struct text_sink *sink, void *object);
+int proc_store_oom_adj(void *object, const char *text, size_t bytes);
+
 /* proc_descriptors.c */
 extern const struct proc_directory proc_fd_directory;
 

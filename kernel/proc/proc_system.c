@@ -1,4 +1,6 @@
 /* /proc's files about the machine: stat, uptime, loadavg, meminfo, cpuinfo (proc(5)). */
+#include <pith/page_cache.h>
+
 #include "proc_files.h"
 
 static u64 ticks(u64 ns)
@@ -91,15 +93,17 @@ static int show_meminfo(struct text_sink *sink, void *argument)
     text_print(sink, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\n", total, free);
     text_print(sink, "MemAvailable:   %8lu kB\nBuffers:        %8u kB\n", free + cached / 2, 0);
     text_print(sink, "Cached:         %8lu kB\nSwapCached:     %8u kB\n", cached, 0);
-    text_print(sink, "AnonPages:      %8lu kB\nShmem:          %8u kB\n",
-               kib(frames_count_of(FRAME_ANONYMOUS)), 0);
+    text_print(sink, "AnonPages:      %8lu kB\nShmem:          %8lu kB\n",
+               kib(frames_count_of(FRAME_ANONYMOUS)), kib(memory_pages_count()));
     text_print(sink, "Slab:           %8lu kB\nPageTables:     %8lu kB\n",
                kib(frames_count_of(FRAME_SLAB)), kib(frames_count_of(FRAME_TABLE)));
     /* Names and inodes go when memory is short, but they are not counted apart. */
     text_print(sink, "SReclaimable:   %8u kB\nSUnreclaim:     %8lu kB\n", 0,
                kib(frames_count_of(FRAME_SLAB)));
     text_print(sink, "SwapTotal:      %8u kB\nSwapFree:       %8u kB\n", 0, 0);
-    text_print(sink, "CommitLimit:    %8lu kB\nHugepagesize:       2048 kB\n", total / 2);
+    text_print(sink, "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n", kib(commit_limit()),
+               kib(commit_count()));
+    text_print(sink, "Hugepagesize:       2048 kB\n");
     return 0;
 }
 
@@ -144,6 +148,12 @@ static int show_constant(struct text_sink *sink, void *argument)
     return 0;
 }
 
+static int show_threads_max(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "%lu\n", threads_max());
+    return 0;
+}
+
 struct system_file {
     const char *name;
     int (*show)(struct text_sink *sink, void *argument);
@@ -157,20 +167,28 @@ static const struct system_file system_files[] = {
     {"meminfo", show_meminfo, NULL},
     {"cpuinfo", show_cpuinfo, NULL},
     {"sys/kernel/pid_max", show_constant, "32768"},
-    {"sys/kernel/threads-max", show_constant, "32768"},
+    {"sys/kernel/threads-max", show_threads_max, NULL},
     {"sys/kernel/cap_last_cap", show_constant, "40"},
     {"sys/kernel/ngroups_max", show_constant, "65536"},
     {"sys/kernel/randomize_va_space", show_constant, "2"},
     {"sys/kernel/tainted", show_constant, "0"},
-    {"sys/vm/overcommit_memory", show_constant, "0"},
     {"sys/vm/max_map_count", show_constant, "65530"},
     {"sys/vm/mmap_min_addr", show_constant, "65536"},
     {"sys/fs/nr_open", show_constant, "1048576"},
     {"sys/fs/pipe-max-size", show_constant, "1048576"},
 };
 
+static const struct proc_setting memory_settings[] = {
+    {"overcommit_memory", &overcommit.mode, OVERCOMMIT_GUESS, OVERCOMMIT_NEVER},
+    {"overcommit_ratio", &overcommit.ratio, 0, S32_MAX},
+    {"overcommit_kbytes", &overcommit.kbytes, 0, S64_MAX},
+};
+
 void proc_system_init(void)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(memory_settings); i++)
+        if (proc_register_setting("sys/vm", &memory_settings[i]))
+            log_warning("/proc/sys/vm/%s could not be made", memory_settings[i].name);
     for (size_t i = 0; i < ARRAY_SIZE(system_files); i++)
         if (proc_register(system_files[i].name, 0444, system_files[i].show,
                           (void *)system_files[i].constant))

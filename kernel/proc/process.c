@@ -21,6 +21,7 @@ static struct slab_cache *process_cache, *identity_cache, *number_cache;
 static struct radix numbers; /* guarded by process_table_lock: value -> struct number */
 static int last_number;      /* guarded by process_table_lock */
 static u64 created;          /* guarded by process_table_lock */
+static u64 numbers_used;     /* guarded by process_table_lock: threads, and what outlives them */
 static u64 living;           /* guarded by process_table_lock: with zombies */
 
 static struct radix_node *number_node_alloc(void)
@@ -45,6 +46,19 @@ void process_tables_init(void)
 }
 
 /* ---- Numbers ---- */
+
+u64 threads_max(void)
+{
+    /* Their kernel stacks may take an eighth of memory, which is Linux's rule too. */
+    u64 fit = (frames_total_count() << PAGE_SHIFT) / KERNEL_STACK_BYTES / 8;
+
+    return MIN(MAX(fit, (u64)THREADS_MAX_LO), (u64)PID_MAX);
+}
+
+u64 numbers_count(void)
+{
+    return READ_ONCE(numbers_used);
+}
 
 /* The next free value behind the last one. 0: all are in use. */
 static int number_choose(void)
@@ -72,10 +86,15 @@ int number_alloc(int wanted, struct number **number_out)
     number->value = wanted ? wanted : number_choose();
     if (wanted && radix_lookup(&numbers, wanted))
         error = -EEXIST;
+    else if (numbers_used >= threads_max())
+        error = -EAGAIN;
     else
         error = number->value ? radix_insert(&numbers, number->value, number) : -EAGAIN;
-    if (!error && !wanted)
-        last_number = number->value;
+    if (!error) {
+        numbers_used++;
+        if (!wanted)
+            last_number = number->value;
+    }
     spin_unlock(&process_table_lock);
     if (error)
         slab_free(number_cache, number);
@@ -89,6 +108,7 @@ void number_free_unused(struct number *number)
     if (number->identity || number->process || number->group || number->session)
         return;
     radix_remove(&numbers, number->value);
+    numbers_used--;
     slab_free(number_cache, number);
 }
 

@@ -111,9 +111,19 @@ void proc_start_init(void (*prepare)(void))
 
 /* ---- Hooks of the folders below ---- */
 
-static u64 stack_limit_bytes(void)
+static u64 space_limit_pages(enum space_limit limit)
 {
-    return limit_soft(RLIMIT_STACK);
+    static const u8 resources[] = {
+        [SPACE_LIMIT_STACK] = RLIMIT_STACK,
+        [SPACE_LIMIT_TOTAL] = RLIMIT_AS,
+        [SPACE_LIMIT_DATA] = RLIMIT_DATA,
+        [SPACE_LIMIT_LOCKED] = RLIMIT_MEMLOCK,
+    };
+
+    if (limit == SPACE_LIMIT_LOCKED &&
+        credentials_can(thread_current()->credentials, CAPABILITY_IPC_LOCK))
+        return U64_MAX;
+    return limit_soft(resources[limit]) >> PAGE_SHIFT;
 }
 
 static int id_current(void)
@@ -142,13 +152,14 @@ void proc_init(void)
     signalfd_init();
     credentials_init();
     futex_init();
+    oom_init();
     process_init = process_create_first("init");
     process_kernel = process_create_first("kernel");
     process_kernel->is_kernel = true;
     kernel_thread_register(adopt_kernel_thread);
     sched_switch_register(address_space_switch);
     sched_sample_register(process_sample);
-    stack_limit_register(stack_limit_bytes);
+    space_limits_register(space_limit_pages);
     fs_process_hooks_register(&fs_hooks);
     panic_describe_register(describe_current);
     fault_signals_init();

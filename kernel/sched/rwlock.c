@@ -124,6 +124,16 @@ void rwlock_write_lock(struct rwlock *lock)
     (void)write_lock(lock, WAIT_UNINTERRUPTIBLE);
 }
 
+bool rwlock_write_try_lock(struct rwlock *lock)
+{
+    if (!state_replace(lock, 0, WRITER))
+        return false;
+    if (SAN) /* in any order: it does not wait */
+        thread_current()->sleep_locks_held |= BIT(lock->class);
+    lock->writer = thread_current();
+    return true;
+}
+
 int rwlock_write_lock_killable(struct rwlock *lock)
 {
     return write_lock(lock, WAIT_KILLABLE);

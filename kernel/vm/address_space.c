@@ -30,15 +30,38 @@ int address_space_create(struct address_space **space_out)
     spin_init(&space->table_lock, LOCK_PAGE_TABLE);
     regions_init(space);
     space->root = frame_address(root);
+    space->tables = 1;
     space->mmap_top = USER_END; /* until exec decides */
     *space_out = space;
     return 0;
 }
 
-void address_space_holder_put(struct address_space *space)
+void address_space_release(struct address_space *space)
 {
     if (refcount_dec_is_zero(&space->holders))
         slab_free(space_cache, space);
+}
+
+void address_space_doom(struct address_space *space)
+{
+    refcount_inc(&space->holders);
+    WRITE_ONCE(space->doomed, true);
+}
+
+bool address_space_reap(struct address_space *space)
+{
+    struct gather gather;
+
+    if (!rwlock_write_try_lock(&space->lock))
+        return false;
+    if (region_first(space)) { /* else it ended, and has no tables any more */
+        gather_init(&gather, space);
+        /* Whole tables go, so none must be made for it. */
+        tables_unmap(space, 0, TABLES_END, &gather);
+        gather_finish(&gather);
+    }
+    space_write_unlock(space);
+    return true;
 }
 
 void address_space_put(struct address_space *space)
@@ -53,7 +76,7 @@ void address_space_put(struct address_space *space)
     space_write_unlock(space);
     if (space->executable)
         space->executable_put(space->executable);
-    address_space_holder_put(space);
+    address_space_release(space);
 }
 
 static void layout_copy(const struct address_space *from, struct address_space *to)

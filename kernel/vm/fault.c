@@ -52,8 +52,7 @@ struct fault {
     struct gather gather;
 };
 
-struct frame *zero_frame;             /* [const] after boot */
-static u64 (*stack_limit_hook)(void); /* [const] after boot */
+struct frame *zero_frame; /* [const] after boot */
 
 static u64 page_index(const struct region *region, u64 page)
 {
@@ -64,28 +63,22 @@ static u64 page_index(const struct region *region, u64 page)
 
 /*
  * Takes table_lock and makes the entry of the fault's page our own to change. -ENOMEM, without the
- * lock. Tables are taken without waiting; where that fails, reclaim is given a chance, once.
+ * lock. Tables are taken without waiting; where that fails, room is made without the lock.
  */
 static int entry_lock(struct fault *fault, pte **entry_out)
     acquires(&fault->space->table_lock) no_lock_check
 {
-    int error;
-
     spin_lock(&fault->space->table_lock);
     *entry_out = table_own_quickly(fault->space, fault->page);
     if (likely(*entry_out))
         return 0;
-    error = table_own(fault->space, fault->page, &fault->gather, entry_out);
-    if (likely(!error))
-        return 0;
-    spin_unlock(&fault->space->table_lock);
-    if (!memory_reclaim(TABLE_LEVELS))
-        return error;
-    spin_lock(&fault->space->table_lock);
-    error = table_own(fault->space, fault->page, &fault->gather, entry_out);
-    if (error)
+    while (table_own(fault->space, fault->page, &fault->gather, entry_out)) {
         spin_unlock(&fault->space->table_lock);
-    return error;
+        if (!memory_make_room(TABLE_LEVELS))
+            return -ENOMEM;
+        spin_lock(&fault->space->table_lock);
+    }
+    return 0;
 }
 
 /* Lets go of it, and then of what was replaced. */
@@ -390,11 +383,6 @@ static int fault_present(struct fault *fault)
 
 /* ---- All of it ---- */
 
-void stack_limit_register(u64 (*stack_limit_bytes)(void))
-{
-    stack_limit_hook = stack_limit_bytes;
-}
-
 /*
  * Grows the stack above `address` down to it, if there is one. -EFAULT: none, or it may not grow so
  * far; -ENOMEM.
@@ -413,14 +401,16 @@ static int stack_grow(struct address_space *space, u64 address)
         error = 0; /* another thread grew it */
         goto out;
     }
-    if (!(stack->flags & REGION_GROWS_DOWN) || stack->end - start > stack_limit_hook() ||
-        start < MAP_ADDRESS_MIN)
+    if (!(stack->flags & REGION_GROWS_DOWN) || start < MAP_ADDRESS_MIN ||
+        (stack->end - start) >> PAGE_SHIFT > space_limit(SPACE_LIMIT_STACK))
         goto out;
     below = region_previous(stack);
     if (below && (below->flags & REGION_PROTECTION) && !(below->flags & REGION_GROWS_DOWN) &&
         start < below->end + STACK_GUARD_BYTES)
         goto out;
     if (below && start < below->end)
+        goto out;
+    if (space_growth_check(space, stack->flags, (stack->start - start) >> PAGE_SHIFT))
         goto out;
     region_resize(stack, start, stack->end);
     error = 0;
@@ -446,6 +436,8 @@ int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code
     }
     if (unlikely(!fault.region || !(fault.region->flags & access))) {
         error = fault.region ? -EACCES : -EFAULT;
+    } else if (unlikely(address_space_is_doomed(space))) {
+        error = -ENOMEM;
     } else {
         fault.space = space;
         fault.page = address & PAGE_MASK;

@@ -6,9 +6,6 @@
 /* tlb.c: no CPU has the space's tables loaded when it returns. */
 void address_space_leave_all(struct address_space *space);
 
-/* address_space.c: gives up the struct alone. */
-void address_space_holder_put(struct address_space *space);
-
 /* region.c */
 #define region_entry(tree_pointer) tree_entry_or_null((tree_pointer), struct region, node)
 static inline struct region *region_next(const struct region *region)
@@ -82,10 +79,19 @@ extern struct frame *zero_frame;
 void fault_init(void);
 void page_fault_init(void);
 
+/* limits.c: whether `pages` more with these flags may be. -ENOMEM; -EAGAIN: too many are locked. */
+int space_growth_check(const struct address_space *space, u32 flags, u64 pages) must_check;
+/* Whether so many pages may be promised now. */
+bool commit_allows(u64 pages) must_check;
+/* Counts promised pages; negative: that are promised no more. */
+void commit_add(s64 pages);
+/* REGION_COMMITTED, if a region with these flags is to be counted; else 0. */
+u32 region_commitment(u32 flags);
+
 /* access.c: whether all of [start, end) lies in regions. space->lock is held. */
 bool range_is_mapped(struct address_space *space, u64 start, u64 end);
 
-/* shared_memory.c: an object for a region of `pages`, with one reference. -ENOMEM. */
+/* shared_memory.c: an object for which `pages` are promised, with one reference. -ENOMEM. */
 int shared_memory_create(u64 pages, void **object_out) must_check;
 void shared_memory_put(void *object);
 void shared_memory_init(void);

@@ -20,17 +20,16 @@ static u64 unlocked_pages(struct address_space *space, u64 start, u64 end)
     return pages;
 }
 
-static int lock_locked(struct address_space *space, u64 start, u64 end, u64 limit_pages,
-                       unsigned flags)
+static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned flags)
 {
+    u64 limit = flags & SPACE_LOCK ? space_limit(SPACE_LIMIT_LOCKED) : U64_MAX;
     struct region *region;
     int error;
 
     if (!(flags & SPACE_LOCK_ALL) && !range_is_mapped(space, start, end))
         return -ENOMEM;
-    if ((flags & SPACE_LOCK) &&
-        space->locked_pages + unlocked_pages(space, start, end) > limit_pages)
-        return limit_pages ? -ENOMEM : -EPERM;
+    if (space->locked_pages + unlocked_pages(space, start, end) > limit)
+        return limit ? -ENOMEM : -EPERM;
     error = regions_split_at(space, start, end);
     if (error)
         return error;
@@ -73,15 +72,14 @@ static int bring_in(struct address_space *space, u64 start, u64 end)
     return error == -EFAULT ? -ENOMEM : error;
 }
 
-int address_space_lock(struct address_space *space, u64 start, u64 end, u64 limit_pages,
-                       unsigned flags)
+int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned flags)
 {
     int error;
 
     if (start >= end)
         return 0;
     rwlock_write_lock(&space->lock);
-    error = lock_locked(space, start, end, limit_pages, flags);
+    error = lock_locked(space, start, end, flags);
     space_write_unlock(space);
     if (!error && (flags & SPACE_LOCK_POPULATE))
         error = bring_in(space, start, end);

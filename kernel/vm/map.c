@@ -68,20 +68,6 @@ static int place_take(struct address_space *space, const struct map_request *req
     return space_unmap_locked(space, request->address, end);
 }
 
-/* Whether `pages` more with these flags are within the limits. -ENOMEM, -EAGAIN. */
-static int limits_check(const struct address_space *space, const struct map_request *request,
-                        u64 pages)
-{
-    if (space->total_pages + pages > request->limit_total_pages)
-        return -ENOMEM;
-    if (region_is_data(request->flags) && space->data_pages + pages > request->limit_data_pages)
-        return -ENOMEM;
-    if ((request->flags & REGION_LOCKED) &&
-        space->locked_pages + pages > request->limit_locked_pages)
-        return -EAGAIN;
-    return space->region_count < REGIONS_MAX ? 0 : -ENOMEM;
-}
-
 /* Inserts a region for the request at `start`. */
 static int region_create(struct address_space *space, const struct map_request *request, u64 start,
                          u64 end)
@@ -107,10 +93,12 @@ static int region_create(struct address_space *space, const struct map_request *
 static int map_locked(struct address_space *space, const struct map_request *request, u64 bytes,
                       u64 *start_out)
 {
-    int error = limits_check(space, request, bytes >> PAGE_SHIFT);
+    int error = space_growth_check(space, request->flags, bytes >> PAGE_SHIFT);
 
     if (error)
         return error;
+    if (space->region_count >= REGIONS_MAX)
+        return -ENOMEM;
     if (request->map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
         error = place_take(space, request, bytes, start_out);
     else
@@ -134,13 +122,15 @@ int address_space_map(struct address_space *space, const struct map_request *req
     if (shares_nothing) {
         own.pager = &shared_memory_pager;
         own.offset_pages = 0;
-        error = shared_memory_create(bytes >> PAGE_SHIFT, &own.object);
+        error = shared_memory_create(request->flags & REGION_NO_RESERVE ? 0 : bytes >> PAGE_SHIFT,
+                                     &own.object);
         if (error)
             return error;
     }
     rwlock_write_lock(&space->lock);
     if (space->lock_future)
         own.flags |= REGION_LOCKED;
+    own.flags |= region_commitment(own.flags);
     error = map_locked(space, &own, bytes, address_out);
     space_write_unlock(space);
     if (shares_nothing)
@@ -208,30 +198,29 @@ int address_space_unmap(struct address_space *space, u64 address, u64 bytes)
 /* ---- brk ---- */
 
 /* Moves the heap's end up from `old` to `new`, both page aligned. -ENOMEM. */
-static int heap_extend(struct address_space *space, u64 old, u64 new, u64 limit_data_pages,
-                       u64 limit_total_pages)
+static int heap_extend(struct address_space *space, u64 old, u64 new)
 {
     struct region *region = old > space->heap_start ? region_find(space, old - PAGE_SIZE) : NULL;
-    const struct map_request request = {
-        .flags = REGION_READ | REGION_WRITE | REGION_MAY_READ | REGION_MAY_WRITE |
-                 REGION_MAY_EXECUTE | REGION_HEAP,
-        .limit_total_pages = limit_total_pages,
-        .limit_data_pages = limit_data_pages,
-    };
+    struct map_request request = {.flags = REGION_READ | REGION_WRITE | REGION_MAY_READ |
+                                           REGION_MAY_WRITE | REGION_MAY_EXECUTE | REGION_HEAP};
 
-    if (!range_is_free(space, old, new) || limits_check(space, &request, (new - old) >> PAGE_SHIFT))
+    if (space->lock_future)
+        request.flags |= REGION_LOCKED;
+    request.flags |= region_commitment(request.flags);
+    if (!range_is_free(space, old, new) ||
+        space_growth_check(space, request.flags, (new - old) >> PAGE_SHIFT))
         return -ENOMEM;
     if (region && region->end == old && region->flags == request.flags && !region->pager) {
         region_resize(region, region->start, new);
         return 0;
     }
-    return region_create(space, &request, old, new);
+    return space->region_count < REGIONS_MAX ? region_create(space, &request, old, new) : -ENOMEM;
 }
 
-u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_data_pages,
-                               u64 limit_total_pages)
+u64 address_space_set_heap_end(struct address_space *space, u64 end)
 {
     u64 old, new;
+    bool locked;
     int error = 0;
 
     rwlock_write_lock(&space->lock);
@@ -240,12 +229,15 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_d
     if (end < space->heap_start || end >= USER_END)
         error = -ENOMEM;
     else if (new > old)
-        error = heap_extend(space, old, new, limit_data_pages, limit_total_pages);
+        error = heap_extend(space, old, new);
     else if (new < old)
         error = space_unmap_locked(space, new, old);
     if (!error)
         space->heap_end = end;
     end = space->heap_end;
+    locked = space->lock_future;
     space_write_unlock(space);
+    if (!error && new > old && locked)
+        (void)!address_space_populate(space, old, new - old, PAGER_WRITE);
     return end;
 }

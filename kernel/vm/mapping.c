@@ -73,8 +73,8 @@ static void space_work(struct address_space *space, struct mapping *mapping, u64
             continue;
         while (work(region, start, end, &gather)) {
             gather_finish(&gather);
-            memory_reclaim(TABLE_LEVELS);
-            sched_yield();
+            if (!memory_make_room(TABLE_LEVELS)) /* others end, and this cannot be left undone */
+                sched_yield();
         }
     }
     gather_finish(&gather);
@@ -115,7 +115,7 @@ static void mapping_walk(struct mapping *mapping, u64 first, u64 count, region_w
         refcount_inc(&space->holders);
         spin_unlock(&mapping->lock);
         space_work(space, mapping, first, count, work);
-        address_space_holder_put(space);
+        address_space_release(space);
         spin_lock(&mapping->lock);
     }
     list_remove(&cursor.mapping_link);

@@ -67,8 +67,9 @@ static void fault_of_user(struct trap_frame *frame, u64 address, u64 code)
     error = mend(address, code);
     if (likely(!error))
         return;
-    if (error == -ENOMEM)
-        log_warning("out of memory: a process ends");
+    /* Who is being ended has failed his allocation, and hears of it again. */
+    if (error == -ENOMEM && !address_space_is_doomed(thread_current()->space))
+        log_warning("out of memory, and nobody to end but who asked for it");
     signal = signal_for(error, address);
     raise_hook(frame, &signal);
 }

@@ -67,6 +67,29 @@ static int protect_check(struct address_space *space, u64 start, u64 end, u32 pr
     return 0;
 }
 
+/*
+ * The flags that a region gets. One that becomes writable is promised its pages, and may become
+ * data. -ENOMEM.
+ */
+static int new_flags(const struct region *region, u32 protection, u32 *flags_out)
+{
+    u32 flags = (region->flags & ~REGION_PROTECTION) | protection;
+
+    if ((flags & REGION_WRITE) && !(region->flags & REGION_WRITE)) {
+        u32 commitment = region_commitment(flags) & ~flags;
+        u64 pages = region_pages(region);
+
+        if (commitment && !commit_allows(pages))
+            return -ENOMEM;
+        if (region_is_data(flags) &&
+            region->space->data_pages + pages > space_limit(SPACE_LIMIT_DATA))
+            return -ENOMEM;
+        flags |= commitment;
+    }
+    *flags_out = flags;
+    return 0;
+}
+
 static int protect_locked(struct address_space *space, u64 start, u64 end, u32 protection,
                           struct gather *gather)
 {
@@ -82,8 +105,11 @@ static int protect_locked(struct address_space *space, u64 start, u64 end, u32 p
         return error;
     for (region = region_find(space, start); region && region->start < end;
          region = region_next(region)) {
-        u32 flags = (region->flags & ~REGION_PROTECTION) | protection;
+        u32 flags;
 
+        error = new_flags(region, protection, &flags);
+        if (error)
+            return error;
         if (flags == region->flags)
             continue;
         region_set_flags(region, flags);

@@ -155,6 +155,10 @@ static void sums_add(struct address_space *space, u32 flags, s64 pages)
         space->locked_pages += pages;
     if (region_is_data(flags))
         space->data_pages += pages;
+    if (flags & REGION_COMMITTED) {
+        space->committed_pages += pages;
+        commit_add(pages);
+    }
 }
 
 void region_open(struct region *region)
@@ -210,11 +214,10 @@ void region_resize(struct region *region, u64 start, u64 end)
 {
     struct address_space *space = region->space;
 
-    sums_add(space, region->flags, -(s64)region_pages(region));
+    sums_add(space, region->flags, (s64)((end - start) >> PAGE_SHIFT) - (s64)region_pages(region));
     region->offset_pages += ((s64)start - (s64)region->start) >> PAGE_SHIFT;
     region->start = start;
     region->end = end;
-    sums_add(space, region->flags, region_pages(region));
     tree_summarize(&space->regions, &region->node);
 }
 
@@ -332,6 +335,7 @@ void regions_drop_all(struct address_space *space)
     struct region *region;
 
     space->recent = NULL;
+    commit_add(-(s64)space->committed_pages);
     while ((region = leaf_take(&space->regions, &cursor))) {
         region->node.right = space->dropped ? &space->dropped->node : NULL;
         space->dropped = region;
@@ -355,6 +359,8 @@ int regions_copy(struct address_space *from, struct address_space *to)
 
     if (!at)
         return 0;
+    if (!commit_allows(from->committed_pages))
+        return -ENOMEM;
     if (region_copy(at, to, NULL, &to->regions.root))
         return -ENOMEM;
     copy = to->regions.root;
@@ -377,6 +383,8 @@ int regions_copy(struct address_space *from, struct address_space *to)
     }
     to->total_pages = to->peak_total_pages = from->total_pages;
     to->data_pages = from->data_pages;
+    to->committed_pages = from->committed_pages;
+    commit_add((s64)to->committed_pages);
     to->region_count = from->region_count;
     return 0;
 }

@@ -136,15 +136,9 @@ static int region_move(struct move *move, u64 *address_out)
 /* Whether the region may be larger by `pages`. -ENOMEM, -EFAULT, -EAGAIN. */
 static int growth_check(const struct move *move)
 {
-    const struct address_space *space = move->space;
     u64 pages = (move->new_bytes - (move->old_end - move->old)) >> PAGE_SHIFT;
 
-    if (space->total_pages + pages > move->request->limit_total_pages)
-        return -ENOMEM;
-    if (region_is_data(move->region->flags) &&
-        space->data_pages + pages > move->request->limit_data_pages)
-        return -ENOMEM;
-    return 0;
+    return space_growth_check(move->space, move->region->flags, pages);
 }
 
 static bool has_room_behind(const struct move *move)

@@ -12,16 +12,19 @@ struct shared_memory {
     struct refcount references;
     struct spinlock lock;                  /* LOCK_PAGE_CACHE */
     struct radix frames guarded_by(&lock); /* one reference each */
+    u64 committed_pages;                   /* [const] promised for it */
 };
 
 static struct slab_cache *shared_cache; /* [const] after boot */
 
 int shared_memory_create(u64 pages, void **object_out)
 {
-    struct shared_memory *memory = slab_alloc(shared_cache, 0);
+    struct shared_memory *memory = commit_allows(pages) ? slab_alloc(shared_cache, 0) : NULL;
 
     if (!memory)
         return -ENOMEM;
+    memory->committed_pages = pages;
+    commit_add((s64)pages);
     refcount_set(&memory->references, 1);
     spin_init(&memory->lock, LOCK_PAGE_CACHE);
     radix_init(&memory->frames, &radix_slab_allocator);
@@ -42,6 +45,7 @@ void shared_memory_put(void *object)
         radix_remove(&memory->frames, index);
         frame_put(frame);
     }
+    commit_add(-(s64)memory->committed_pages);
     slab_free(shared_cache, memory);
 }
 

@@ -114,11 +114,12 @@ int tables_own_ends(struct address_space *space, u64 start, u64 end, struct gath
     return error ? error : table_own_cut(space, end, gather);
 }
 
-/* Takes what a table names out of the space's sums. Recursion: one step a level. */
+/* Takes a table and what it names out of the space's sums. Recursion: one step a level. */
 static void table_count_out(struct address_space *space, const struct frame *table)
 {
     const pte *entries = frame_table((struct frame *)table);
 
+    space->tables--;
     for (unsigned i = table->table.first; i <= table->table.last; i++) {
         if (!entries[i])
             continue;

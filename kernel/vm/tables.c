@@ -248,6 +248,7 @@ int table_own(struct address_space *space, u64 address, struct gather *gather, p
             if (!below)
                 return -ENOMEM;
             table_set(entry, frame_address(below) | TABLE_FLAGS);
+            space->tables++;
         } else if (unlikely(!(*entry & PTE_WRITABLE))) {
             int error = table_unshare(entry, gather);
 
@@ -329,6 +330,7 @@ int tables_share(struct address_space *parent, struct address_space *child)
             at += GIB;
         }
     }
+    child->tables = parent->tables;
     child->resident_anonymous = parent->resident_anonymous;
     child->resident_file = parent->resident_file;
     child->resident_shared = parent->resident_shared;

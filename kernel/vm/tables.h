@@ -57,6 +57,9 @@ static inline bool frame_is_ours(const struct frame *frame)
                1 + READ_ONCE(frame->pins);
 }
 
+/* The end of the user's half of a root: beyond USER_END by the page that is never mapped. */
+#define TABLES_END (table_entry_bytes(TABLE_LEVELS) * TABLE_ENTRIES / 2)
+
 /* ---- Tables; whoever changes them holds what vm.h says of struct address_space ---- */
 
 /* A root with the kernel's half. NULL: no memory. */

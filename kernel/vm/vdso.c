@@ -62,9 +62,6 @@ int address_space_map_vdso(struct address_space *space, u64 *address_out)
         .flags = REGION_READ | REGION_MAY_READ | REGION_SPECIAL | REGION_NO_DUMP,
         .map_flags = MAP_PRIVATE,
         .pager = &vdso_data_pager,
-        .limit_total_pages = U64_MAX,
-        .limit_data_pages = U64_MAX,
-        .limit_locked_pages = U64_MAX,
     };
     u64 data;
     int error = address_space_map(space, &request, &data);

@@ -7,7 +7,7 @@
  * flags are privileged; the handler of SIGSEGV steps over the instructions.
  */
 /* clang-format off */
-// links: kernel/vm/tables.c kernel/vm/table_ranges.c kernel/vm/region.c kernel/vm/address_space.c kernel/vm/fault.c kernel/vm/map.c kernel/vm/protect.c kernel/vm/remap.c kernel/vm/advise.c kernel/vm/mapping.c kernel/vm/access.c kernel/vm/shared_memory.c kernel/vm/tlb.c kernel/vm/lock.c kernel/lib/tree.c kernel/lib/radix.c
+// links: kernel/vm/tables.c kernel/vm/table_ranges.c kernel/vm/region.c kernel/vm/address_space.c kernel/vm/fault.c kernel/vm/map.c kernel/vm/protect.c kernel/vm/remap.c kernel/vm/advise.c kernel/vm/mapping.c kernel/vm/access.c kernel/vm/shared_memory.c kernel/vm/tlb.c kernel/vm/lock.c kernel/vm/limits.c kernel/lib/tree.c kernel/lib/radix.c
 /* clang-format on */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -106,7 +106,15 @@ void refcount_from_zero(void)
 {
     panic("a count went up from 0");
 }
-u64 memory_reclaim(u64 wanted)
+u64 frames_total_count(void)
+{
+    return FRAMES;
+}
+static u64 no_limit(enum space_limit limit)
+{
+    return U64_MAX;
+}
+bool memory_make_room(u64 wanted)
 {
     return 0;
 }
@@ -135,6 +143,13 @@ void rwlock_write_unlock(struct rwlock *lock)
 {
     CHECK_EQ(lock->state, 0x10000);
     lock->state = 0;
+}
+bool rwlock_write_try_lock(struct rwlock *lock)
+{
+    if (lock->state)
+        return false;
+    rwlock_write_lock(lock);
+    return true;
 }
 void spin_lock_wait(struct spinlock *lock)
 {
@@ -286,6 +301,7 @@ static void machine_init(void)
     cpu_enter(0);
     kernel_root = frame_address(frame_alloc(0, FRAME_TABLE, ALLOC_CLEARED));
     vm_init();
+    space_limits_register(no_limit);
 }
 
 /* The entry of level 1 as this CPU sees it, by what it remembers; the bits are of the whole way. */
@@ -506,8 +522,6 @@ static void step_map(struct model *model)
         .flags = protection | kinds[kind].flags | REGION_MAY_READ | REGION_MAY_WRITE,
         .pager = of_file ? &file_pager : NULL,
         .offset_pages = of_file ? file_page : 0,
-        .limit_total_pages = U64_MAX,
-        .limit_data_pages = U64_MAX,
     };
     u64 address;
 
@@ -566,9 +580,7 @@ static void step_discard(struct model *model)
 /* Moves a run of one region to another place of the same window. */
 static void step_move(struct model *model)
 {
-    struct remap_request request = {.flags = MREMAP_MAYMOVE | MREMAP_FIXED,
-                                    .limit_total_pages = U64_MAX,
-                                    .limit_data_pages = U64_MAX};
+    struct remap_request request = {.flags = MREMAP_MAYMOVE | MREMAP_FIXED};
     static struct model_page carried[PAGES];
     u32 from, to, count;
     u64 address;

@@ -89,12 +89,26 @@ static void take_terminal(const struct description *description)
 
 /* ---- Rights ---- */
 
+/* How many processes there can be is the guest's own matter: its limit holds if it is lower. */
+static void limit_to_own(unsigned resource, uint64_t pair[2])
+{
+    uint64_t own[2];
+
+    if (syscall(SYS_prlimit64, 0, resource, NULL, own))
+        fail("cannot ask for a resource limit", NULL, errno);
+    for (int i = 0; i < 2; i++)
+        if (pair[i] > own[i])
+            pair[i] = own[i];
+}
+
 static void set_limits(const struct description *description)
 {
     for (size_t i = 0; i < description->limit_count; i++) {
         const struct run_limit *limit = &description->limits[i];
         uint64_t pair[2] = {limit->soft, limit->hard};
 
+        if (limit->resource == RLIMIT_NPROC)
+            limit_to_own(limit->resource, pair);
         /* EPERM: beyond what this kernel can have at all, so its own limit holds. */
         if (syscall(SYS_prlimit64, 0, limit->resource, pair, NULL) && errno != EPERM &&
             errno != EINVAL)

@@ -89,8 +89,10 @@ static inline struct frame *frame_of(const void *direct_map_pointer)
 
 /*
  * Gives 2^order frames that lie together, aligned, with one reference. NULL: no memory. Without
- * ALLOC_NOWAIT it may sleep: it asks the registered reclaimers first.
+ * ALLOC_NOWAIT it may sleep: it asks the registered reclaimers first, and up to FRAME_ORDER_CHOICE
+ * somebody is ended rather than that it fails.
  */
+#define FRAME_ORDER_CHOICE 3 /* nobody dies for a larger block: memory may just be in pieces */
 struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags) must_check;
 /* Frees what frame_alloc gave; nobody refers to it any more (references may be 0 or 1). */
 void frame_free(struct frame *frame);
@@ -119,8 +121,20 @@ struct reclaimer {
     u64 (*reclaim)(u64 wanted);
 };
 void reclaimer_register(struct reclaimer *reclaimer);
-/* Asks the reclaimers now: after an allocation with ALLOC_NOWAIT failed. Sleeps. Returns frames. */
+/* Asks the reclaimers now. Sleeps. Returns how many frames they freed. */
 u64 memory_reclaim(u64 wanted);
+/*
+ * After an allocation failed: asks the reclaimers, and where they have nothing the out-of-memory
+ * choice. True: it is worth trying again. False: the caller is to fail, for it is being killed
+ * itself, it is reclaiming, or there is nobody to end. Sleeps; any sleeping lock may be held.
+ */
+bool memory_make_room(u64 wanted) must_check;
+/*
+ * The out-of-memory choice: ends somebody, or waits for somebody who is ending. Called with
+ * whatever sleeping locks the allocating thread holds, so it waits for none. Returns as
+ * memory_make_room. proc/ registers it.
+ */
+void memory_choice_register(bool (*end_somebody)(void));
 
 /* ---- Objects ---- */
 

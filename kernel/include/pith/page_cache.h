@@ -54,6 +54,9 @@ struct page_cache {
     struct list clock_link; /* guarded by the clock's lock; linked while there are pages */
 };
 
+/* Pages of all files that lie in memory alone: Shmem of /proc/meminfo. */
+u64 memory_pages_count(void);
+
 void page_cache_init(struct page_cache *cache, struct inode *inode);
 /* The inode goes: no page is used any more. Sleeps. */
 void page_cache_fini(struct page_cache *cache);

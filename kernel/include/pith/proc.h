@@ -169,6 +169,8 @@ struct process {
     u64 sampled_ns, cpu_limit_told; /* CPU time by samples; seconds told of */
 
     struct abi_rlimit limits[RLIMITS]; /* guarded_by(&signals_lock) */
+    s32 oom_adjustment;                /* oom_score_adj; read as it is */
+    s32 oom_adjustment_min;            /* as low as it may go without the right to lower it */
     u32 pending_count;                 /* [atomic] queued signals, for RLIMIT_SIGPENDING */
     bool dumpable;                     /* [atomic] */
     int parent_death_signal;           /* [atomic] */

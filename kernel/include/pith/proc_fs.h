@@ -74,6 +74,17 @@ int proc_register(const char *name, u32 mode, int (*show)(struct text_sink *sink
 /* The same for an entry of any kind, in a folder of that name ("": the root). `entry` stays. */
 int proc_register_entry(const char *folder, const struct proc_entry *entry, void *object)
     must_check;
+/* A number that may be read and set: /proc/sys. All [const] but what `value` points at: [atomic].
+ */
+struct proc_setting {
+    const char *name;
+    s64 *value;
+    s64 lowest, highest; /* -EINVAL for what is not between them */
+};
+/* A file for it in a folder. -ENOMEM, -EEXIST. */
+int proc_register_setting(const char *folder, const struct proc_setting *setting) must_check;
+/* What a `store` got, if it is a decimal number. -EINVAL. */
+int proc_parse_number(const char *text, s64 *value_out) must_check;
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);

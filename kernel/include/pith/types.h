@@ -16,6 +16,8 @@ typedef int64_t s64;
 typedef int64_t ssize_t;
 
 #define U64_MAX UINT64_MAX
+#define S32_MAX INT32_MAX
+#define S64_MAX INT64_MAX
 #define U32_MAX UINT32_MAX
 
 /* An address in the current process's memory. Only the copy routines open it (arch.h). */

@@ -32,6 +32,7 @@ struct region;
 #define REGION_STACK        BIT(13) /* for /proc/PID/maps */
 #define REGION_HEAP         BIT(14)
 #define REGION_SPECIAL      BIT(15) /* vDSO: not merged, not resized; named by its pager */
+#define REGION_COMMITTED    BIT(16) /* its pages count among the promised ones: limits.c */
 #define REGION_PROTECTION   (REGION_READ | REGION_WRITE | REGION_EXECUTE)
 
 /* What is behind a region's pages. fs/ gives vm/ one of these when a file is mapped. All may sleep.
@@ -109,15 +110,18 @@ struct address_space {
     /* Where exec put things, for /proc/PID/stat and cmdline. [const] after exec */
     u64 code_start, code_end, data_start, data_end;
     u64 arguments_start, arguments_end, environment_start, environment_end;
-    u64 total_pages; /* guarded_by(&lock) sum of the regions, as the next three */
+    u64 total_pages; /* guarded_by(&lock) sum of the regions, as the next four */
     u64 locked_pages;
-    u64 data_pages; /* private writable, for RLIMIT_DATA */
+    u64 data_pages;      /* private writable, for RLIMIT_DATA */
+    u64 committed_pages; /* of COMMITTED regions */
     u64 peak_total_pages;
     u32 region_count;
     bool lock_future;       /* mlockall(MCL_FUTURE): new regions are locked */
     bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
+    bool doomed;            /* [atomic] the out-of-memory choice: no fault is mended any more */
     /* Guarded like the page tables. */
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
+    u64 tables;              /* page tables below its root and that, those of others too */
     u64 peak_resident_pages; /* before the last pages went: address_space_peak_resident_pages */
     u64 minor_faults, major_faults;
     u64 auxv[64];     /* [const] after exec, for /proc/PID/auxv */
@@ -142,6 +146,19 @@ static inline void address_space_get(struct address_space *space)
  * kernel's page table then. Sleeps.
  */
 void address_space_put(struct address_space *space);
+/*
+ * For the out-of-memory choice. What touches a doomed space finds no memory from then on; reaping
+ * takes all its pages, if nobody has its lock: false, with nothing done, if somebody has. The
+ * caller keeps the struct alone: doom makes that hold, release gives it up. Only reaping may sleep,
+ * and waits for nobody.
+ */
+void address_space_doom(struct address_space *space);
+static inline bool address_space_is_doomed(const struct address_space *space)
+{
+    return READ_ONCE(space->doomed);
+}
+bool address_space_reap(struct address_space *space) must_check;
+void address_space_release(struct address_space *space);
 /* Makes it the one of this CPU; NULL: a kernel thread, which keeps what is loaded. Interrupts off.
  */
 void address_space_switch(struct address_space *from, struct address_space *to);
@@ -159,9 +176,6 @@ struct map_request {
     const struct pager *pager;
     void *object;
     u64 offset_pages;
-    u64 limit_total_pages; /* RLIMIT_AS in pages */
-    u64 limit_data_pages;  /* RLIMIT_DATA */
-    u64 limit_locked_pages;
 };
 /* Returns 0 and the address; -ENOMEM -EINVAL -EEXIST -EPERM. The region gets `region_opened`. */
 int address_space_map(struct address_space *space, const struct map_request *request,
@@ -172,7 +186,6 @@ int address_space_protect(struct address_space *space, u64 address, u64 bytes, u
 struct remap_request {
     u64 address, old_bytes, new_bytes, new_address;
     u32 flags; /* MREMAP_* */
-    u64 limit_total_pages, limit_data_pages;
 };
 int address_space_remap(struct address_space *space, const struct remap_request *request,
                         u64 *address_out) must_check;
@@ -180,8 +193,7 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
     must_check;
 int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags) must_check;
 /* brk(2): moves the heap's end; returns where it is then. */
-u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_data_pages,
-                               u64 limit_total_pages);
+u64 address_space_set_heap_end(struct address_space *space, u64 end);
 /*
  * mlock(2) and its kin: locks the pages of [start, end), or unlocks them. -ENOMEM: there is a hole,
  * or the limit is reached; -EPERM: the limit is 0.
@@ -189,8 +201,7 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end, u64 limit_d
 #define SPACE_LOCK          BIT(0)
 #define SPACE_LOCK_POPULATE BIT(1) /* brings them in as well */
 #define SPACE_LOCK_ALL      BIT(2) /* whatever is there: holes are no error */
-int address_space_lock(struct address_space *space, u64 start, u64 end, u64 limit_pages,
-                       unsigned flags) must_check;
+int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned flags) must_check;
 /* mincore(2): a byte a page. */
 int address_space_resident(struct address_space *space, u64 address, u64 pages, u8 *resident_out)
     must_check;
@@ -267,8 +278,27 @@ struct fault_signal {
 };
 void fault_signal_register(void (*raise)(struct trap_frame *frame,
                                          const struct fault_signal *signal));
-/* RLIMIT_STACK and RLIMIT_AS of the current process, for growing stacks. proc/ registers it. */
-void stack_limit_register(u64 (*stack_limit_bytes)(void));
+/* What the current process may have, in pages; U64_MAX: no limit. proc/ registers it. */
+enum space_limit {
+    SPACE_LIMIT_STACK,  /* RLIMIT_STACK */
+    SPACE_LIMIT_TOTAL,  /* RLIMIT_AS */
+    SPACE_LIMIT_DATA,   /* RLIMIT_DATA */
+    SPACE_LIMIT_LOCKED, /* RLIMIT_MEMLOCK */
+};
+void space_limits_register(u64 (*limit_pages)(enum space_limit limit));
+u64 space_limit(enum space_limit limit);
+
+/* vm.overcommit_memory, overcommit_ratio and overcommit_kbytes. [atomic] each. */
+#define OVERCOMMIT_GUESS  0
+#define OVERCOMMIT_ALWAYS 1
+#define OVERCOMMIT_NEVER  2
+struct overcommit {
+    s64 mode, ratio, kbytes;
+};
+extern struct overcommit overcommit;
+/* Committed_AS and CommitLimit of /proc/meminfo, in pages. */
+u64 commit_count(void);
+u64 commit_limit(void);
 
 /* Memory that is shared but no file's: MAP_SHARED | MAP_ANONYMOUS. */
 extern const struct pager shared_memory_pager;
