@@ -55,3 +55,8 @@ def test_number_of_cpus(cpus):
 def test_size_of_memory(size):
     # One test of fork touches more than the small machine has.
     run_guest_tests(['memory', 'signal_frame', 'threads'], '--mem', size)
+
+
+def test_machine_without_acpi():
+    """CPUs and interrupt lines from the MP table, devices from the command line."""
+    run_guest_tests(['fork'], '--cpus', '2', '--qemu-arg', '-machine', '--qemu-arg', 'acpi=off')

@@ -78,7 +78,7 @@ void mp_table_read(void)
 {
     const struct mp_pointer *pointer = pointer_find(BIOS_START, BIOS_END);
     const struct mp_table *table;
-    const char *at;
+    const char *at, *end;
 
     if (!pointer)
         pointer = pointer_find(BASE_LAST_KB, BASE_LAST_KB + KB);
@@ -89,10 +89,12 @@ void mp_table_read(void)
         return;
     direct_map_include(pointer->table, table->bytes);
     at = (const char *)(table + 1);
-    for (u32 i = 0; i < table->entry_count; i++) {
+    end = (const char *)table + table->bytes;
+    /* By the table's length: qboot, microvm's firmware without ACPI, leaves entry_count 0. */
+    while (at < end) {
         const struct mp_entry *entry = (const struct mp_entry *)at;
 
-        if (entry->kind >= MP_KINDS || at + entry_bytes[entry->kind] > (char *)table + table->bytes)
+        if (entry->kind >= MP_KINDS || at + entry_bytes[entry->kind] > end)
             return;
         entry_read(entry);
         at += entry_bytes[entry->kind];
