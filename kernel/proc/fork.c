@@ -304,6 +304,8 @@ static int child_launch(struct thread *child, const struct clone_request *reques
 {
     struct process *process = child->process;
     bool waits = request->flags & CLONE_VFORK;
+    bool child_first =
+        !(request->flags & CLONE_THREAD) && process_setting(SETTING_CHILD_RUNS_FIRST);
 
     if (request->flags & CLONE_PARENT_SETTID)
         (void)!copy_out(request->parent_tid, &tid, sizeof(tid));
@@ -314,6 +316,8 @@ static int child_launch(struct thread *child, const struct clone_request *reques
     if (waits) {
         vfork_wait(process);
         process_put(process);
+    } else if (child_first) {
+        sched_yield();
     }
     return tid;
 }

@@ -21,9 +21,6 @@ struct number {
 /* Takes a free number: this one (-EEXIST: it is borne), or for 0 the next. -EAGAIN: none is free.
  */
 int number_alloc(int wanted, struct number **number_out) must_check;
-/* How many threads there may be: kernel.threads-max. Beyond it a number is -EAGAIN. */
-#define THREADS_MAX_LO 20
-u64 threads_max(void);
 /* How many numbers are in use: no fewer than there are threads. */
 u64 numbers_count(void);
 /* The number that was given out last. */
@@ -166,6 +163,19 @@ void rseq_forget(struct thread *thread);
 void rseq_return(struct trap_frame *frame);
 /* A handler is about to run: aborts a sequence. */
 void rseq_before_handler(struct trap_frame *frame);
+
+/* ---- settings.c: /proc/sys/kernel ---- */
+
+enum process_setting {
+    SETTING_PID_MAX,          /* numbers stay below it */
+    SETTING_THREADS_MAX,      /* how many there may be in use; more are -EAGAIN */
+    SETTING_CHILD_RUNS_FIRST, /* 1: a forked child goes before its parent, on one CPU */
+    PROCESS_SETTINGS,
+};
+u64 process_setting(enum process_setting which);
+void process_settings_init(void);
+/* Makes their files, when /proc is there. */
+void process_settings_show(void);
 
 /* ---- the others ---- */
 

@@ -37,7 +37,7 @@ static void limits_publish_locked(struct process *process)
 
 void limits_init(struct process *process)
 {
-    u64 half = threads_max() / 2;
+    u64 half = process_setting(SETTING_THREADS_MAX) / 2;
 
     memcpy(process->limits, initial_limits, sizeof(process->limits));
     /* As Linux has them: so that one user cannot take all, and leave root none. */

@@ -148,12 +148,6 @@ static int show_constant(struct text_sink *sink, void *argument)
     return 0;
 }
 
-static int show_threads_max(struct text_sink *sink, void *argument)
-{
-    text_print(sink, "%lu\n", threads_max());
-    return 0;
-}
-
 struct system_file {
     const char *name;
     int (*show)(struct text_sink *sink, void *argument);
@@ -166,8 +160,6 @@ static const struct system_file system_files[] = {
     {"loadavg", show_loadavg, NULL},
     {"meminfo", show_meminfo, NULL},
     {"cpuinfo", show_cpuinfo, NULL},
-    {"sys/kernel/pid_max", show_constant, "32768"},
-    {"sys/kernel/threads-max", show_threads_max, NULL},
     {"sys/kernel/cap_last_cap", show_constant, "40"},
     {"sys/kernel/ngroups_max", show_constant, "65536"},
     {"sys/kernel/randomize_va_space", show_constant, "2"},
@@ -186,6 +178,7 @@ static const struct proc_setting memory_settings[] = {
 
 void proc_system_init(void)
 {
+    process_settings_show();
     for (size_t i = 0; i < ARRAY_SIZE(memory_settings); i++)
         if (proc_register_setting("sys/vm", &memory_settings[i]))
             log_warning("/proc/sys/vm/%s could not be made", memory_settings[i].name);

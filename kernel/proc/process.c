@@ -38,6 +38,7 @@ static const struct radix_allocator number_allocator = {number_node_alloc, numbe
 
 void process_tables_init(void)
 {
+    process_settings_init();
     process_cache = slab_cache_create("process", sizeof(struct process), 64);
     identity_cache = slab_cache_create("thread_identity", sizeof(struct thread_identity), 64);
     number_cache = slab_cache_create("number", sizeof(struct number), 8);
@@ -47,14 +48,6 @@ void process_tables_init(void)
 
 /* ---- Numbers ---- */
 
-u64 threads_max(void)
-{
-    /* Their kernel stacks may take an eighth of memory, which is Linux's rule too. */
-    u64 fit = (frames_total_count() << PAGE_SHIFT) / KERNEL_STACK_BYTES / 8;
-
-    return MIN(MAX(fit, (u64)THREADS_MAX_LO), (u64)PID_MAX);
-}
-
 u64 numbers_count(void)
 {
     return READ_ONCE(numbers_used);
@@ -63,11 +56,11 @@ u64 numbers_count(void)
 /* The next free value behind the last one. 0: all are in use. */
 static int number_choose(void)
 {
-    int value = last_number;
+    int value = last_number, limit = (int)process_setting(SETTING_PID_MAX);
 
-    for (int tries = 0; tries < PID_MAX; tries++) {
+    for (int tries = 0; tries < limit; tries++) {
         value++;
-        if (value >= PID_MAX)
+        if (value >= limit)
             value = 300; /* as Linux does: the low ones belong to what the boot started */
         if (!radix_lookup(&numbers, value))
             return value;
@@ -86,7 +79,7 @@ int number_alloc(int wanted, struct number **number_out)
     number->value = wanted ? wanted : number_choose();
     if (wanted && radix_lookup(&numbers, wanted))
         error = -EEXIST;
-    else if (numbers_used >= threads_max())
+    else if (numbers_used >= process_setting(SETTING_THREADS_MAX))
         error = -EAGAIN;
     else
         error = number->value ? radix_insert(&numbers, number->value, number) : -EAGAIN;

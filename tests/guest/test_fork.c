@@ -497,3 +497,92 @@ TEST(clone3_with_wrong_arguments_gives_einval_e2big_and_efault)
     arguments = (struct clone_args){.exit_signal = SIGCHLD, .stack = 4096};
     CHECK_ERRNO(syscall(SYS_clone3, &arguments, sizeof(arguments)), EINVAL);
 }
+
+/* ---- Settings ---- */
+
+static int set_number(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY), error;
+
+    if (fd == -1)
+        return -1;
+    error = write(fd, text, strlen(text)) == -1 ? -1 : 0;
+    close(fd);
+    return error;
+}
+
+/* Who writes first after a fork, on one CPU: "cp" or "pc". */
+static void order_of_fork(char order[3])
+{
+    int fds[2];
+    pid_t child;
+
+    CHECK_OK(pipe(fds));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_EQ(write(fds[1], "c", 1), 1);
+        _exit(0);
+    }
+    CHECK_EQ(write(fds[1], "p", 1), 1);
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(read(fds[0], order, 2), 2);
+    order[2] = 0;
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(fork_order_of_parent_and_child_follows_sched_child_runs_first)
+{
+    static const char *const setting = "/proc/sys/kernel/sched_child_runs_first";
+    cpu_set_t set;
+    char order[3];
+
+    if (set_number(setting, "1") == -1)
+        SKIP("%s cannot be set", setting);
+    CPU_ZERO(&set);
+    CPU_SET(sched_getcpu(), &set);
+    CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
+    for (int i = 0; i < 20; i++) {
+        order_of_fork(order);
+        CHECK_STR_EQ(order, "cp");
+    }
+    CHECK_OK(set_number(setting, "0"));
+    order_of_fork(order);
+    CHECK_STR_EQ(order, "pc");
+    CHECK_EQ(set_number(setting, "2"), -1);
+    CHECK_EQ(set_number(setting, "x"), -1);
+}
+
+TEST(fork_over_rlimit_nproc_counts_threads_and_leaves_nothing_behind)
+{
+    struct rlimit limit = {4, 4};
+    pid_t child, children[3];
+
+    NEEDS_ROOT();
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(setrlimit(RLIMIT_NPROC, &limit));
+        CHECK_OK(setuid(65532));
+        for (int i = 0; i < 3; i++) {
+            children[i] = CHECK_OK(fork());
+            if (children[i] == 0) {
+                pause();
+                _exit(0);
+            }
+        }
+        for (int i = 0; i < 10; i++) {
+            CHECK_ERRNO(fork(), EAGAIN);
+            CHECK_ERRNO(vfork(), EAGAIN);
+        }
+        for (int i = 0; i < 3; i++) {
+            CHECK_OK(kill(children[i], SIGKILL));
+            CHECK_KILLED(children[i], SIGKILL);
+        }
+        child = CHECK_OK(fork());
+        if (child == 0)
+            _exit(5);
+        CHECK_EXIT(child, 5);
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+}
