@@ -102,7 +102,7 @@ static long fcntl_any(struct file *file, int fd, int command, u64 argument, bool
     case F_SETFD:
         return fd_set_close_on_exec(fd, argument & FD_CLOEXEC ? O_CLOEXEC : 0);
     case F_GETFL:
-        return READ_ONCE(file->flags) | O_LARGEFILE;
+        return READ_ONCE(file->flags);
     default:
         *done = false;
         return -EBADF;

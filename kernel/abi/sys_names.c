@@ -91,7 +91,7 @@ static long mknod_at(int directory_fd, struct user_ptr at, u32 mode, u32 device)
         error = user_name_get(directory_fd, at, 0, &name);
     if (error)
         return error;
-    error = name_mknod(name.start, name.text, type | mode_for_creation(mode), device);
+    error = name_mknod(name.start, name.text, type | mode_for_creation(mode), device, NULL);
     user_name_put(&name);
     return error;
 }

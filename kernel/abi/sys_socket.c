@@ -1,29 +1,314 @@
 /*
- * Sockets: there is no family of them here, and that is what programs are told (socket(2)).
- *
- * The type is checked first, as on Linux, so that a wrong call and a missing family differ.
+ * Sockets: making, naming and connecting them, and their options. What is sent and received is in
+ * sys_message.c.
  */
+#include <pith/abi.h>
+
+#include <pith/net.h>
+
+#include "address.h"
 #include "syscalls.h"
 
-#define SOCKET_TYPE_MASK 0xf
-#define SOCKET_TYPE_LAST 10                 /* SOCK_PACKET */
-#define SOCKET_FLAGS     (02000000 | 04000) /* SOCK_CLOEXEC, SOCK_NONBLOCK */
+#define SOCKET_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
+_Static_assert(SOCK_CLOEXEC == O_CLOEXEC && SOCK_NONBLOCK == O_NONBLOCK, "flags of the file");
 
-static long family_open(int type)
+/* ---- Arguments ---- */
+
+int socket_enter(int fd, struct fd_use *use_out)
 {
-    if (type & ~(SOCKET_TYPE_MASK | SOCKET_FLAGS))
-        return -EINVAL;
-    if ((type & SOCKET_TYPE_MASK) > SOCKET_TYPE_LAST)
-        return -EINVAL;
-    return -EAFNOSUPPORT;
+    struct fd_use use = fd_enter(fd);
+
+    if (!use.file)
+        return -EBADF;
+    if (!socket_of_file(use.file)) {
+        fd_leave(use);
+        return -ENOTSOCK;
+    }
+    *use_out = use;
+    return 0;
 }
+
+int address_copy_in(struct socket_address *address, struct user_ptr from, int bytes)
+{
+    if (bytes < 0 || bytes > (int)ADDRESS_BYTES_MAX)
+        return -EINVAL;
+    address->family = AF_UNSPEC;
+    address->bytes = (u32)bytes;
+    return copy_in(address->raw, from, (size_t)bytes);
+}
+
+int address_copy_out(const struct socket_address *address, struct user_ptr to, int room,
+                     struct user_ptr bytes_at)
+{
+    size_t bytes = MIN((size_t)address->bytes, (size_t)room);
+
+    if (room < 0)
+        return -EINVAL;
+    if (copy_out(to, address->raw, bytes))
+        return -EFAULT;
+    return copy_out(bytes_at, &address->bytes, sizeof(address->bytes));
+}
+
+/* The same for calls that give the room where the length goes. */
+static int address_answer(const struct socket_address *address, struct user_ptr to,
+                          struct user_ptr bytes_at)
+{
+    int room;
+
+    if (copy_in(&room, bytes_at, sizeof(room)))
+        return -EFAULT;
+    return address_copy_out(address, to, room, bytes_at);
+}
+
+/* ---- Making ---- */
 
 long sys_socket(const struct syscall_args *args)
 {
-    return family_open(arg_int(args, 1));
+    int type = arg_int(args, 1);
+    struct file *file;
+    int error;
+
+    if (type & ~(SOCK_TYPE_MASK | SOCKET_FLAGS))
+        return -EINVAL;
+    error = socket_open(arg_int(args, 0), type & SOCK_TYPE_MASK, arg_int(args, 2),
+                        (u32)type & SOCK_NONBLOCK, &file);
+    if (error)
+        return error;
+    return fd_create(file, (u32)type & SOCK_CLOEXEC);
 }
 
+/* The descriptors become visible only after their numbers have reached the caller. */
 long sys_socketpair(const struct syscall_args *args)
 {
-    return family_open(arg_int(args, 1));
+    struct file_table *files = thread_current()->files;
+    int type = arg_int(args, 1), fds[2], error;
+    struct file *ends[2];
+
+    if (type & ~(SOCK_TYPE_MASK | SOCKET_FLAGS))
+        return -EINVAL;
+    error = socket_open_pair(arg_int(args, 0), type & SOCK_TYPE_MASK, arg_int(args, 2),
+                             (u32)type & SOCK_NONBLOCK, ends);
+    if (error)
+        return error;
+    error = fd_reserve(files, 0, fds, 2);
+    if (error)
+        goto put_ends;
+    error = copy_out(arg_user_ptr(args, 3), fds, sizeof(fds));
+    if (error)
+        goto release_fds;
+    fd_install(files, fds[0], ends[0], (u32)type & SOCK_CLOEXEC);
+    fd_install(files, fds[1], ends[1], (u32)type & SOCK_CLOEXEC);
+    return 0;
+
+release_fds:
+    fd_release(files, fds, 2);
+put_ends:
+    file_put(ends[0]);
+    file_put(ends[1]);
+    return error;
+}
+
+/* ---- Naming and connecting ---- */
+
+static long with_address(const struct syscall_args *args,
+                         int (*call)(struct file *, const struct socket_address *))
+{
+    struct socket_address address;
+    struct fd_use use;
+    int error = socket_enter(arg_int(args, 0), &use);
+
+    if (error)
+        return error;
+    error = address_copy_in(&address, arg_user_ptr(args, 1), arg_int(args, 2));
+    if (!error)
+        error = call(use.file, &address);
+    fd_leave(use);
+    return error;
+}
+
+long sys_bind(const struct syscall_args *args)
+{
+    return with_address(args, socket_bind);
+}
+
+long sys_connect(const struct syscall_args *args)
+{
+    return with_address(args, socket_connect);
+}
+
+long sys_listen(const struct syscall_args *args)
+{
+    struct fd_use use;
+    int error = socket_enter(arg_int(args, 0), &use);
+
+    if (error)
+        return error;
+    error = socket_listen(use.file, arg_int(args, 1));
+    fd_leave(use);
+    return error;
+}
+
+long sys_shutdown(const struct syscall_args *args)
+{
+    struct fd_use use;
+    int error = socket_enter(arg_int(args, 0), &use);
+
+    if (error)
+        return error;
+    error = socket_shutdown(use.file, arg_int(args, 1));
+    fd_leave(use);
+    return error;
+}
+
+static long answer_name(const struct syscall_args *args,
+                        int (*call)(struct file *, struct socket_address *))
+{
+    struct socket_address address = {.bytes = 0};
+    struct fd_use use;
+    int error = socket_enter(arg_int(args, 0), &use);
+
+    if (error)
+        return error;
+    error = call(use.file, &address);
+    if (!error)
+        error = address_answer(&address, arg_user_ptr(args, 1), arg_user_ptr(args, 2));
+    fd_leave(use);
+    return error;
+}
+
+long sys_getsockname(const struct syscall_args *args)
+{
+    return answer_name(args, socket_name);
+}
+
+long sys_getpeername(const struct syscall_args *args)
+{
+    return answer_name(args, socket_peer_name);
+}
+
+/* The number is taken before the call waits, so that no connection is lost for want of one. */
+static long accept_file(struct file *listener, struct user_ptr address_at, struct user_ptr bytes_at,
+                        u32 flags)
+{
+    struct file_table *files = thread_current()->files;
+    struct socket_address address = {.bytes = 0};
+    bool asks = !user_ptr_is_null(address_at);
+    struct file *file;
+    int fd, error;
+
+    error = fd_reserve(files, 0, &fd, 1);
+    if (error)
+        return error;
+    error = socket_accept(listener, flags & SOCK_NONBLOCK, &file, asks ? &address : NULL);
+    if (error)
+        goto release_fd;
+    error = asks ? address_answer(&address, address_at, bytes_at) : 0;
+    if (error)
+        goto put_file;
+    fd_install(files, fd, file, flags & SOCK_CLOEXEC);
+    return fd;
+
+put_file:
+    file_put(file);
+release_fd:
+    fd_release(files, &fd, 1);
+    return error;
+}
+
+static long accept_with_flags(const struct syscall_args *args, u32 flags)
+{
+    struct fd_use use;
+    long result;
+
+    if (flags & ~(u32)SOCKET_FLAGS)
+        return -EINVAL;
+    result = socket_enter(arg_int(args, 0), &use);
+    if (result)
+        return result;
+    result = accept_file(use.file, arg_user_ptr(args, 1), arg_user_ptr(args, 2), flags);
+    fd_leave(use);
+    return result;
+}
+
+long sys_accept(const struct syscall_args *args)
+{
+    return accept_with_flags(args, 0);
+}
+
+long sys_accept4(const struct syscall_args *args)
+{
+    return accept_with_flags(args, arg_u32(args, 3));
+}
+
+/* ---- Options; no family has levels of its own ---- */
+
+static int option_set(struct socket *socket, const struct syscall_args *args)
+{
+    u8 value[SOCKET_OPTION_BYTES_MAX] aligned(8);
+    int bytes = arg_int(args, 4);
+
+    if (bytes < 0)
+        return -EINVAL;
+    if (arg_int(args, 1) != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    bytes = MIN(bytes, (int)sizeof(value));
+    if (copy_in(value, arg_user_ptr(args, 3), (size_t)bytes))
+        return -EFAULT;
+    return socket_set_option(socket, arg_int(args, 2), value, (u32)bytes);
+}
+
+long sys_setsockopt(const struct syscall_args *args)
+{
+    struct fd_use use;
+    int error = socket_enter(arg_int(args, 0), &use);
+
+    if (error)
+        return error;
+    error = option_set(socket_of_file(use.file), args);
+    fd_leave(use);
+    return error;
+}
+
+static int peer_groups_get(struct socket *socket, struct user_ptr to, struct user_ptr bytes_at,
+                           u32 bytes)
+{
+    int error = socket_get_peer_groups(socket, to, &bytes);
+
+    if (error && error != -ERANGE)
+        return error;
+    return copy_out(bytes_at, &bytes, sizeof(bytes)) ? -EFAULT : error;
+}
+
+static int option_get(struct socket *socket, const struct syscall_args *args)
+{
+    u8 value[SOCKET_OPTION_BYTES_MAX] aligned(8);
+    struct user_ptr to = arg_user_ptr(args, 3), bytes_at = arg_user_ptr(args, 4);
+    int bytes;
+
+    if (copy_in(&bytes, bytes_at, sizeof(bytes)))
+        return -EFAULT;
+    if (arg_int(args, 1) != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    if (bytes < 0)
+        return -EINVAL;
+    if (arg_int(args, 2) == SO_PEERGROUPS)
+        return peer_groups_get(socket, to, bytes_at, (u32)bytes);
+    bytes = socket_get_option(socket, arg_int(args, 2), value, (u32)bytes);
+    if (bytes < 0)
+        return bytes;
+    if (copy_out(to, value, (size_t)bytes))
+        return -EFAULT;
+    return copy_out(bytes_at, &bytes, sizeof(bytes));
+}
+
+long sys_getsockopt(const struct syscall_args *args)
+{
+    struct fd_use use;
+    int error = socket_enter(arg_int(args, 0), &use);
+
+    if (error)
+        return error;
+    error = option_get(socket_of_file(use.file), args);
+    fd_leave(use);
+    return error;
 }

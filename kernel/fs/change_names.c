@@ -91,7 +91,8 @@ int name_mkdir(const struct path *start, const char *name, u32 mode)
     return new_name_end(&new, inode, error);
 }
 
-int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev)
+int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
+               struct path *path_out)
 {
     struct inode *inode = NULL, *directory;
     struct new_name new;
@@ -105,6 +106,10 @@ int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev)
         error = directory->operations->create(directory, new.dentry, mode, &inode);
     else if ((mode & S_IFMT) != S_IFREG && directory->operations->mknod)
         error = directory->operations->mknod(directory, new.dentry, mode, rdev, &inode);
+    if (!error && path_out) {
+        *path_out = (struct path){new.parent.directory.mount, new.dentry};
+        path_get(path_out);
+    }
     return new_name_end(&new, inode, error);
 }
 

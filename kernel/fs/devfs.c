@@ -56,7 +56,7 @@ int devfs_add(const char *name, u32 mode, u64 rdev)
     const struct path root = devfs_root();
     int error = directories_make(&root, name);
 
-    return error ? error : name_mknod(&root, name, mode, rdev);
+    return error ? error : name_mknod(&root, name, mode, rdev, NULL);
 }
 
 int devfs_add_link(const char *name, const char *target)

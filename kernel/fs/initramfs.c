@@ -81,7 +81,7 @@ static int entry_unpack(const struct path *root, const struct cpio_entry *entry)
         break;
     default:
         error = name_mknod(root, entry->name, entry->mode,
-                           DEVICE_NUMBER(entry->device_major, entry->device_minor));
+                           DEVICE_NUMBER(entry->device_major, entry->device_minor), NULL);
         break;
     }
     return error ? error : attributes_unpack(root, entry);

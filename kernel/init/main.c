@@ -12,6 +12,7 @@
 #include <pith/fs.h>
 #include <pith/host_link.h>
 #include <pith/mem.h>
+#include <pith/net.h>
 #include <pith/proc.h>
 #include <pith/sched.h>
 #include <pith/tty.h>
@@ -31,6 +32,7 @@ static init_step *const steps[] = {
     proc_init,       /* processes 1 and 2, without threads */
     sched_init_late, /* worker threads */
     fs_init,         /* the first mount, /dev */
+    net_init,        /* sockets */
     abi_init,        /* system calls */
     arch_start_cpus, /* the other CPUs */
     start_process_1,

@@ -26,7 +26,9 @@ int path_name_linked(const struct path *path, char *buffer, size_t size, char **
 /* Modes come without what umask forbids: mode_for_creation. */
 u32 mode_for_creation(u32 mode);
 int name_mkdir(const struct path *start, const char *name, u32 mode) must_check;
-int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev) must_check;
+/* path_out: the new name, with references; NULL: nobody asks. */
+int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
+               struct path *path_out) must_check;
 int name_symlink(const struct path *start, const char *name, const char *target) must_check;
 int name_link(const struct path *target, const struct path *start, const char *name) must_check;
 int name_unlink(const struct path *start, const char *name) must_check;

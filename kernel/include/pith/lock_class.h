@@ -10,6 +10,7 @@
     /* Sleeping locks, outermost first. */                                                        \
     X(EXEC, SLEEP, "one exec or clone of a process at a time")                                    \
     X(FILE, SLEEP, "an open file's offset, for the length of a read or write")                    \
+    X(SOCKET_SETUP, SLEEP, "a socket is bound or connected: before the names of its file")        \
     X(PROC_TEXT, SLEEP, "the text of an open file of /proc: all that it shows is asked under it") \
     X(MOUNTS, SLEEP, "the mount tree changes; taken before any inode of it")                      \
     X(RENAME, SLEEP, "moves between directories: before the directories themselves")              \
@@ -17,6 +18,8 @@
     X(INODE, SLEEP, "a directory's names or a file's size and data; parent before child")         \
     X(EPOLL, SLEEP, "an epoll instance's set")                                                    \
     X(PIPE, SLEEP, "a pipe's bytes: copies user memory while held")                               \
+    X(SOCKET, SLEEP, "a socket's reader: copies user memory while held")                          \
+    X(SOCKET_FLIGHT, SLEEP, "open files in flight: a reader lands them")                          \
     X(TTY, SLEEP, "a terminal's line discipline")                                                 \
     X(PROCESS, SLEEP, "a process's limits and its threads' comings and goings, for long readers") \
     X(ADDRESS_SPACE, SLEEP, "regions; read by faults, so below all that copies user memory")      \
@@ -37,6 +40,9 @@
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
     X(NOTIFY, SPIN, "who watches which inodes: before the queue of each")                         \
     X(TIMERFD, SPIN, "the timers that follow the date: before the queue of each")                 \
+    X(SOCKET_NAMES, SPIN, "who is bound to which name")                                           \
+    X(SOCKET_PEER, SPIN, "whom a datagram socket is connected to")                                \
+    X(SOCKET_SENDERS, SPIN, "who waits to send to a socket; wakes a socket's own queue")          \
     X(WAIT_QUEUE, SPIN, "waiters, and whatever condition they wait for")                          \
     X(EPOLL_WATCHERS, SPIN,                                                                       \
       "who watches an epoll set, itself woken from the queues that it watches")                   \

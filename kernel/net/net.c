@@ -1,0 +1,55 @@
+/* What net/ brings up, and its values in /proc/sys/net. */
+#include <pith/net.h>
+
+#include <pith/proc_fs.h>
+
+#include "unix.h"
+
+#define QUEUE_MAX 0x7fffffffu
+
+static int show_number(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "%u\n", READ_ONCE(*(const u32 *)argument));
+    return 0;
+}
+
+/* Of sockets that are made from then on. */
+static int store_queue_max(void *object, const char *text, size_t bytes)
+{
+    u64 value = 0;
+
+    if (*text < '0' || *text > '9')
+        return -EINVAL;
+    for (; *text >= '0' && *text <= '9' && value <= QUEUE_MAX; text++)
+        value = value * 10 + (u64)(*text - '0');
+    if (value > QUEUE_MAX)
+        return -EINVAL;
+    WRITE_ONCE(unix_queue_max, (u32)value);
+    return 0;
+}
+
+static const struct proc_entry queue_max = {.name = "max_dgram_qlen",
+                                            .mode = S_IFREG | 0644,
+                                            .show = show_number,
+                                            .store = store_queue_max};
+
+static const u32 connections_max = SOMAXCONN_DEFAULT, buffer_max = SOCKET_BUFFER_MAX;
+
+static const struct {
+    const char *name;
+    const u32 *value;
+} values[] = {
+    {"sys/net/core/somaxconn", &connections_max}, {"sys/net/core/wmem_max", &buffer_max},
+    {"sys/net/core/rmem_max", &buffer_max},       {"sys/net/core/wmem_default", &buffer_max},
+    {"sys/net/core/rmem_default", &buffer_max},
+};
+
+void net_init(void)
+{
+    unix_init();
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+        if (proc_register(values[i].name, 0444, show_number, (void *)values[i].value))
+            panic("no memory for the names in /proc");
+    if (proc_register_entry("sys/net/unix", &queue_max, &unix_queue_max))
+        panic("no memory for the names in /proc");
+}

@@ -1,0 +1,213 @@
+/*
+ * SOCK_STREAM of AF_UNIX: bytes in order.
+ *
+ * What is sent goes in packets of up to 64 KiB onto the other side's queue; a reader takes bytes
+ * from packet after packet and does not see their borders, with three exceptions (unix(7)): it does
+ * not go beyond a packet that carried descriptors, not from one sender's bytes to another's while
+ * it asked for credentials, and a sender's part of 64 KiB may be all that is there when it looks.
+ *
+ * Locking: a packet is filled before anybody else sees it, with no lock held; sender and receiver
+ *          meet only for the list's insertion and removal (unix_queue.c).
+ */
+#include "unix.h"
+
+#include <pith/abi/errno.h>
+#include <pith/fs.h>
+#include <pith/proc.h>
+
+#include "passed_files.h"
+
+#define PART_BYTES_MAX (64u * 1024)
+
+/* ---- Sending ---- */
+
+/* Sends one packet. `ancillary` goes with it. Bytes, or an error. */
+static ssize_t part_send(struct unix_socket *local, struct unix_socket *peer,
+                         struct socket_message *message, struct ancillary *ancillary, u64 deadline)
+{
+    u32 bytes = (u32)MIN(message->io.bytes_left, (u64)PART_BYTES_MAX);
+    struct packet *packet;
+    int error = socket_wait_writable(&local->socket, deadline);
+
+    if (error)
+        return error;
+    error = packet_create(&local->socket, &message->io, bytes, &packet);
+    if (error)
+        return error;
+    error = unix_packet_seal(packet, ancillary, local, peer);
+    if (error)
+        goto free_packet;
+    spin_lock(&peer->socket.readable.lock);
+    if (likely(!(peer->socket.shutdown & SHUTDOWN_RECEIVE)))
+        unix_queue_push_locked(peer, packet);
+    else
+        error = -EPIPE;
+    spin_unlock(&peer->socket.readable.lock);
+    if (error)
+        goto free_packet;
+    return bytes;
+
+free_packet:
+    packet_free(packet);
+    return error;
+}
+
+ssize_t unix_stream_send(struct socket *socket, struct socket_message *message)
+{
+    u64 deadline = socket_deadline(socket->send_ns, message->flags & MSG_DONTWAIT);
+    struct unix_socket *local = unix_of(socket), *peer = unix_connected_peer(local);
+    struct ancillary ancillary = {0};
+    ssize_t sent = 0, part;
+
+    if (message->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    part = ancillary_parse(message, &ancillary);
+    if (part)
+        return part;
+    if (message->address)
+        part = local->state == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    else if (!peer)
+        part = -ENOTCONN;
+    else if (READ_ONCE(socket->shutdown) & SHUTDOWN_SEND)
+        part = -EPIPE;
+    while (!part && message->io.bytes_left) {
+        part = part_send(local, peer, message, &ancillary, deadline);
+        if (part > 0) {
+            sent += part;
+            part = 0;
+        }
+    }
+    passed_files_free(ancillary.files);
+    if (sent)
+        return sent;
+    if (part == -EPIPE && !(message->flags & MSG_NOSIGNAL))
+        signal_send_current(SIGNAL_PIPE);
+    return part;
+}
+
+/* ---- Receiving ---- */
+
+struct stream_read {
+    struct unix_socket *local;
+    struct socket_message *message;
+    struct ancillary ancillary;
+    struct packet *packet; /* the last one that was peeked at, or NULL */
+    size_t done, wanted;   /* it waits until `wanted` bytes are there */
+    u64 deadline;
+    bool is_over; /* at a border */
+};
+
+static bool is_of_another_sender(const struct stream_read *read, const struct packet *packet)
+{
+    const struct abi_ucred *a = &read->ancillary.credentials, *b = &packet->credentials;
+
+    if (!socket_has_flag(&read->local->socket, SOCKET_FLAG_PASS_CREDENTIALS) ||
+        !read->ancillary.has_credentials)
+        return false;
+    return a->pid != b->pid || a->uid != b->uid || a->gid != b->gid;
+}
+
+/* The sender's address goes with the first packet (recvfrom(2)). */
+static void sender_tell(const struct packet *packet, struct socket_message *message)
+{
+    const struct unix_socket *sender = unix_of(packet->sender);
+
+    if (message->address && READ_ONCE(sender->address))
+        unix_address_tell(sender, message->address);
+}
+
+/* Takes bytes from a packet. 0 or an error; done says how far it got. */
+static int packet_read(struct stream_read *read, struct packet *packet)
+{
+    struct socket_message *message = read->message;
+    size_t wanted = MIN((size_t)packet_bytes_left(packet), (size_t)message->io.bytes_left);
+    size_t copied = packet_copy_to(packet, packet->taken, &message->io, wanted);
+    int error = copied < wanted ? -EFAULT : 0;
+
+    if (error)
+        return error;
+    if (!read->done)
+        sender_tell(packet, message);
+    read->done += copied;
+    error = unix_packet_open(packet, &read->ancillary, message->flags);
+    read->is_over = read->ancillary.files;
+    if (message->flags & MSG_PEEK) {
+        read->packet = packet;
+        return error;
+    }
+    packet->taken += (u32)copied;
+    if (!packet_bytes_left(packet)) {
+        unix_queue_remove(read->local, packet);
+        packet_free(packet);
+    }
+    return error;
+}
+
+/* There is nothing (more) to peek at or to take. 0: look again; 1: the call ends here; or its
+ * error. */
+static int stream_wait(struct stream_read *read) must_hold(&read->local->read_lock)
+{
+    struct socket *socket = &read->local->socket;
+    int error;
+
+    if (read->packet || read->done >= read->wanted)
+        return 1;
+    error = socket_take_error(socket);
+    if (error)
+        return error;
+    /* What was sent before the end comes first. */
+    if (READ_ONCE(socket->shutdown) & SHUTDOWN_RECEIVE)
+        return READ_ONCE(socket->received_count) ? 0 : 1;
+    unix_queue_unlock(read->local);
+    error = unix_wait_readable(read->local, read->deadline);
+    mutex_lock(&read->local->read_lock);
+    return error;
+}
+
+/* read_lock is held, and let go while it waits. 0 or an error. */
+static int stream_read(struct stream_read *read) must_hold(&read->local->read_lock)
+{
+    for (;;) {
+        struct packet *packet = unix_queue_next(read->local, read->packet);
+        int error;
+
+        if (!packet) {
+            error = stream_wait(read);
+        } else if (is_of_another_sender(read, packet)) {
+            return 0;
+        } else {
+            error = packet_read(read, packet);
+            if (!error && (read->is_over || !read->message->io.bytes_left))
+                return 0;
+        }
+        if (error)
+            return error < 0 ? error : 0;
+    }
+}
+
+ssize_t unix_stream_receive(struct socket *socket, struct socket_message *message)
+{
+    u64 low = message->flags & MSG_WAITALL ? U64_MAX : READ_ONCE(socket->receive_low);
+    struct stream_read read = {
+        .local = unix_of(socket),
+        .message = message,
+        .wanted = MAX(MIN(low, message->io.bytes_left), 1ul),
+        .deadline = socket_deadline(socket->receive_ns, message->flags & MSG_DONTWAIT),
+    };
+    int error;
+
+    if (message->flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    if (!unix_connected_peer(read.local))
+        return -EINVAL; /* as Linux says it of a stream that is not connected */
+    mutex_lock(&read.local->read_lock);
+    error = stream_read(&read);
+    unix_queue_unlock(read.local);
+    ancillary_deliver(socket, &read.ancillary, message);
+    return read.done ? (ssize_t)read.done : error;
+}
+
+u32 unix_stream_poll(struct socket *socket, struct poll_table *table)
+{
+    return unix_poll_common(unix_of(socket));
+}
