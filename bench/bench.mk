@@ -1,15 +1,28 @@
 # Rules for the benchmarks against Linux.
 
-.PHONY: bench bench-linux
+.PHONY: bench bench-linux bench-programs bench-doc
 bench: bench-process-run bench-linux ## prints the benchmarks' tables
 
-BENCH_PROGRAMS := $(B)/bench/operations $(B)/bench/nothing
+BENCH_CC := musl-gcc -static -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -MMD -MP \
+	-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+BENCH_OPERATIONS := $(wildcard bench/operations*.c) bench/scaling.c
+BENCH_PROGRAMS := $(B)/bench/operations $(B)/bench/nothing $(B)/bench/tsc_khz \
+	$(B)/bench/instructions.so
 
-$(B)/bench/operations $(B)/bench/nothing: $(B)/bench/%: bench/%.c
+$(B)/bench/%.o: bench/%.c
 	@mkdir -p $(@D)
-	musl-gcc -static -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -idirafter /usr/include \
-		-idirafter /usr/include/x86_64-linux-gnu -o $@ $< -lpthread
+	$(BENCH_CC) -c -o $@ $<
+$(B)/bench/operations: $(BENCH_OPERATIONS:%.c=$(B)/%.o)
+	$(BENCH_CC) -o $@ $^ -lpthread
+$(B)/bench/nothing $(B)/bench/tsc_khz: %: %.o
+	$(BENCH_CC) -o $@ $^
+$(B)/bench/instructions.so: bench/instructions.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
 
-bench-linux: all $(BENCH_PROGRAMS) ## boot and operations, beside Debian's Linux in the same QEMU
+bench-programs: all $(BENCH_PROGRAMS)
 	@tools/install-packages bench
+bench-linux: bench-programs ## boot, operations, scaling and files, beside Debian's Linux in the same QEMU
 	@bench/compare $(B)
+bench-doc: bench-programs ## makes the tables of docs/bench.md anew, from one run
+	@bench/compare $(B) --write docs/bench.md
