@@ -79,11 +79,18 @@ E2E_LIGHT := tests/e2e/test_pith_options.py tests/e2e/test_pith_protocol.py \
 	tests/e2e/test_run_status.py tests/e2e/test_run_memory.py
 E2E_PROGRAMS := $(filter-out $(E2E_LIGHT) tests/e2e/test_commands.py,$(wildcard tests/e2e/test_*.py))
 
-.PHONY: test-e2e test-e2e-programs test-machine test-programs test-commands test packages-test
+.PHONY: test-e2e test-e2e-programs test-machine test-failures test-programs test-commands test packages-test
 test-e2e: all ## the pith command and the machine's ends, as a user sees them
 	@$(PYTEST) $(E2E_LIGHT)
-test-machine: all ## how runs end, with PITH_RUN_FLAGS="--machine q35" or the like
-	@PITH_RUN_FLAGS="$(PITH_RUN_FLAGS)" $(PYTEST) tests/e2e/test_run_status.py
+# Ends of runs, streams, and of the shells' and programs' tests some of each kind.
+E2E_MACHINE := tests/e2e/test_run_status.py tests/e2e/test_run_streams.py \
+	tests/e2e/test_run_shell.py tests/e2e/test_run_programs.py
+E2E_MACHINE_SOME := status or streams or pipeline or here_document or trap or background or job or \
+	subshell or static or dynamic or python or perl or sed or tar
+test-machine: all ## ends, streams and some programs, with PITH_RUN_FLAGS="--machine q35" or the like
+	@PITH_RUN_FLAGS="$(PITH_RUN_FLAGS)" $(PYTEST) $(E2E_MACHINE) -k "$(E2E_MACHINE_SOME)"
+test-failures: all ## with SAN=1: allocations fail one by one
+	@$(PYTEST) tests/e2e/test_allocation_failure.py
 test-programs: test-e2e-programs test-commands test-bochs ## programs of the host in Pith; other processors
 test-e2e-programs: all guest-programs
 	@tools/install-packages programs

@@ -8,6 +8,9 @@ import re
 
 import pytest
 
+# Their assertions, too, say what they saw.
+pytest.register_assert_rewrite('machine', 'pith')
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 counts = {'ok': 0, 'FAIL': 0, 'skip': 0}
 reporter = None
