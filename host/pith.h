@@ -108,7 +108,8 @@ struct run_options {
     const char *append;  /* words for the kernel; "" */
     struct strings qemu; /* more arguments for QEMU */
     unsigned gdb_port;   /* 0: none */
-    bool dry_run, quiet, boot_time, debug, deterministic;
+    const char *keep;    /* NULL: do not */
+    bool dry_run, quiet, boot_time, debug, deterministic, diff, missing;
     char **program; /* its name and arguments, then NULL */
 };
 
@@ -316,6 +317,37 @@ struct boot_time {
 uint64_t clock_now_ns(void);
 void boot_time_note(struct boot_time *times, const struct host_stamp *stamp);
 void boot_time_print(const struct boot_time *times);
+
+/* ---- pith_report.c: what init tells when the program has ended ---- */
+
+struct report;
+
+/* NULL: the options ask for nothing. Fails with a sentence if --keep's directory cannot be used. */
+struct report *report_open(const struct run_options *options);
+/* HOST_REPORT_*, for the description of the run. */
+uint32_t report_wanted(const struct run_options *options);
+/* Bytes of REPORT came. False: they are not what was agreed. */
+bool report_take(struct report *report, const uint8_t *bytes, size_t size);
+/* All came: prints the lists, finishes the directory. False: not all could be kept, as was said. */
+bool report_close(struct report *report);
+
+/* ---- pith_keep.c: files of the guest's in a directory of ours ---- */
+
+struct keep;
+
+/* An empty or new directory, or a sentence and the end. `bytes_most`, `files_most`: what it takes.
+ */
+struct keep *keep_open(const char *path, uint64_t bytes_most, uint64_t files_most);
+/*
+ * Makes a file. `path` is the guest's; `other` a symbolic link's target, or for KEPT_LINK the path
+ * of the same file. What cannot be made is said. The strings end with a NUL.
+ */
+void keep_file(struct keep *keep, const struct host_report *report, const char *path,
+               const char *other, const uint8_t *xattrs);
+/* A piece of the regular file that was made last; `size` 0: its end. */
+void keep_piece(struct keep *keep, uint64_t offset, const uint8_t *bytes, size_t size);
+/* False: something was left out. */
+bool keep_close(struct keep *keep);
 
 /* ---- pith_run.c ---- */
 

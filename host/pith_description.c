@@ -175,6 +175,8 @@ static void add_machine(struct buffer *description, const struct run_options *op
     if (options->deterministic)
         date = REPEATED_DATE_NS;
     add(description, HOST_RUN_DATE, &date, sizeof(date));
+    if (report_wanted(options))
+        add_pair(description, HOST_RUN_REPORT, report_wanted(options), 0);
 }
 
 static void add_streams(struct buffer *description, const struct stream streams[STREAMS],

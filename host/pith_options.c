@@ -268,6 +268,26 @@ static int set_boot_time(struct run_options *options, const char *value)
     return 0;
 }
 
+static int set_keep(struct run_options *options, const char *value)
+{
+    if (!*value)
+        return usage("--keep needs the name of a directory");
+    options->keep = value;
+    return 0;
+}
+
+static int set_diff(struct run_options *options, const char *value)
+{
+    options->diff = true;
+    return 0;
+}
+
+static int set_missing(struct run_options *options, const char *value)
+{
+    options->missing = true;
+    return 0;
+}
+
 static int set_deterministic(struct run_options *options, const char *value)
 {
     options->deterministic = true;
@@ -315,8 +335,8 @@ static const struct option_rule rules[] = {
     {"share", 0, "DIR[:rw]", set_share,
      "a directory that the program sees as it is and, with rw,\nmay change in place"},
     {"hide", 0, "PATH", set_hidden, "a path of the host that the program cannot see"},
-    {"keep", 0, "DIR", NULL, "copy what the program wrote to DIR at the end"},
-    {"diff", 0, NULL, NULL, "list what the program wrote"},
+    {"keep", 0, "DIR", set_keep, "copy what the program wrote to DIR at the end"},
+    {"diff", 0, NULL, set_diff, "list what the program changed, on standard error"},
     {"swap", 0, "SIZE", NULL, "room for pages that memory does not hold"},
     {"timeline", 0, "FILE", NULL, "draw the states of all threads"},
     {"net", 0, NULL, NULL, "a network, without root"},
@@ -332,7 +352,7 @@ static const struct option_rule rules[] = {
     {"quiet", 'q', NULL, set_quiet, "no remarks on standard error"},
     {"deterministic", 0, NULL, set_deterministic, "the same run again, event for event"},
     {"boot-time", 0, NULL, set_boot_time, "print where the time went"},
-    {"missing", 0, NULL, NULL, "list what the program asked for and Pith lacks"},
+    {"missing", 0, NULL, set_missing, "list what the program asked for and Pith lacks"},
     {"debug", 0, NULL, set_debug, "the kernel's log on standard error"},
     {"gdb", 0, "PORT", set_gdb, "wait for a debugger at this port of localhost"},
     {"help", 'h', NULL, set_help, "this text"},
@@ -467,6 +487,8 @@ static int check_options(struct run_options *options, char **words)
         set_shell(options);
     if (!options->root && options->share_count)
         return usage("--share has no place to be with --root none");
+    if (!options->root && (options->keep || options->diff))
+        return usage("--root none has no overlay for --keep and --diff");
     if (options->deterministic && options->cpus > 1)
         return usage("--deterministic runs on one CPU, not %u", options->cpus);
     if (options->deterministic && options->accelerator == ACCELERATOR_KVM)

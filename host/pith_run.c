@@ -46,6 +46,7 @@ struct run {
     struct link link;
     struct channels *channels;
     struct buffer log, debug_log; /* a line that is not whole yet */
+    struct report *report;        /* NULL: none is wanted */
     struct boot_time times;
     uint64_t deadline_ns;       /* of --timeout; 0: none */
     uint64_t phase_deadline_ns; /* for what should come next; 0: none */
@@ -95,6 +96,8 @@ static _Noreturn void end_now(struct run *run, int status)
         kill(run->parts.files, SIGKILL);
         waitpid(run->parts.files, NULL, 0);
     }
+    if (run->report && !report_close(run->report) && status == 0)
+        status = PITH_FAILED;
     exit(status);
 }
 
@@ -241,6 +244,14 @@ static void take_stamp(struct run *run, const uint8_t *payload)
         run->phase = RUNNING;
 }
 
+static int take_report(struct run *run, const uint8_t *payload, uint32_t size)
+{
+    if (!run->report || !report_take(run->report, payload, size))
+        return -EPROTO;
+    link_send(&run->link, HOST_FRAME_CREDIT, HOST_CHANNEL_REPORT, &size, sizeof(size));
+    return 0;
+}
+
 static int handle_frame(void *context, const struct host_frame *frame, const uint8_t *payload)
 {
     struct run *run = context;
@@ -253,6 +264,8 @@ static int handle_frame(void *context, const struct host_frame *frame, const uin
         link_send(&run->link, HOST_FRAME_CREDIT, HOST_CHANNEL_LOG, &used, sizeof(used));
         return 0;
     }
+    if (frame->channel == HOST_CHANNEL_REPORT && frame->type == HOST_FRAME_DATA)
+        return take_report(run, payload, frame->size);
     if (frame->type == HOST_FRAME_PANIC)
         panic_run(run);
     if (run->phase == ENDING)
@@ -443,6 +456,7 @@ int run_machine(struct run_options *options)
         streams_make_repeatable(run->streams, &terminal_fd);
     run->terminal = terminal_open(terminal_fd);
     take_signals(run);
+    run->report = options->dry_run ? NULL : report_open(options);
     if (!machine_start(options, &run->parts))
         return 0;
     run->times.qemu_ns = run->parts.started_ns;

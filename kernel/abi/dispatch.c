@@ -16,24 +16,21 @@
 #include <pith/abi/spawn.h>
 
 #include "machine.h"
+#include "missing.h"
 #include "syscalls.h"
 
 static syscall_function *functions[SYSCALLS]; /* [const] after abi_init */
-static u64 absent_counts[SYSCALLS];           /* [atomic] */
+static u8 absent_was_called[SYSCALLS];        /* [atomic] */
 
 static long syscall_absent(const struct syscall_args *args)
 {
     u64 number = args->frame.original_rax;
 
-    if (__atomic_fetch_add(&absent_counts[number], 1, __ATOMIC_RELAXED) == 0)
+    missing_note_absent(number);
+    if (__atomic_exchange_n(&absent_was_called[number], 1, __ATOMIC_RELAXED) == 0)
         log_info("system call %lu (%s) is absent", number,
                  syscalls[number].name ? syscalls[number].name : "no name");
     return -ENOSYS;
-}
-
-u64 syscall_absent_count(u64 number)
-{
-    return __atomic_load_n(&absent_counts[number], __ATOMIC_RELAXED);
 }
 
 /* Numbers that Linux will not reach soon are Pith's own. */
@@ -54,6 +51,8 @@ static long result_of_failed(const struct syscall_args *args, long result)
     /* A handler that replaced the registers is no longer the call of that number. */
     if ((s64)number < 0)
         return result;
+    if (unlikely(number < SYSCALLS && syscalls[number].status == PARTIAL))
+        missing_note_refused(args, number, result);
     if (result == -EINTR && number < SYSCALLS && (syscalls[number].flags & RESTARTS) &&
         (READ_ONCE(*work) & WORK_SIGNAL))
         return -ERESTARTSYS;
@@ -89,4 +88,5 @@ void abi_init(void)
                                                         : syscall_absent;
     syscall_register(&syscall_table_of_entry);
     machine_names_init();
+    missing_init();
 }

@@ -17,6 +17,7 @@
  *     overlay_xattr.c      extended attributes
  *     overlay_directory.c  looking up, listing
  *     overlay_names.c      making, removing, moving names
+ *     overlay_changes.c    the listing of what differs
  */
 #include "overlay.h"
 

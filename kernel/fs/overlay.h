@@ -14,6 +14,7 @@ struct overlay {
     u64 pages;           /* [atomic] dirty pages of all files */
     u64 inodes_max;      /* [const] of files that are all ours: their memory is the kernel's */
     u64 own_inodes;      /* [atomic] */
+    u64 last_id;         /* [atomic] of overlay_node.id */
     struct tree inodes;  /* those with a lower, by its address; file_system.inode_lock */
     struct list changed; /* those of them that hold themselves; file_system.inode_lock */
     bool is_gone;        /* no name is left; file_system.inode_lock */
@@ -25,6 +26,7 @@ struct overlay {
 /* What the overlay keeps of a file: inode.private_data. */
 struct overlay_node {
     struct inode *inode;       /* [const] not counted */
+    u64 id;                    /* [const] for the listing of changes; the root's is 1 */
     struct dentry *lower;      /* [const] a reference, positive; NULL: all of it is ours */
     struct tree_node by_lower; /* in overlay.inodes */
     struct list link;          /* in overlay.changed (holding a reference), or draining */
@@ -93,6 +95,9 @@ int overlay_revalidate(struct inode *directory, struct dentry *dentry);
 /* -ENOTEMPTY. The directory is locked. */
 int overlay_directory_check_empty(struct inode *directory) must_check;
 extern const struct file_operations overlay_directory_file_operations;
+
+/* overlay_changes.c */
+long overlay_directory_ioctl(struct file *directory, u32 command, u64 argument);
 
 extern const struct inode_operations overlay_directory_operations; /* overlay_names.c */
 extern const struct inode_operations overlay_file_operations;      /* overlay_file.c */

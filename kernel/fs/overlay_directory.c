@@ -285,6 +285,7 @@ const struct file_operations overlay_directory_file_operations = {
     .open = overlay_directory_open,
     .release = overlay_directory_release,
     .iterate = overlay_iterate,
+    .ioctl = overlay_directory_ioctl,
     .seek = overlay_directory_seek,
 };
 

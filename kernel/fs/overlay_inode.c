@@ -194,6 +194,8 @@ static struct inode *node_alloc(struct file_system *file_system)
     list_init(&node->xattrs);
     memory_names_init(&node->names, 0);
     node->inode = inode;
+    node->id = __atomic_add_fetch(&((struct overlay *)file_system->private_data)->last_id, 1,
+                                  __ATOMIC_RELAXED);
     inode->private_data = node;
     inode->operations = &overlay_file_operations;
     return inode;

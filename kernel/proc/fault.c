@@ -73,7 +73,6 @@ static void note_fault(const struct trap_frame *frame, u64 vector, u64 address)
 static void fault_from_user(struct trap_frame *frame, u8 vector)
 {
     const struct fault *fault = &faults[vector];
-
     int code = fault->code == CODE_OF_FPU ? fpu_code(vector) : fault->code;
 
     if (vector == VECTOR_PROTECTION && counter_read_emulated(frame))

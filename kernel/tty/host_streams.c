@@ -1,5 +1,5 @@
 /*
- * /dev/host/control, stdin, stdout and stderr: the caller's streams as files.
+ * /dev/host/control, stdin, stdout, stderr and report: the caller's streams as files.
  *
  * A read of stdin asks the host for just what the program's read wants, and only when nothing is
  * left from before: what the program does not read stays with the caller. A write goes on as far as
@@ -33,7 +33,7 @@ static int stream_open(struct inode *inode, struct file *file)
 {
     if (!host_link_exists())
         return -ENXIO;
-    return host_channel_open(channel_of(file));
+    return file->mode & FILE_READ ? host_channel_open(channel_of(file)) : 0;
 }
 
 /* `deterministic`: what a thread waits for on a channel. */
@@ -320,6 +320,7 @@ static const struct {
     {HOST_CHANNEL_STDIN, "host/stdin", &stream_operations},
     {HOST_CHANNEL_STDOUT, "host/stdout", &stream_operations},
     {HOST_CHANNEL_STDERR, "host/stderr", &stream_operations},
+    {HOST_CHANNEL_REPORT, "host/report", &stream_operations},
 };
 
 void host_streams_init(void)

@@ -147,6 +147,7 @@ static const struct entry_rule rules[] = {
     [HOST_RUN_SHARE] = {take_share, 0, sizeof(struct host_share)},
     [HOST_RUN_OVERLAY_BYTES] = {take_numbers, FIELD(overlay_bytes), 8},
     [HOST_RUN_NICE] = {take_numbers, FIELD(nice), 4},
+    [HOST_RUN_REPORT] = {take_numbers, FIELD(report), 4},
     [HOST_RUN_IGNORED] = {take_numbers, FIELD(ignored_signals), 8},
 };
 

@@ -44,6 +44,7 @@ struct description {
     struct run_share *shares;
     size_t share_count; /* 0: no files of the host */
     uint64_t overlay_bytes;
+    uint32_t report; /* HOST_REPORT_*: what to tell at the end */
 };
 
 struct run_limit {
@@ -80,8 +81,28 @@ int description_parse(uint8_t *bytes, size_t size, uint32_t count, struct descri
 /* ---- mounts.c ---- */
 
 void mount_devices(void);
-/* Builds the program's root and goes there. */
-void mount_root(const struct description *description);
+/*
+ * Builds the program's root and goes there. Returns a descriptor of the directory below the
+ * overlay, if the report needs it; else -1.
+ */
+int mount_root(const struct description *description);
+
+/* ---- changes.c: what the program changed in its root ---- */
+
+struct change {
+    const char *path;
+    uint32_t kind;     /* enum host_report_kind */
+    uint32_t flags;    /* HOST_REPORT_CHANGED_* */
+    const char *other; /* NULL: nothing stands beside the kind */
+};
+
+/* All changes, by path; nobody changes anything meanwhile. Fails with a sentence. */
+void changes_find(int lower_fd, struct change **changes_out, size_t *count_out);
+
+/* ---- report.c ---- */
+
+/* Tells the host what the description asks for. No other process lives. */
+void report_send(const struct description *description, int lower_fd);
 
 /* ---- program.c ---- */
 

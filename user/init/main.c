@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -139,9 +140,18 @@ static uint32_t wait_for_program(pid_t program)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* What the program left running must not change what is reported. */
+static void end_all_others(void)
+{
+    kill(-1, SIGKILL);
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
+}
+
 int main(void)
 {
     struct description description;
+    int lower_fd;
     uint32_t status;
     pid_t program;
 
@@ -150,7 +160,7 @@ int main(void)
     description_read(control_fd, &description);
     direct_complaints(&description);
     set_machine(&description);
-    mount_root(&description);
+    lower_fd = mount_root(&description);
     set_terminal(&description);
     program = fork();
     if (program < 0)
@@ -159,5 +169,9 @@ int main(void)
         program_become(&description, control_fd);
     status = wait_for_program(program);
     stamp(HOST_MOMENT_EXIT);
+    if (description.report) {
+        end_all_others();
+        report_send(&description, lower_fd);
+    }
     end_run(status);
 }

@@ -13,6 +13,7 @@
 #include "init.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -119,13 +120,17 @@ static void bind_programs(void)
         fail("cannot mount", GUEST_PROGRAMS, errno);
 }
 
-void mount_root(const struct description *description)
+int mount_root(const struct description *description)
 {
+    int lower_fd = -1;
+
     if (!description->share_count) {
         mount_system("");
-        return;
+        return -1;
     }
     mount_overlay(description);
+    if (description->report)
+        lower_fd = open_above_streams(SHARES_DIR "/0", O_PATH | O_DIRECTORY);
     mount_system(NEW_ROOT);
     bind_programs();
     for (size_t i = 1; i < description->share_count; i++)
@@ -133,4 +138,5 @@ void mount_root(const struct description *description)
     /* As switch_root(8) does: the first root of a machine cannot be pivoted. */
     if (chdir(NEW_ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
         fail("cannot change to the program's root", NULL, errno);
+    return lower_fd;
 }

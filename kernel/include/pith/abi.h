@@ -90,7 +90,5 @@ struct syscall {
 #define SYSCALLS 451 /* one more than the last number */
 
 extern const struct syscall syscalls[SYSCALLS];
-/* How often an absent call was made, for --missing and the log. */
-u64 syscall_absent_count(u64 number);
 
 void abi_init(void);

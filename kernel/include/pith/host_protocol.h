@@ -60,7 +60,8 @@ enum host_channel {
     HOST_CHANNEL_TERMINAL = 4, /* the far side of the kernel's terminal: raw bytes both ways */
     HOST_CHANNEL_LOG = 5,      /* to the host: the kernel's log, with --debug, and a panic's text */
     HOST_CHANNEL_TRACE = 6,    /* to the host: trace records */
-    HOST_CHANNELS = 7,
+    HOST_CHANNEL_REPORT = 7,   /* to the host, when the program has ended: struct host_report */
+    HOST_CHANNELS = 8,
 };
 
 enum host_frame_type {
@@ -150,6 +151,7 @@ enum host_run_type {
         16,                /* u64: the limit of what the overlay may hold; 0: half of memory */
     HOST_RUN_NICE = 17,    /* s32, 0 */
     HOST_RUN_IGNORED = 18, /* u64: signals that the program ignores at its start, bit N-1 */
+    HOST_RUN_REPORT = 19,  /* u32, HOST_REPORT_*: what to tell on REPORT at the end; u32 0 */
 };
 
 /* What a descriptor of the program is. */
@@ -170,6 +172,53 @@ struct host_share {
 };
 #define HOST_SHARE_WRITABLE 1u
 #define HOST_SHARE_TAG      "pith" /* the tag of the virtio-fs device */
+
+/*
+ * What init tells on REPORT when the program has ended, as far as the description asked for it: a
+ * header, `name`, `other`, and for KEPT the extended attributes. Each of these is two u32, the
+ * sizes of its name and its value, and these two. A regular file that is KEPT follows in pieces,
+ * each a header and its bytes, the last one of 0 bytes; what lies between pieces is zeros.
+ *
+ * What changed comes in the order of the paths, so a directory before what is in it.
+ */
+struct host_report {
+    uint32_t kind;  /* enum host_report_kind */
+    uint32_t flags; /* HOST_REPORT_CHANGED_* */
+    uint32_t name_bytes, other_bytes, xattr_bytes;
+    uint32_t mode, uid, gid; /* of KEPT; mode with the file's type */
+    uint64_t size;           /* of a regular file that is KEPT; of MISSING: how often */
+    int64_t modified_ns;     /* of KEPT, since 1970 */
+};
+struct host_report_piece {
+    uint64_t offset;
+    uint32_t bytes;
+    uint32_t reserved;
+};
+
+/* `name` is the absolute path in the guest, `other` what stands beside the kind. */
+enum host_report_kind {
+    HOST_REPORT_CREATED = 1,
+    HOST_REPORT_CHANGED = 2,  /* flags say what */
+    HOST_REPORT_REPLACED = 3, /* another file stands there now */
+    HOST_REPORT_DELETED = 4,
+    HOST_REPORT_RENAMED = 5,   /* its old path; flags say what else */
+    HOST_REPORT_LINKED = 6,    /* another path of the same file */
+    HOST_REPORT_KEPT = 7,      /* the file itself; of a symbolic link the target */
+    HOST_REPORT_KEPT_LINK = 8, /* the path of the same file, which was KEPT before */
+    HOST_REPORT_MISSING = 9,   /* here `name` is a call that Pith lacks; the program */
+    HOST_REPORT_END = 10,      /* nothing follows; `name` is "end" */
+};
+#define HOST_REPORT_CHANGED_DATA  1u
+#define HOST_REPORT_CHANGED_MODE  2u
+#define HOST_REPORT_CHANGED_OWNER 4u
+#define HOST_REPORT_CHANGED_XATTR 8u
+#define HOST_REPORT_XATTRS_MOST   262144u /* bytes of xattrs in one report */
+#define HOST_REPORT_PATH_MOST     4096u
+
+/* HOST_RUN_REPORT: what to tell. */
+#define HOST_REPORT_LIST     1u /* what changed in the program's root */
+#define HOST_REPORT_CONTENTS 2u /* the files themselves as well */
+#define HOST_REPORT_LACKS    4u /* what was asked for and is not there */
 
 /*
  * What init asks of the kernel's end, by ioctl(2) on /dev/host/control with a pointer to a 32-bit

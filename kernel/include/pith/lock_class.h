@@ -14,7 +14,7 @@
     X(PROC_TEXT, SLEEP, "the text of an open file of /proc: all that it shows is asked under it") \
     X(MOUNTS, SLEEP, "the mount tree changes; taken before any inode of it")                      \
     X(RENAME, SLEEP, "moves between directories: before the directories themselves")              \
-    X(OVERLAY, SLEEP, "copy-up of one inode: before the inodes of upper and lower")               \
+    X(OVERLAY, SLEEP, "a listing of an overlay's changes: before its inodes, one by one")         \
     X(INODE, SLEEP, "a directory's names or a file's size and data; parent before child")         \
     X(EPOLL, SLEEP, "an epoll instance's set")                                                    \
     X(PIPE, SLEEP, "a pipe's bytes: copies user memory while held")                               \
