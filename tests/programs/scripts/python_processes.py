@@ -1,10 +1,13 @@
-"""subprocess, threading, multiprocessing, signals, asyncio without sockets, executors."""
+"""subprocess, threading, multiprocessing, asyncio, signals, executors, unix-domain sockets."""
+import asyncio
 import concurrent.futures
 import multiprocessing
+import multiprocessing.shared_memory
 import os
 import queue
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -99,6 +102,24 @@ def processes():
     receiver, sender = multiprocessing.Pipe(duplex=False)
     sender.send('through a pipe')
     show(receiver.poll(10), receiver.recv())
+    left, right = multiprocessing.Pipe()
+    left.send({'through': 'a pair of sockets'})
+    show(right.recv())
+    with multiprocessing.Manager() as manager:
+        numbers = manager.dict()
+        worker = multiprocessing.Process(target=numbers.__setitem__, args=('a', 1))
+        worker.start()
+        worker.join()
+        show(dict(numbers))
+    memory = multiprocessing.shared_memory.SharedMemory(create=True, size=100)
+    worker = multiprocessing.Process(target=memory.buf.__setitem__, args=(7, 42))
+    worker.start()
+    worker.join()
+    again = multiprocessing.shared_memory.SharedMemory(memory.name)
+    show(again.buf[7])
+    again.close()
+    memory.close()
+    memory.unlink()
     spawned = multiprocessing.get_context('spawn').Process(target=show, args=('spawned',))
     spawned.start()
     spawned.join()
@@ -109,6 +130,45 @@ def processes():
     worker.start()
     worker.join()
     show(list(array))
+
+
+async def ask(path):
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'question\n')
+    answer = await reader.readline()
+    writer.close()
+    return answer
+
+
+async def answer(reader, writer):
+    writer.write((await reader.readline()).upper())
+    writer.close()
+
+
+async def talk():
+    server = await asyncio.start_unix_server(answer, 'socket')
+    show(await asyncio.gather(*(ask('socket') for _ in range(4))))
+    server.close()
+    child = await asyncio.create_subprocess_exec('sh', '-c', 'cat; exit 3', stdin=subprocess.PIPE,
+                                                 stdout=subprocess.PIPE)
+    show(await child.communicate(b'through a child'), child.returncode)
+    show(await asyncio.gather(*(asyncio.sleep(0.01, n) for n in range(4))))
+    try:
+        await asyncio.wait_for(asyncio.sleep(30), 0.05)
+    except asyncio.TimeoutError:
+        show('timeout')
+
+
+def sockets():
+    asyncio.run(talk())
+    left, right = socket.socketpair()
+    with open('passed', 'w') as file:
+        socket.send_fds(left, [b'a file'], [file.fileno()])
+    message, descriptors, _, _ = socket.recv_fds(right, 100, 1)
+    os.write(descriptors[0], b'written by another')
+    show(message, open('passed').read())
+    left.close()
+    show(right.recv(10))
 
 
 def signals():
@@ -137,6 +197,6 @@ def signals():
 
 
 if __name__ == '__main__':
-    for part in subprocesses, threads, processes, signals:
+    for part in subprocesses, threads, processes, sockets, signals:
         show('----', part.__name__)
         part()
