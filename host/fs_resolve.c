@@ -309,12 +309,20 @@ static int share_lookup(struct fs_tree *tree, const char *name, struct fs_node *
 int fs_node_lookup(struct fs_tree *tree, struct fs_node *parent, const char *name,
                    struct fs_node **child_out, struct statx *status_out)
 {
-    int parent_fd, error;
+    int parent_fd, fd, error;
 
     if (parent == &tree->root)
         return share_lookup(tree, name, child_out, status_out);
     error = fs_node_directory_fd(tree, parent, &parent_fd);
+    if (!error)
+        error = fs_node_child(tree, parent, parent_fd, name, child_out, status_out);
     if (error)
         return error;
-    return fs_node_child(tree, parent, parent_fd, name, child_out, status_out);
+    /*
+     * What is looked up is mostly opened next. Its descriptor keeps the file as it was then, if the
+     * host replaces it before the first read; where there is none, that read is ESTALE.
+     */
+    if ((*child_out)->type == DT_REG)
+        (void)!fs_node_path_fd(tree, *child_out, &fd);
+    return 0;
 }

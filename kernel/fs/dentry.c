@@ -31,6 +31,8 @@
 #include "name_word.h"
 #include "notify.h"
 
+#define RENEW_AFTER_NS (2 * NS_PER_MS)
+
 struct name_cache names;
 
 u32 namespace_sequence;
@@ -284,6 +286,14 @@ void dentry_instantiate(struct dentry *dentry, struct inode *inode)
 void dentry_set_valid_until(struct dentry *dentry, u64 monotonic_ns)
 {
     WRITE_ONCE(dentry->valid_until_ns, monotonic_ns);
+    if (monotonic_ns != U64_MAX)
+        WRITE_ONCE(dentry->asked_ns, clock_monotonic_ns());
+}
+
+void dentry_copy_validity(struct dentry *dentry, const struct dentry *lower)
+{
+    WRITE_ONCE(dentry->valid_until_ns, READ_ONCE(lower->valid_until_ns));
+    WRITE_ONCE(dentry->asked_ns, READ_ONCE(lower->asked_ns));
 }
 
 void dentry_set_fleeting(struct dentry *dentry)
@@ -315,6 +325,17 @@ struct dentry *dentry_lookup(struct dentry *parent, const struct name *name)
         dentry = NULL;
     spin_unlock(&dentry_lock);
     return dentry;
+}
+
+void dentry_expire(struct dentry *parent, const struct name *name)
+{
+    struct dentry *dentry = dentry_lookup(parent, name);
+
+    if (!dentry)
+        return;
+    if (READ_ONCE(dentry->valid_until_ns) != U64_MAX)
+        dentry_set_valid_until(dentry, 0);
+    dentry_put(dentry);
 }
 
 /* An expired name: is it still right? Otherwise it leaves the cache and NULL comes back. */
@@ -364,6 +385,45 @@ int dentry_lookup_locked(struct dentry *parent, const struct name *name, struct 
     spin_unlock(&dentry_lock);
     *dentry_out = dentry;
     return 0;
+}
+
+/* The directory that a name is in, with a reference. */
+static struct dentry *parent_get(const struct dentry *dentry)
+{
+    struct dentry *parent;
+
+    rcu_read_lock();
+    do {
+        parent = dentry_parent(dentry);
+    } while (!dentry_get_if_alive(parent));
+    rcu_read_unlock();
+    return parent;
+}
+
+int dentry_renew(struct dentry *dentry)
+{
+    u64 until = READ_ONCE(dentry->valid_until_ns);
+    struct dentry *parent;
+    int error, valid = 1;
+
+    /* 0: each walk asks; and what it was told then is as good as a new answer. */
+    if (likely(until == U64_MAX) || until == 0 ||
+        clock_monotonic_ns() - READ_ONCE(dentry->asked_ns) < RENEW_AFTER_NS)
+        return 0;
+    parent = parent_get(dentry);
+    error = mutex_lock_killable(&parent->inode->lock);
+    if (!error) {
+        if (dentry->parent == parent && (dentry->flags & DENTRY_HASHED) &&
+            parent->inode->operations->revalidate)
+            valid = parent->inode->operations->revalidate(parent->inode, dentry);
+        if (valid == 0)
+            dentry_forget(dentry);
+        mutex_unlock(&parent->inode->lock);
+    }
+    dentry_put(parent);
+    if (error || valid < 0)
+        return error ? error : valid;
+    return valid ? 0 : -ESTALE;
 }
 
 int dentry_lookup_or_read(struct dentry *parent, const struct name *name,

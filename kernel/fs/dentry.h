@@ -34,7 +34,10 @@ struct dentry {
     u8 used;                         /* [atomic] since the reclaiming hand came by */
     struct file_system *file_system; /* [const] */
     struct list children, sibling;   /* guarded by dentry_lock */
-    struct rcu_head rcu;
+    union {
+        u64 asked_ns;        /* [atomic] when valid_until_ns was set; while somebody refers to it */
+        struct rcu_head rcu; /* afterwards */
+    };
 };
 #define DENTRY_DEAD (-0x40000000)
 
@@ -63,6 +66,15 @@ int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
 /* The same for a caller that holds the directory's inode.lock. */
 int dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **dentry_out)
     must_check;
+/* A name that is cached and may change behind our back: the next lookup asks for it anew. */
+void dentry_expire(struct dentry *parent, const struct name *name);
+/*
+ * For an open: a name that its file system believes for some time is asked for anew all the same,
+ * unless that was just now. -ESTALE: it leads elsewhere by now, and left the cache.
+ */
+int dentry_renew(struct dentry *dentry) must_check;
+/* `dentry` is as valid as `lower`, from which it comes. */
+void dentry_copy_validity(struct dentry *dentry, const struct dentry *lower);
 /* False if it is dying. */
 bool dentry_get_if_alive(struct dentry *dentry);
 /* A negative dentry becomes the name of `inode`, whose reference it takes over. */

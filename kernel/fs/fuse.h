@@ -34,6 +34,7 @@ struct fuse_node {
     u64 generation;     /* [const] */
     u64 lookups;        /* [atomic] to be given back by FORGET */
     u64 valid_until_ns; /* [atomic] attributes are right until then */
+    u64 asked_ns;       /* [atomic] when the server last told them */
     u64 blocks;         /* [atomic] of 512 bytes */
     u32 block_bytes;
 };
@@ -79,6 +80,8 @@ void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attribu
 /* Asks the server; the second only if what we know is too old. -ESTALE: it is another file now. */
 int fuse_attributes_ask(struct inode *inode) must_check;
 int fuse_attributes_refresh(struct inode *inode) must_check;
+/* The same for an open: asks unless it was told just now. */
+int fuse_attributes_renew(struct inode *inode) must_check;
 /* The moment (monotonic) until which an answer is valid. */
 u64 fuse_valid_until(u64 seconds, u32 nanoseconds);
 void fuse_inode_release(struct inode *inode);

@@ -112,7 +112,7 @@ static int server_open(struct inode *inode, struct file *file)
 
 static int file_open_host(struct inode *inode, struct file *file)
 {
-    int error = fuse_attributes_ask(inode);
+    int error = fuse_attributes_renew(inode);
 
     return error ? error : server_open(inode, file);
 }

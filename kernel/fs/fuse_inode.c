@@ -15,6 +15,8 @@
 
 #include "fuse.h"
 
+#define RENEW_AFTER_NS (2 * NS_PER_MS)
+
 u64 fuse_valid_until(u64 seconds, u32 nanoseconds)
 {
     u64 now = clock_monotonic_ns();
@@ -50,6 +52,7 @@ void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attribu
     WRITE_ONCE(node->blocks, attributes->blocks);
     node->block_bytes = attributes->blksize;
     WRITE_ONCE(node->valid_until_ns, valid_ns);
+    WRITE_ONCE(node->asked_ns, clock_monotonic_ns());
     if (!changed || inode->pages.count == 0)
         return;
     page_cache_invalidate(inode, 0, U64_MAX / PAGE_SIZE);
@@ -77,6 +80,17 @@ int fuse_attributes_ask(struct inode *inode)
 int fuse_attributes_refresh(struct inode *inode)
 {
     if (clock_monotonic_ns() < READ_ONCE(fuse_node_of(inode)->valid_until_ns))
+        return 0;
+    return fuse_attributes_ask(inode);
+}
+
+/*
+ * The lookup or stat(2) that comes before most opens has just asked; what is as young as that is as
+ * good as a new answer, which may be as old when we look at it.
+ */
+int fuse_attributes_renew(struct inode *inode)
+{
+    if (clock_monotonic_ns() - READ_ONCE(fuse_node_of(inode)->asked_ns) < RENEW_AFTER_NS)
         return 0;
     return fuse_attributes_ask(inode);
 }

@@ -201,8 +201,11 @@ static int walk_enter(struct walk *walk, struct dentry *child)
 static int walk_component(struct walk *walk, const struct name *name, bool is_last)
 {
     struct dentry *child;
-    int error = dentry_lookup_or_read(walk->at.dentry, name, &child);
+    int error;
 
+    if (unlikely(walk->flags & LOOKUP_REVALIDATE))
+        dentry_expire(walk->at.dentry, name);
+    error = dentry_lookup_or_read(walk->at.dentry, name, &child);
     if (error)
         return error;
     if (!child->inode) {

@@ -189,8 +189,9 @@ put_mount:
     return false;
 }
 
-#define FLAGS_SLOW \
-    (LOOKUP_NO_XDEV | LOOKUP_NO_MAGIC | LOOKUP_NO_SYMLINKS | LOOKUP_BENEATH | LOOKUP_IN_ROOT)
+#define FLAGS_SLOW                                                                             \
+    (LOOKUP_NO_XDEV | LOOKUP_NO_MAGIC | LOOKUP_NO_SYMLINKS | LOOKUP_BENEATH | LOOKUP_IN_ROOT | \
+     LOOKUP_REVALIDATE)
 
 static int fast_run(struct fast_walk *walk, u32 sequence, struct path *path_out,
                     struct name *last_out)

@@ -13,6 +13,8 @@
 #include "notify.h"
 #include "permission.h"
 
+#define STALE_RETRIES 8
+
 struct open_request {
     u32 flags;  /* O_* */
     u32 mode;   /* for O_CREAT */
@@ -52,8 +54,6 @@ static int may_open(const struct path *path, const struct open_request *request)
     case S_IFDIR:
         if (request->wanted & MAY_WRITE || request->flags & O_CREAT)
             return -EISDIR;
-        if (request->wanted & MAY_EXECUTE)
-            return -EACCES;
         break;
     case S_IFCHR:
     case S_IFBLK:
@@ -125,10 +125,16 @@ static int open_existing(const struct path *path, const struct open_request *req
 {
     int error = 0;
 
+    if ((request->wanted & MAY_EXECUTE) && !inode_is_regular(path->dentry->inode))
+        return inode_is_link(path->dentry->inode) ? -ELOOP : -EACCES;
     if ((request->flags & O_DIRECTORY) && !inode_is_directory(path->dentry->inode))
         return -ENOTDIR;
-    if (!(request->flags & O_PATH))
-        error = may_open(path, request);
+    if (!(request->flags & O_PATH)) {
+        if (inode_is_regular(path->dentry->inode) && !(request->lookup & LOOKUP_REVALIDATE))
+            error = dentry_renew(path->dentry);
+        if (!error)
+            error = may_open(path, request);
+    }
     return error ? error : open_checked(path, request->flags, file_out);
 }
 
@@ -185,8 +191,11 @@ static int last_find_or_create(const struct path *directory, const struct name *
 {
     struct inode *inode = directory->dentry->inode;
     struct dentry *dentry;
-    int error = mutex_lock_killable(&inode->lock);
+    int error;
 
+    if (unlikely(request->lookup & LOOKUP_REVALIDATE))
+        dentry_expire(directory->dentry, name);
+    error = mutex_lock_killable(&inode->lock);
     if (error)
         return error;
     error = dentry_lookup_locked(directory->dentry, name, &dentry);
@@ -341,8 +350,8 @@ static int open_tmpfile(const struct path *start, const char *name,
 
 /* ---- Entry points ---- */
 
-static int open_request_run(const struct path *start, const char *name,
-                            const struct open_request *request, struct file **file_out)
+static int open_once(const struct path *start, const char *name, const struct open_request *request,
+                     struct file **file_out)
 {
     struct path path;
     int error;
@@ -356,6 +365,22 @@ static int open_request_run(const struct path *start, const char *name,
         return error;
     error = open_existing(&path, request, file_out);
     path_put(&path);
+    return error;
+}
+
+/*
+ * A file that its host moved, deleted or replaced is not what our cached names lead to any more:
+ * ESTALE. Then a walk asks for each of them anew; a host may be faster than that, but not for ever.
+ */
+static int open_request_run(const struct path *start, const char *name,
+                            const struct open_request *request, struct file **file_out)
+{
+    struct open_request again = *request;
+    int error = open_once(start, name, request, file_out);
+
+    again.lookup |= LOOKUP_REVALIDATE;
+    for (unsigned i = 0; unlikely(error == -ESTALE) && i < STALE_RETRIES; i++)
+        error = open_once(start, name, &again, file_out);
     return error;
 }
 
@@ -397,17 +422,8 @@ int file_open_user(int directory_fd, struct user_ptr user_name, const struct ope
 int file_open_executable(const struct path *start, const char *name, u32 lookup_flags,
                          struct file **file_out)
 {
-    const struct open_request request = {.flags = O_RDONLY, .wanted = MAY_EXECUTE};
-    struct path path;
-    int error = path_find(start, name, lookup_flags, &path);
+    const struct open_request request = {
+        .flags = O_RDONLY, .wanted = MAY_EXECUTE, .lookup = lookup_flags};
 
-    if (error)
-        return error;
-    error = -EACCES;
-    if (inode_is_regular(path.dentry->inode))
-        error = open_existing(&path, &request, file_out);
-    else if (inode_is_link(path.dentry->inode))
-        error = -ELOOP;
-    path_put(&path);
-    return error;
+    return open_request_run(start, name, &request, file_out);
 }

@@ -49,7 +49,10 @@ static void validity_set(struct dentry *dentry, struct dentry *lower, const stru
 
     if (stays && lower)
         dentry_set_valid_until(lower, U64_MAX);
-    dentry_set_valid_until(dentry, stays ? U64_MAX : READ_ONCE(lower->valid_until_ns));
+    if (stays)
+        dentry_set_valid_until(dentry, U64_MAX);
+    else
+        dentry_copy_validity(dentry, lower);
 }
 
 int overlay_lookup(struct inode *directory, struct dentry *dentry, struct inode **inode_out)
@@ -90,6 +93,11 @@ int overlay_revalidate(struct inode *directory, struct dentry *dentry)
         (inode && READ_ONCE(overlay_node_of(inode)->is_changed))) {
         dentry_set_valid_until(dentry, U64_MAX);
         return 1;
+    }
+    if (overlay_node_of(directory)->lower) {
+        const struct name name = {dentry->name, dentry->name_bytes, dentry->hash};
+
+        dentry_expire(overlay_node_of(directory)->lower, &name);
     }
     error = overlay_lower_find(directory, dentry, &lower);
     if (error)

@@ -224,6 +224,7 @@ void fd_range_set_close_on_exec(u32 first, u32 last);
 #define LOOKUP_BENEATH     BIT(6)
 #define LOOKUP_IN_ROOT     BIT(7)
 #define LOOKUP_CACHED      BIT(8)
+#define LOOKUP_REVALIDATE  BIT(9) /* names that may have changed behind our back are asked anew */
 
 /* From `start` (NULL: the working directory); gives references. Never negative: -ENOENT. */
 int path_find(const struct path *start, const char *name, u32 flags, struct path *path_out)

@@ -1,0 +1,122 @@
+"""The host's files change while a VM runs: what it opens is as it is by then, and nothing hangs."""
+import subprocess
+import threading
+
+import pytest
+
+from pith import DEADLINE, PITH
+
+LOOP = 'while read -r command; do eval "$command" 2>&1; echo "== $?"; done'
+
+
+class Guest:
+    """A shell in a VM that is given one command at a time."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([PITH, 'run', '-q', '--', 'bash', '-c', LOOP], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.timer = threading.Timer(DEADLINE, self.process.kill)
+        self.timer.start()
+
+    def do(self, command):
+        """The command's output, whatever its status."""
+        self.process.stdin.write(command + '\n')
+        self.process.stdin.flush()
+        lines = []
+        for line in self.process.stdout:
+            if line.startswith('== '):
+                return ''.join(lines)
+            lines.append(line)
+        raise AssertionError(f'the machine ended in {command!r} after {lines}')
+
+    def end(self):
+        self.process.stdin.close()
+        status = self.process.wait(DEADLINE)
+        self.timer.cancel()
+        return status
+
+
+@pytest.fixture
+def guest():
+    machine = Guest()
+    yield machine
+    assert machine.end() == 0
+
+
+def test_open_sees_what_the_host_wrote_replaced_and_deleted(guest, tmp_path):
+    file, new = tmp_path / 'file', tmp_path / 'new'
+    file.write_text('one\n')
+    assert guest.do(f'cat {file}') == 'one\n'
+    file.write_text('two, and longer\n')
+    assert guest.do(f'cat {file}; stat -c %s {file}') == 'two, and longer\n16\n'
+    new.write_text('three\n')
+    new.rename(file)
+    assert guest.do(f'cat {file}; stat -c %s {file}') == 'three\n6\n'
+    assert guest.do(f'exec 5<{file}') == ''
+    new.write_text('four\n')
+    new.rename(file)
+    assert guest.do('cat <&5') == 'three\n'
+    assert guest.do(f'cat {file}') == 'four\n'
+    file.unlink()
+    assert 'No such file' in guest.do(f'cat {file}')
+
+
+def test_what_the_guest_changed_stays_as_it_made_it(guest, tmp_path):
+    file = tmp_path / 'file'
+    file.write_text('one\n')
+    assert guest.do(f'echo mine >>{file}; cat {file}') == 'one\nmine\n'
+    file.write_text('two\n')
+    assert guest.do(f'cat {file}') == 'one\nmine\n'
+    file.unlink()
+    assert guest.do(f'cat {file}') == 'one\nmine\n'
+
+
+def test_reads_of_a_file_that_changes_meanwhile_give_old_or_new(guest, tmp_path):
+    file, new, stop = tmp_path / 'file', tmp_path / 'new', threading.Event()
+    texts = [letter * 100000 + '\n' for letter in 'ab']
+
+    def replace():
+        count = 0
+        while not stop.wait(0.01):
+            count += 1
+            new.write_text(texts[count % 2])
+            new.rename(file)
+
+    file.write_text(texts[0])
+    host = threading.Thread(target=replace)
+    host.start()
+    try:
+        output = guest.do(f'for i in {{1..40}}; do tr -s ab <{file}; done')
+    finally:
+        stop.set()
+        host.join()
+    assert set(output.split()) <= {'a', 'b'} and len(output.split()) == 40
+
+
+def test_a_file_that_shrinks_and_grows_under_a_mapping_ends_nothing_but_its_reader(guest, tmp_path):
+    file, stop = tmp_path / 'file', threading.Event()
+    program = f'''import mmap
+for i in range(200):
+    with open("{file}", "rb") as file:
+        try:
+            memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        except ValueError: # it is empty just now
+            continue
+        sum(memory[::4096])'''
+
+    def cut():
+        while not stop.is_set():
+            file.write_bytes(b'x' * 200000)
+            file.write_bytes(b'')
+
+    (tmp_path / 'reader').write_text(program)
+    file.write_bytes(b'x' * 200000)
+    host = threading.Thread(target=cut)
+    host.start()
+    try:
+        guest.do(f'python3 {tmp_path}/reader')
+    finally:
+        stop.set()
+        host.join()
+    file.write_text('still here\n')
+    assert guest.do(f'cat {file}') == 'still here\n'
