@@ -143,8 +143,7 @@ long sys_get_robust_list(const struct syscall_args *args)
 
     if (!thread)
         return -ESRCH;
-    allowed = thread->process == process_current() ||
-              credentials_can(thread_current()->credentials, CAPABILITY_SYS_PTRACE);
+    allowed = process_may_inspect(thread->process);
     head = thread->identity->robust_list.address;
     thread_put(thread);
     if (!allowed)

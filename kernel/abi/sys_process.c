@@ -106,7 +106,7 @@ long sys_clone(const struct syscall_args *args)
 
     if (request.exit_signal > SIGNALS)
         return -EINVAL;
-    if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID))
+    if ((flags & CLONE_PIDFD) && (flags & (CLONE_PARENT_SETTID | CLONE_DETACHED)))
         return -EINVAL;
     return process_clone(&request, &args->frame);
 }
@@ -135,26 +135,50 @@ int copy_in_versioned(void *to, size_t known, struct user_ptr from, size_t given
     return 0;
 }
 
-static int clone3_check(const struct abi_clone_args *clone)
+static int clone3_check(const struct abi_clone_args *clone, u64 bytes)
 {
-    if ((clone->flags & (CLONE_DETACHED | CSIGNAL)) || clone->exit_signal > SIGNALS)
+    if ((clone->flags & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME))) ||
+        clone->exit_signal > SIGNALS)
         return -EINVAL;
     if ((clone->flags & (CLONE_THREAD | CLONE_PARENT)) && clone->exit_signal)
         return -EINVAL;
-    if (!clone->stack != !clone->stack_size || clone->set_tid_size || clone->set_tid)
+    if (!clone->set_tid != !clone->set_tid_size || clone->set_tid_size > CLONE_SET_TID_MAX)
+        return -EINVAL;
+    if ((clone->flags & CLONE_INTO_CGROUP) &&
+        (bytes < CLONE_ARGS_SIZE_VER2 || clone->cgroup > (u64)S32_MAX))
+        return -EINVAL;
+    if (!clone->stack != !clone->stack_size)
         return -EINVAL;
     return user_range_is_valid(clone->stack, clone->stack_size) ? 0 : -EINVAL;
+}
+
+/* There is one namespace of numbers, so at most one number. */
+static int clone3_set_tid(const struct abi_clone_args *clone, int *tid_out)
+{
+    s32 tid;
+
+    *tid_out = 0;
+    if (!clone->set_tid_size)
+        return 0;
+    if (clone->set_tid_size > 1)
+        return -EINVAL;
+    if (copy_in(&tid, user_ptr_at(clone->set_tid), sizeof(tid)))
+        return -EFAULT;
+    *tid_out = tid;
+    return tid > 0 ? 0 : -EINVAL;
 }
 
 long sys_clone3(const struct syscall_args *args)
 {
     struct abi_clone_args clone;
     struct clone_request request;
-    int error = copy_in_versioned(&clone, sizeof(clone), arg_user_ptr(args, 0), arg_u64(args, 1),
-                                  CLONE_ARGS_SIZE_VER0);
+    int set_tid, error = copy_in_versioned(&clone, sizeof(clone), arg_user_ptr(args, 0),
+                                           arg_u64(args, 1), CLONE_ARGS_SIZE_VER0);
 
     if (!error)
-        error = clone3_check(&clone);
+        error = clone3_check(&clone, arg_u64(args, 1));
+    if (!error)
+        error = clone3_set_tid(&clone, &set_tid);
     if (error)
         return error;
     request = (struct clone_request){
@@ -162,6 +186,7 @@ long sys_clone3(const struct syscall_args *args)
         .exit_signal = clone.exit_signal,
         .stack_pointer = clone.stack ? clone.stack + clone.stack_size : 0,
         .tls = clone.tls,
+        .set_tid = set_tid,
         .parent_tid = user_ptr_at(clone.parent_tid),
         .child_tid = user_ptr_at(clone.child_tid),
         .pidfd = user_ptr_at(clone.pidfd),
@@ -281,10 +306,22 @@ long sys_wait4(const struct syscall_args *args)
     return result.pid;
 }
 
-static int waitid_id(int which, int id, struct wait_request *request)
+/* A pidfd's process, with a reference; one that must not wait makes the call one that does not. */
+static int waitid_pidfd(int fd, struct wait_request *request, struct process **process_out)
 {
-    struct process *process;
+    bool nonblock;
 
+    *process_out = pidfd_process(fd, &nonblock);
+    if (!*process_out)
+        return -EBADF;
+    request->process = *process_out;
+    if (nonblock)
+        request->options |= WNOHANG;
+    return 0;
+}
+
+static int waitid_id(int which, int id, struct wait_request *request, struct process **process_out)
+{
     request->which = which;
     request->id = id;
     switch (which) {
@@ -297,13 +334,7 @@ static int waitid_id(int which, int id, struct wait_request *request)
             request->id = process_group_id(process_current());
         return id >= 0 ? 0 : -EINVAL;
     case P_PIDFD:
-        process = pidfd_process(id);
-        if (!process)
-            return -EBADF;
-        request->which = P_PID;
-        request->id = process->pid;
-        process_put(process);
-        return 0;
+        return id >= 0 ? waitid_pidfd(id, request, process_out) : -EINVAL;
     default:
         return -EINVAL;
     }
@@ -321,6 +352,7 @@ long sys_waitid(const struct syscall_args *args)
     int options = arg_int(args, 3), error;
     struct user_ptr info_at = arg_user_ptr(args, 2);
     struct wait_request request = {.options = options};
+    struct process *ended = NULL;
     struct abi_siginfo info = {};
     struct wait_result result;
 
@@ -329,9 +361,13 @@ long sys_waitid(const struct syscall_args *args)
         return -EINVAL;
     if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
-    error = waitid_id(arg_int(args, 0), arg_int(args, 1), &request);
+    error = waitid_id(arg_int(args, 0), arg_int(args, 1), &request, &ended);
     if (!error)
         error = process_wait(&request, &result);
+    if (ended)
+        process_put(ended);
+    if (!error && !result.pid && (request.options & ~options))
+        error = -EAGAIN; /* it is the descriptor that does not wait */
     if (error)
         return error;
     if (result.pid) {
@@ -450,22 +486,4 @@ long sys_prlimit64(const struct syscall_args *args)
     if (!error && !user_ptr_is_null(old_at))
         error = copy_out(old_at, &old_limit, sizeof(old_limit));
     return error;
-}
-
-/* ---- pidfds ---- */
-
-long sys_pidfd_open(const struct syscall_args *args)
-{
-    int pid = arg_int(args, 0), result;
-    u32 flags = arg_u32(args, 1);
-    struct process *process;
-
-    if ((flags & ~(u32)O_NONBLOCK) || pid <= 0)
-        return -EINVAL;
-    process = process_find(pid);
-    if (!process)
-        return -ESRCH;
-    result = pidfd_open(process, flags);
-    process_put(process);
-    return result;
 }

@@ -192,6 +192,21 @@ static long send_to_process(int pid, const struct signal_info *info)
     return result;
 }
 
+/* Its number may be another's by now. */
+static long send_by_pidfd(struct process *process, const struct signal_info *info)
+{
+    long result = -ESRCH;
+
+    spin_lock(&process_table_lock);
+    if (process->state != PROCESS_REAPED) {
+        result = signal_permission_locked(process, info->signal);
+        if (!result && info->signal)
+            result = signal_send_process(process, info);
+    }
+    spin_unlock(&process_table_lock);
+    return result;
+}
+
 static long send_to_group(int id, const struct signal_info *info)
 {
     struct process_group *group;
@@ -298,10 +313,15 @@ long sys_pidfd_send_signal(const struct syscall_args *args)
     int signal = arg_int(args, 1), error = 0;
     struct process *process;
     struct signal_info info;
+    s32 told = signal; /* by the siginfo, which must be the same */
 
     if (arg_u32(args, 3) || (signal && !signal_is_valid(signal)))
         return -EINVAL;
-    process = pidfd_process(arg_int(args, 0));
+    if (!user_ptr_is_null(info_at) && copy_in(&told, info_at, sizeof(told)))
+        return -EFAULT;
+    if (told != signal)
+        return -EINVAL;
+    process = pidfd_process(arg_int(args, 0), NULL);
     if (!process)
         return -EBADF;
     if (user_ptr_is_null(info_at))
@@ -309,7 +329,7 @@ long sys_pidfd_send_signal(const struct syscall_args *args)
     else
         error = info_copy_in(info_at, signal, process == process_current(), &info);
     if (!error)
-        error = send_to_process(process->pid, &info);
+        error = send_by_pidfd(process, &info);
     process_put(process);
     return error;
 }

@@ -191,3 +191,22 @@ int credentials_for_exec(const struct file *file, struct credentials **credentia
     *credentials_out = credentials_copy(&after);
     return *credentials_out ? 0 : -ENOMEM;
 }
+
+/* ---- Looking into others ---- */
+
+bool process_may_inspect(struct process *process)
+{
+    const struct credentials *own = thread_current()->credentials;
+    struct credentials *theirs;
+    bool same;
+
+    if (process == process_current() || credentials_can(own, CAPABILITY_SYS_PTRACE))
+        return true;
+    theirs = process_credentials(process);
+    if (!theirs)
+        return false;
+    same = own->uid == theirs->uid && own->uid == theirs->euid && own->uid == theirs->suid &&
+           own->gid == theirs->gid && own->gid == theirs->egid && own->gid == theirs->sgid;
+    credentials_put(theirs);
+    return same && READ_ONCE(process->dumpable);
+}

@@ -191,17 +191,6 @@ int process_become_single(struct process *process)
     return error;
 }
 
-static void actions_reset(struct process *process)
-{
-    spin_lock(&process->signals_lock);
-    for (int i = 0; i < SIGNALS; i++) {
-        bool ignored = process->actions[i].handler == SIG_IGN;
-
-        process->actions[i] = (struct signal_action){.handler = ignored ? SIG_IGN : SIG_DFL};
-    }
-    spin_unlock(&process->signals_lock);
-}
-
 void exec_name_set(struct thread_identity *identity, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -262,7 +251,7 @@ static void commit(struct exec *exec, const struct exec_request *request, struct
     space_replace(thread, exec);
     credentials_install(exec->credentials);
     exec->credentials = NULL;
-    actions_reset(process);
+    signal_actions_reset(process->actions);
     identity_reset(thread->identity, request->name);
     process_reset(process, exec);
     file_table_close_on_exec(thread->files);
@@ -288,6 +277,23 @@ static int files_unshare(struct thread *thread)
     return 0;
 }
 
+/* Another process's actions are not to be reset with ours. */
+static int actions_unshare(struct process *process)
+{
+    struct signal_actions *copy, *before = process->actions;
+
+    if (!signal_actions_are_shared(before))
+        return 0;
+    copy = signal_actions_copy(before);
+    if (!copy)
+        return -ENOMEM;
+    spin_lock(&process->signals_lock);
+    process->actions = copy;
+    spin_unlock(&process->signals_lock);
+    signal_actions_put(before);
+    return 0;
+}
+
 static int run(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
 {
     int error = exec_prepare(exec, request);
@@ -296,6 +302,8 @@ static int run(struct exec *exec, const struct exec_request *request, struct tra
         error = process_become_single(process_current());
     if (!error)
         error = files_unshare(thread_current());
+    if (!error)
+        error = actions_unshare(process_current());
     if (!error)
         error = user_context_reset(&thread_current()->user);
     if (!error)

@@ -104,17 +104,41 @@ static struct process *reaper_for(struct process *process)
     return process_init;
 }
 
+/* PR_SET_PDEATHSIG: the thread that made it ended. */
+static void death_tell(struct process *child)
+{
+    struct signal_info info;
+
+    if (!child->parent_death_signal || child->state != PROCESS_ALIVE)
+        return;
+    signal_info_init_sender(&info, child->parent_death_signal, SI_USER);
+    (void)signal_send_process(child, &info);
+}
+
 static void child_hand_over(struct process *child, struct process *reaper)
 {
     list_remove(&child->sibling);
     list_push_back(&reaper->children, &child->sibling);
     child->parent = reaper;
+    child->creator = list_first_entry(&reaper->threads, struct thread_identity, link)->thread;
     child->exit_signal = SIGCHLD;
-    if (child->parent_death_signal && child->state == PROCESS_ALIVE) {
-        struct signal_info info;
+    death_tell(child);
+}
 
-        signal_info_init_sender(&info, child->parent_death_signal, SI_USER);
-        (void)signal_send_process(child, &info);
+/* A thread's children become another's of its process, if there is one. */
+static void thread_hand_children_over(struct process *process, const struct thread *thread)
+{
+    struct thread_identity *other =
+        list_first_entry(&process->threads, struct thread_identity, link);
+    struct process *child;
+
+    if (!other)
+        return;
+    list_for_each (child, &process->children, sibling) {
+        if (child->creator != thread)
+            continue;
+        child->creator = other->thread;
+        death_tell(child);
     }
 }
 
@@ -127,7 +151,7 @@ static bool parent_does_not_care(struct process *process)
     if (!parent || process->exit_signal != SIGCHLD)
         return false;
     spin_lock(&parent->signals_lock);
-    action = parent->actions[SIGCHLD - 1];
+    action = signal_action_of(parent, SIGCHLD);
     spin_unlock(&parent->signals_lock);
     return action.handler == SIG_IGN || (action.flags & SA_NOCLDWAIT);
 }
@@ -230,6 +254,7 @@ static void thread_leave(struct process *process, struct thread_identity *identi
 
     spin_lock(&process_table_lock);
     last = thread_leave_locked(process, identity, status);
+    thread_hand_children_over(process, identity->thread);
     if (last) {
         tty = session_leader_ended_locked(process);
         process_become_zombie(process, identity, &reaped);

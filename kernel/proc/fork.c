@@ -20,7 +20,17 @@
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |           \
      CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
      CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND |    \
-     CLONE_PTRACE | CLONE_PIDFD)
+     CLONE_PTRACE | CLONE_PIDFD | CLONE_NAMESPACES | CLONE_INTO_CGROUP)
+
+/* As a kernel built without namespaces answers. */
+int namespaces_refuse(u64 flags)
+{
+    if (!(flags & CLONE_NAMESPACES))
+        return 0;
+    if (flags & CLONE_NEWUSER)
+        return -EINVAL;
+    return credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN) ? -EINVAL : -EPERM;
+}
 
 static int flags_check(const struct clone_request *request)
 {
@@ -34,14 +44,28 @@ static int flags_check(const struct clone_request *request)
         return -EINVAL;
     if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
         return -EINVAL;
-    /* Handlers belong to a process here; only LinuxThreads ever shared them between two. */
-    if ((flags & CLONE_SIGHAND) && !(flags & CLONE_THREAD))
-        return -EINVAL;
     if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
         return -EINVAL;
     if ((flags & CLONE_PARENT) && process_current() == process_init)
         return -EINVAL;
-    return 0;
+    if (flags & CLONE_INTO_CGROUP) /* no descriptor is a cgroup's */
+        return -EBADF;
+    return namespaces_refuse(flags);
+}
+
+/* clone3's set_tid: a number that the caller chooses. */
+static int number_of_child(const struct clone_request *request, struct number **number_out)
+{
+    int tid = request->set_tid;
+
+    if (!tid)
+        return number_alloc(0, number_out);
+    if (tid < 1 || (u64)tid >= process_setting(SETTING_PID_MAX))
+        return -EINVAL;
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN) &&
+        !credentials_can(thread_current()->credentials, CAPABILITY_CHECKPOINT_RESTORE))
+        return -EPERM;
+    return number_alloc(tid, number_out);
 }
 
 /* ---- The parts ---- */
@@ -153,11 +177,26 @@ static void identity_clone(struct thread_identity *parent, struct thread_identit
         child->set_child_tid = request->child_tid;
 }
 
+/* The child shares its parent's actions, or has a copy, of which it keeps what is ignored. */
+static int actions_clone(struct process *parent, struct process *child, u64 flags)
+{
+    if (flags & CLONE_SIGHAND) {
+        signal_actions_get(parent->actions);
+        child->actions = parent->actions;
+        return 0;
+    }
+    child->actions = signal_actions_copy(parent->actions);
+    if (!child->actions)
+        return -ENOMEM;
+    if (flags & CLONE_CLEAR_SIGHAND)
+        signal_actions_reset(child->actions);
+    return 0;
+}
+
 /* What a new control block has of its parent's; both are the caller's alone or stay as they are. */
 static void process_clone_state(struct process *parent, struct process *child, u64 flags)
 {
     spin_lock(&parent->signals_lock);
-    memcpy(child->actions, parent->actions, sizeof(child->actions));
     memcpy(child->limits, parent->limits, sizeof(child->limits));
     child->oom_adjustment = parent->oom_adjustment;
     child->oom_adjustment_min = parent->oom_adjustment_min;
@@ -166,9 +205,6 @@ static void process_clone_state(struct process *parent, struct process *child, u
     child->personality = parent->personality;
     child->barriers = parent->barriers;
     child->vfork_done = !(flags & CLONE_VFORK);
-    for (int i = 0; (flags & CLONE_CLEAR_SIGHAND) && i < SIGNALS; i++)
-        if (child->actions[i].handler != SIG_IGN)
-            child->actions[i] = (struct signal_action){};
 }
 
 /* ---- Building ---- */
@@ -246,6 +282,7 @@ int process_enter_locked(struct process *parent, struct thread *child, struct nu
     if (error)
         return error;
     process->parent = sibling ? parent->parent : parent;
+    process->creator = sibling ? parent->creator : thread_current();
     process->exit_signal = sibling ? parent->exit_signal : request->exit_signal;
     process->has_subreaper = parent->has_subreaper || parent->is_subreaper;
     list_push_back(&process->parent->children, &process->sibling);
@@ -332,7 +369,7 @@ static long clone_thread(const struct clone_request *request, const struct trap_
     error = thread_build(process, request, frame, &child);
     if (error)
         return error;
-    error = number_alloc(0, &number);
+    error = number_of_child(request, &number);
     if (error)
         goto abandon;
     error = thread_enter(process, child, number);
@@ -356,11 +393,13 @@ static long clone_process(const struct clone_request *request, const struct trap
     if (error)
         return error;
     process_clone_state(parent, process, request->flags);
-    error = thread_build(process, request, frame, &child);
+    error = actions_clone(parent, process, request->flags);
+    if (!error)
+        error = thread_build(process, request, frame, &child);
     process_put(process); /* the thread holds it now, or it goes */
     if (error)
         return error;
-    error = number_alloc(0, &number);
+    error = number_of_child(request, &number);
     if (error)
         goto abandon;
     error = pidfd_for_clone(request, process);
@@ -387,4 +426,36 @@ long process_clone(const struct clone_request *request, const struct trap_frame 
         return error;
     return (request->flags & CLONE_THREAD) ? clone_thread(request, frame)
                                            : clone_process(request, frame);
+}
+
+/* ---- unshare ---- */
+
+bool process_is_alone(u64 flags)
+{
+    struct thread *thread = thread_current();
+    struct process *process = thread->process;
+
+    if (process->thread_count != 1)
+        return false;
+    if ((flags & (CLONE_SIGHAND | CLONE_VM)) && signal_actions_are_shared(process->actions))
+        return false;
+    return !(flags & CLONE_VM) || refcount_read(&thread->space->references) == 1;
+}
+
+int thread_directories_unshare(void)
+{
+    struct thread *thread = thread_current();
+    struct directories *copy, *before = thread->directories;
+    int error;
+
+    if (refcount_read(&before->references) == 1)
+        return 0;
+    error = directories_copy(before, &copy);
+    if (error)
+        return error;
+    spin_lock(&process_table_lock);
+    thread->directories = copy;
+    spin_unlock(&process_table_lock);
+    directories_put(before);
+    return 0;
 }

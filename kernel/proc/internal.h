@@ -82,6 +82,26 @@ void signal_work_update_locked(struct process *process, struct thread_identity *
     (signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGILL) | signal_bit(SIGTRAP) | \
      signal_bit(SIGFPE) | signal_bit(SIGSYS))
 
+/* Of the process and of all its threads. signals_lock is held. */
+void pending_flush_all(struct process *process, u64 set);
+
+/* ---- signal_actions.c ---- */
+
+void signal_actions_init(void);
+/* All default; or a copy. NULL: no memory. */
+struct signal_actions *signal_actions_create(void) must_check;
+struct signal_actions *signal_actions_copy(struct signal_actions *from) must_check;
+void signal_actions_get(struct signal_actions *actions);
+void signal_actions_put(struct signal_actions *actions);
+bool signal_actions_are_shared(const struct signal_actions *actions);
+/* exec: handlers go, what is ignored stays so. */
+void signal_actions_reset(struct signal_actions *actions);
+/* Of a process whose signals_lock is held (the handler alone may be read without). */
+struct signal_action signal_action_of(const struct process *process, int signal);
+u64 signal_handler_of(const struct process *process, int signal);
+/* To the default. */
+void signal_handler_reset(struct process *process, int signal);
+
 /* ---- signal_send.c ---- */
 
 int signal_send_thread_locked(struct thread *thread, const struct signal_info *info);

@@ -48,8 +48,7 @@ int pidfd_open(struct process *process, u32 flags)
     return fd_create(file, O_CLOEXEC);
 }
 
-/* A reference, or NULL: it is no pidfd (EBADF). */
-struct process *pidfd_process(int fd)
+struct process *pidfd_process(int fd, bool *nonblock_out)
 {
     struct file *file = fd_find(fd);
     struct process *process = NULL;
@@ -59,9 +58,26 @@ struct process *pidfd_process(int fd)
     if (file->operations == &pidfd_operations) {
         process = file->private_data;
         process_get(process);
+        if (nonblock_out)
+            *nonblock_out = file->flags & O_NONBLOCK;
     }
     file_put(file);
     return process;
+}
+
+int process_find_file(struct process *process, int fd, struct file **file_out)
+{
+    struct file_table *files;
+    u32 close_on_exec;
+
+    if (!process_may_inspect(process))
+        return -EPERM;
+    files = process_files(process);
+    if (!files)
+        return -ESRCH;
+    *file_out = fd >= 0 ? file_table_find(files, (u32)fd, &close_on_exec) : NULL;
+    file_table_put(files);
+    return *file_out ? 0 : -EBADF;
 }
 
 /* CLONE_PIDFD: the caller's descriptor for the child that is being made. */

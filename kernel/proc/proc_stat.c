@@ -32,9 +32,11 @@ static void snapshot_signals(struct snapshot *snapshot)
         snapshot->blocked = snapshot->thread->identity->blocked;
     }
     for (int i = 0; i < SIGNALS; i++) {
-        if (process->actions[i].handler == SIG_IGN)
+        u64 handler = signal_handler_of(process, i + 1);
+
+        if (handler == SIG_IGN)
             snapshot->ignored |= BIT(i);
-        else if (process->actions[i].handler != SIG_DFL)
+        else if (handler != SIG_DFL)
             snapshot->caught |= BIT(i);
     }
     spin_unlock(&process->signals_lock);

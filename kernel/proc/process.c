@@ -161,6 +161,7 @@ void process_put(struct process *process)
     if (!refcount_dec_is_zero(&process->references))
         return;
     pending_flush(&process->pending, ~0ul);
+    signal_actions_put(process->actions);
     if (process->last_credentials)
         credentials_put(process->last_credentials);
     rcu_free(&process->rcu, process_free);

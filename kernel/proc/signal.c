@@ -1,5 +1,5 @@
 /*
- * Signals: what is pending, what is blocked, what each one does by default.
+ * Signals: what is pending and what is blocked, and what each one does by default.
  *
  * A signal is pending for one thread or for the whole process: a bit in a set, and mostly an entry
  * in a queue that says who sent it. The numbers below SIGRTMIN are pending at most once; the others
@@ -9,16 +9,11 @@
  * by the thread itself when it unblocks. It is cleared only by the thread, under signals_lock, when
  * nothing is left to do.
  *
- * Locking: process.signals_lock guards actions, masks and both kinds of pending signals. The list
+ * Locking: process.signals_lock guards masks and both kinds of pending signals. The list
  *          of threads changes under process_table_lock and signals_lock; either is enough to read.
  * Context: sends come from anywhere; masks are changed by their own thread alone.
  */
 #include "internal.h"
-
-/* What sigaction(2) keeps of sa_flags. */
-#define ACTION_FLAGS                                                                    \
-    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
-     SA_NODEFER | SA_RESETHAND)
 
 static struct slab_cache *queued_cache;
 
@@ -86,6 +81,15 @@ void pending_flush(struct pending_signals *pending, u64 set)
     list_for_each_safe (queued, following, &pending->queue, link)
         if (signal_bit(queued->info.signal) & set)
             queued_remove(queued);
+}
+
+void pending_flush_all(struct process *process, u64 set)
+{
+    struct thread_identity *identity;
+
+    pending_flush(&process->pending, set);
+    thread_for_each (identity, process)
+        pending_flush(&identity->pending, set);
 }
 
 /*
@@ -206,34 +210,6 @@ int signal_wait(u64 set, u64 deadline_ns, struct signal_info *info_out)
     return error == -ETIMEDOUT ? -EAGAIN : error;
 }
 
-void signal_action_exchange(int signal, const struct abi_sigaction *changed,
-                            struct abi_sigaction *before_out)
-{
-    struct process *process = process_current();
-    struct signal_action *action = &process->actions[signal - 1];
-    struct thread_identity *identity;
-
-    spin_lock(&process->signals_lock);
-    *before_out =
-        (struct abi_sigaction){action->handler, action->flags, action->restorer, action->mask};
-    if (changed) {
-        *action = (struct signal_action){
-            .handler = changed->handler,
-            .restorer = changed->restorer,
-            .mask = changed->mask & ~SIGNALS_UNBLOCKABLE,
-            .flags = changed->flags & ACTION_FLAGS,
-        };
-        /* What is ignored from now on is not pending any more (POSIX, sigaction). */
-        if (action->handler == SIG_IGN ||
-            (action->handler == SIG_DFL && signal_default_is_ignore(signal))) {
-            pending_flush(&process->pending, signal_bit(signal));
-            thread_for_each (identity, process)
-                pending_flush(&identity->pending, signal_bit(signal));
-        }
-    }
-    spin_unlock(&process->signals_lock);
-}
-
 /* ---- What is sent along ---- */
 
 void signal_info_init(struct signal_info *info, int signal, int code)
@@ -334,5 +310,5 @@ bool signal_is_pending(void)
 bool signal_is_ignored_or_blocked(int signal)
 {
     return (identity_current()->blocked & signal_bit(signal)) ||
-           READ_ONCE(process_current()->actions[signal - 1].handler) == SIG_IGN;
+           signal_handler_of(process_current(), signal) == SIG_IGN;
 }

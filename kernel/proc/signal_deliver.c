@@ -72,19 +72,19 @@ static int next_signal(struct process *process, struct thread_identity *identity
 
     spin_lock(&process->signals_lock);
     for (;;) {
-        struct signal_action *action;
+        struct signal_action action;
 
         obey_process(process, identity);
         signal = signal_take_locked(process, identity, ~identity->blocked, info);
         if (!signal)
             break;
-        action = &process->actions[signal - 1];
-        if (action->handler == SIG_DFL) {
+        action = signal_action_of(process, signal);
+        if (action.handler == SIG_DFL) {
             act_by_default(process, identity, signal);
-        } else if (action->handler != SIG_IGN) {
-            *action_out = *action;
-            if (action->flags & SA_RESETHAND)
-                action->handler = SIG_DFL;
+        } else if (action.handler != SIG_IGN) {
+            *action_out = action;
+            if (action.flags & SA_RESETHAND)
+                signal_handler_reset(process, signal);
             break;
         }
     }
@@ -211,7 +211,7 @@ static void handler_failed(int signal)
 
     if (signal == SIGSEGV) {
         spin_lock(&process->signals_lock);
-        process->actions[SIGSEGV - 1].handler = SIG_DFL;
+        signal_handler_reset(process, SIGSEGV);
         spin_unlock(&process->signals_lock);
     }
     signal_info_init(&info, SIGSEGV, SI_KERNEL);

@@ -16,7 +16,7 @@
 static bool signal_would_do_nothing(struct process *process, struct thread_identity *target,
                                     int signal)
 {
-    u64 handler = process->actions[signal - 1].handler;
+    u64 handler = signal_handler_of(process, signal);
 
     if (target && ((target->blocked | target->waits_for) & signal_bit(signal)))
         return false;
@@ -25,16 +25,6 @@ static bool signal_would_do_nothing(struct process *process, struct thread_ident
     if (handler != SIG_DFL)
         return false;
     return signal_default_is_ignore(signal) || process == process_init || process->is_kernel;
-}
-
-/* One half of "SIGCONT and stops annul each other". */
-static void annul(struct process *process, u64 set)
-{
-    struct thread_identity *identity;
-
-    pending_flush(&process->pending, set);
-    thread_for_each (identity, process)
-        pending_flush(&identity->pending, set);
 }
 
 static bool thread_wants(const struct thread_identity *identity, int signal)
@@ -111,10 +101,10 @@ static int send_locked(struct process *process, struct thread_identity *target,
     if (process->group_exit || list_is_empty(&process->threads))
         return 0;
     if (signal == SIGCONT) {
-        annul(process, SIGNALS_STOP);
+        pending_flush_all(process, SIGNALS_STOP);
         process_continue_locked(process);
     } else if (signal_default_is_stop(signal)) {
-        annul(process, signal_bit(SIGCONT));
+        pending_flush_all(process, signal_bit(SIGCONT));
     }
     if (signal_would_do_nothing(process, judge_of(process, target), signal))
         return 0;
@@ -194,12 +184,11 @@ void signal_force(const struct signal_info *info)
 {
     struct process *process = process_current();
     struct thread_identity *identity = identity_current();
-    struct signal_action *action = &process->actions[info->signal - 1];
     u64 bit = signal_bit(info->signal);
 
     spin_lock(&process->signals_lock);
-    if ((identity->blocked & bit) || action->handler == SIG_IGN) {
-        action->handler = SIG_DFL;
+    if ((identity->blocked & bit) || signal_handler_of(process, info->signal) == SIG_IGN) {
+        signal_handler_reset(process, info->signal);
         identity->blocked &= ~bit;
     }
     identity->forced |= bit;

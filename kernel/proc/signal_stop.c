@@ -50,7 +50,7 @@ void parent_notify_locked(struct process *child, int code, int status)
     if (!parent)
         return;
     spin_lock(&parent->signals_lock);
-    if (signal && (ended || !(parent->actions[SIGCHLD - 1].flags & SA_NOCLDSTOP))) {
+    if (signal && (ended || !(signal_action_of(parent, SIGCHLD).flags & SA_NOCLDSTOP))) {
         child_info_init(&info, child, signal, code, status);
         (void)signal_send_process_locked(parent, &info);
     }

@@ -27,6 +27,11 @@ static int process_make(const struct spawn_request *request, struct process **pr
 
     if (error)
         return error;
+    process->actions = signal_actions_create();
+    if (!process->actions) {
+        process_put(process);
+        return -ENOMEM;
+    }
     spin_lock(&parent->signals_lock);
     memcpy(process->limits, parent->limits, sizeof(process->limits));
     spin_unlock(&parent->signals_lock);

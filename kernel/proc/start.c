@@ -53,6 +53,9 @@ static struct process *process_create_first(const char *name)
 
     if (process_alloc(&process) || number_alloc(0, &number))
         panic("no memory for the first process");
+    process->actions = signal_actions_create();
+    if (!process->actions)
+        panic("no memory for the first process");
     process->vfork_done = true;
     (void)string_copy(process->last_name, name, THREAD_NAME_BYTES);
     limits_init(process);
@@ -149,6 +152,7 @@ void proc_init(void)
 {
     process_tables_init();
     signals_init();
+    signal_actions_init();
     signalfd_init();
     credentials_init();
     futex_init();

@@ -16,6 +16,10 @@ static bool child_matches(const struct process *child, const struct wait_request
 
     if (request->which == P_PID && child->pid != request->id)
         return false;
+    if (request->which == P_PIDFD && child != request->process)
+        return false;
+    if ((request->options & __WNOTHREAD) && child->creator != thread_current())
+        return false;
     if (request->which == P_PGID && (!child->group || child->group->id != request->id))
         return false;
     return (request->options & __WALL) || is_clone == !!(request->options & __WCLONE);

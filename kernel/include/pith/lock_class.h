@@ -36,6 +36,7 @@
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
+    X(SIGNAL_ACTIONS, SPIN, "actions that two processes may share")                               \
     X(CPU_ALARMS, SPIN, "alarms on CPU time: one process's, set by another")                      \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
     X(NOTIFY, SPIN, "who watches which inodes: before the queue of each")                         \

@@ -24,6 +24,7 @@
 #include <pith/vm.h>
 
 struct number;
+struct signal_actions;
 struct tty;
 
 #define THREAD_NAME_BYTES 16 /* with the NUL: PR_SET_NAME */
@@ -132,6 +133,11 @@ struct process {
     /* guarded by process_table_lock */
     enum process_state state;
     struct process *parent; /* never NULL but for 1, 2 */
+    /*
+     * The parent's thread that made it, or took it over from that one. Only compared: a thread
+     * that ends hands its children on.
+     */
+    const struct thread *creator;
     struct list children, sibling;
     struct list threads; /* of thread_identity */
     u32 thread_count;    /* that have not ended */
@@ -149,14 +155,14 @@ struct process {
     struct cpu_usage ended_usage;    /* of threads that ended */
     struct cpu_usage children_usage; /* of those that were waited for */
 
-    struct spinlock signals_lock;          /* LOCK_SIGNALS */
-    struct signal_action actions[SIGNALS]; /* guarded_by(&signals_lock), as all below */
-    struct pending_signals pending;        /* for any of the threads */
-    bool group_exit;                       /* all threads are to end, with... */
-    int exit_status;                       /* ... this wait status */
-    struct thread *exec_thread;            /* exec waits until only this one is left */
-    bool stop_wanted;                      /* a group stop is on */
-    u32 stop_count;                        /* threads that have yet to stop */
+    struct spinlock signals_lock;   /* LOCK_SIGNALS */
+    struct signal_actions *actions; /* guarded_by(&signals_lock), as all below */
+    struct pending_signals pending; /* for any of the threads */
+    bool group_exit;                /* all threads are to end, with... */
+    int exit_status;                /* ... this wait status */
+    struct thread *exec_thread;     /* exec waits until only this one is left */
+    bool stop_wanted;               /* a group stop is on */
+    u32 stop_count;                 /* threads that have yet to stop */
     int stop_signal;
     bool stop_reportable, continue_reportable; /* what wait(2) has yet to tell */
     bool continue_to_tell;                     /* the parent gets SIGCHLD by who goes on first */
@@ -253,11 +259,18 @@ struct clone_request {
     int exit_signal;
     u64 stack_pointer; /* 0: as the caller's */
     u64 tls;
+    int set_tid; /* the number that the child is to have; 0: any */
     struct user_ptr parent_tid, child_tid, pidfd;
 };
 /* fork, vfork, clone: the caller's copy, as `frame` is when it enters user mode. Its tid or an
  * error. */
 long process_clone(const struct clone_request *request, const struct trap_frame *frame);
+/* -EINVAL or -EPERM if `flags` ask for a namespace: there are none. */
+int namespaces_refuse(u64 flags) must_check;
+/* Whether the caller shares none of these with another thread or process: unshare(2). */
+bool process_is_alone(u64 flags);
+/* The calling thread gets root, working directory and umask of its own. -ENOMEM. */
+int thread_directories_unshare(void) must_check;
 /* What exec runs: strings of user or (for init) kernel memory. */
 struct exec_request {
     const char *name; /* the path as given: AT_EXECFN */
@@ -285,9 +298,10 @@ noreturn void process_exit_thread(int status);
 noreturn void process_exit_group(int status);
 
 struct wait_request {
-    int which; /* P_ALL, P_PID, P_PGID */
+    int which; /* P_ALL, P_PID, P_PGID, P_PIDFD */
     int id;
-    int options; /* W* */
+    const struct process *process; /* P_PIDFD: this one */
+    int options;                   /* W* */
 };
 struct wait_result {
     int pid; /* 0: WNOHANG and nothing yet */
@@ -447,8 +461,10 @@ void session_clear_terminal(s32 session);
 
 /* A descriptor, or an error. flags: O_NONBLOCK. */
 int pidfd_open(struct process *process, u32 flags) must_check;
-/* A reference; NULL: `fd` is no pidfd. */
-struct process *pidfd_process(int fd) must_check;
+/* A reference; NULL: `fd` is no pidfd. *nonblock_out (or NULL): it was opened with O_NONBLOCK. */
+struct process *pidfd_process(int fd, bool *nonblock_out) must_check;
+/* A process's open file, with a reference. -EPERM: it is not ours to see; -EBADF; -ESRCH. */
+int process_find_file(struct process *process, int fd, struct file **file_out) must_check;
 
 /* ---- Limits ---- */
 
@@ -462,6 +478,9 @@ int process_limits_change(struct process *process, unsigned resource,
     must_check;
 
 /* ---- Credentials ---- */
+
+/* Whether the caller may look into a process: its user's and dumpable, or CAP_SYS_PTRACE. */
+bool process_may_inspect(struct process *process);
 
 /* A copy of the caller's, to be changed and installed. NULL: no memory. */
 struct credentials *credentials_prepare(void) must_check;

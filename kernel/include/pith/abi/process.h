@@ -33,13 +33,15 @@
 #define CLONE_NEWTIME        0x00000080ul
 #define CLONE_NAMESPACES                                                                          \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-     CLONE_NEWNET)
+     CLONE_NEWNET | CLONE_NEWTIME)
 
 struct abi_clone_args {
     u64 flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
     u64 set_tid, set_tid_size, cgroup;
 };
 #define CLONE_ARGS_SIZE_VER0 64
+#define CLONE_ARGS_SIZE_VER2 88 /* with cgroup */
+#define CLONE_SET_TID_MAX    32 /* levels of namespaces, of which there is one */
 
 #define WNOHANG              0x00000001
 #define WUNTRACED            0x00000002

@@ -3,60 +3,61 @@
 
 #include <pith/types.h>
 
-#define SIGHUP        1
-#define SIGINT        2
-#define SIGQUIT       3
-#define SIGILL        4
-#define SIGTRAP       5
-#define SIGABRT       6
-#define SIGBUS        7
-#define SIGFPE        8
-#define SIGKILL       9
-#define SIGUSR1       10
-#define SIGSEGV       11
-#define SIGUSR2       12
-#define SIGPIPE       13
-#define SIGALRM       14
-#define SIGTERM       15
-#define SIGSTKFLT     16
-#define SIGCHLD       17
-#define SIGCONT       18
-#define SIGSTOP       19
-#define SIGTSTP       20
-#define SIGTTIN       21
-#define SIGTTOU       22
-#define SIGURG        23
-#define SIGXCPU       24
-#define SIGXFSZ       25
-#define SIGVTALRM     26
-#define SIGPROF       27
-#define SIGWINCH      28
-#define SIGIO         29
-#define SIGPWR        30
-#define SIGSYS        31
-#define SIGRTMIN      32
-#define SIGNALS       64 /* the largest */
+#define SIGHUP            1
+#define SIGINT            2
+#define SIGQUIT           3
+#define SIGILL            4
+#define SIGTRAP           5
+#define SIGABRT           6
+#define SIGBUS            7
+#define SIGFPE            8
+#define SIGKILL           9
+#define SIGUSR1           10
+#define SIGSEGV           11
+#define SIGUSR2           12
+#define SIGPIPE           13
+#define SIGALRM           14
+#define SIGTERM           15
+#define SIGSTKFLT         16
+#define SIGCHLD           17
+#define SIGCONT           18
+#define SIGSTOP           19
+#define SIGTSTP           20
+#define SIGTTIN           21
+#define SIGTTOU           22
+#define SIGURG            23
+#define SIGXCPU           24
+#define SIGXFSZ           25
+#define SIGVTALRM         26
+#define SIGPROF           27
+#define SIGWINCH          28
+#define SIGIO             29
+#define SIGPWR            30
+#define SIGSYS            31
+#define SIGRTMIN          32
+#define SIGNALS           64 /* the largest */
 
-#define SIG_DFL       0ul
-#define SIG_IGN       1ul
+#define SIG_DFL           0ul
+#define SIG_IGN           1ul
 
-#define SA_NOCLDSTOP  0x00000001u
-#define SA_NOCLDWAIT  0x00000002u
-#define SA_SIGINFO    0x00000004u
-#define SA_RESTORER   0x04000000u
-#define SA_ONSTACK    0x08000000u
-#define SA_RESTART    0x10000000u
-#define SA_NODEFER    0x40000000u
-#define SA_RESETHAND  0x80000000u
+#define SA_NOCLDSTOP      0x00000001u
+#define SA_NOCLDWAIT      0x00000002u
+#define SA_SIGINFO        0x00000004u
+#define SA_EXPOSE_TAGBITS 0x00000800u
+#define SA_RESTORER       0x04000000u
+#define SA_ONSTACK        0x08000000u
+#define SA_RESTART        0x10000000u
+#define SA_NODEFER        0x40000000u
+#define SA_RESETHAND      0x80000000u
 
-#define SIG_BLOCK     0
-#define SIG_UNBLOCK   1
-#define SIG_SETMASK   2
+#define SIG_BLOCK         0
+#define SIG_UNBLOCK       1
+#define SIG_SETMASK       2
 
-#define SS_ONSTACK    1u
-#define SS_DISABLE    2u
-#define SS_AUTODISARM (1u << 31)
-#define MINSIGSTKSZ   2048u
+#define SS_ONSTACK        1u
+#define SS_DISABLE        2u
+#define SS_AUTODISARM     (1u << 31)
+#define MINSIGSTKSZ       2048u
 
 struct abi_sigaction {
     u64 handler;
