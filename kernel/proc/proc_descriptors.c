@@ -1,4 +1,13 @@
-/* /proc/PID/fd: the open descriptors as links to what they are. */
+/*
+ * /proc/PID/fd: the open descriptors as links to what they are. /proc/PID/fdinfo: where each
+ * stands.
+ *
+ * Both directories list the same keys, the descriptors, and differ in what an entry is. A
+ * descriptor may be closed between two calls; each call finds the file anew and answers -ENOENT
+ * when it is gone.
+ */
+#include <pith/file_calls.h>
+
 #include "proc_files.h"
 
 static void object_get(void *object)
@@ -53,6 +62,28 @@ static ssize_t link_read(void *object, u64 key, char *buffer, size_t size)
 static const struct proc_entry link_entry = {
     .mode = S_IFLNK | 0700, .readlink = link_read, .follow = link_follow};
 
+/* Without the offset's lock: whoever reads may hold it, for this very file. */
+static int info_show(struct text_sink *sink, void *object, u64 key)
+{
+    struct attributes attributes;
+    u32 close_on_exec;
+    struct file *file = descriptor_file(object, key, &close_on_exec);
+    int error;
+
+    if (!file)
+        return -ENOENT;
+    error = path_attributes(&file->path, &attributes);
+    if (!error)
+        text_print(sink, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%lu\nino:\t%lu\n",
+                   READ_ONCE(file->offset),
+                   READ_ONCE(file->flags) | (close_on_exec ? O_CLOEXEC : 0), attributes.mount_id,
+                   attributes.inode_number);
+    file_put(file);
+    return error;
+}
+
+static const struct proc_entry info_entry = {.mode = S_IFREG | 0444, .show_keyed = info_show};
+
 /* A number below 2^31, or -1. */
 static s64 parse_fd(const char *name, u32 bytes)
 {
@@ -78,21 +109,34 @@ static bool is_open(void *object, u64 fd)
     return file;
 }
 
-static int fd_lookup(void *object, const char *name, u32 bytes, const struct proc_entry **entry_out,
-                     void **object_out, u64 *key_out)
+static int descriptor_lookup(void *object, const char *name, u32 bytes, void **object_out,
+                             u64 *key_out)
 {
     s64 fd = parse_fd(name, bytes);
 
     if (fd < 0 || !is_open(object, fd))
         return -ENOENT;
     process_get(object);
-    *entry_out = &link_entry;
     *object_out = object;
     *key_out = fd;
     return 0;
 }
 
-static bool fd_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
+static int fd_lookup(void *object, const char *name, u32 bytes, const struct proc_entry **entry_out,
+                     void **object_out, u64 *key_out)
+{
+    *entry_out = &link_entry;
+    return descriptor_lookup(object, name, bytes, object_out, key_out);
+}
+
+static int info_lookup(void *object, const char *name, u32 bytes,
+                       const struct proc_entry **entry_out, void **object_out, u64 *key_out)
+{
+    *entry_out = &info_entry;
+    return descriptor_lookup(object, name, bytes, object_out, key_out);
+}
+
+static bool descriptor_next(void *object, u64 *key, char *name, size_t size)
 {
     struct file_table *files = process_files(object);
     u32 capacity = files ? file_table_capacity(files) : 0;
@@ -103,11 +147,22 @@ static bool fd_next(void *object, u64 *key, char *name, size_t size, u32 *type_o
         if (!is_open(object, fd))
             continue;
         *key = fd;
-        *type_out = S_IFLNK >> 12;
         format_text(name, size, "%lu", fd);
         return true;
     }
     return false;
+}
+
+static bool fd_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
+{
+    *type_out = S_IFLNK >> 12;
+    return descriptor_next(object, key, name, size);
+}
+
+static bool info_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
+{
+    *type_out = S_IFREG >> 12;
+    return descriptor_next(object, key, name, size);
 }
 
 static void owner(void *object, u32 *uid_out, u32 *gid_out)
@@ -124,6 +179,15 @@ const struct proc_directory proc_fd_directory = {
     .owner = owner,
     .lookup = fd_lookup,
     .next = fd_next,
+    .is_valid = is_open,
+    .get = object_get,
+    .put = object_put,
+};
+
+const struct proc_directory proc_fdinfo_directory = {
+    .owner = owner,
+    .lookup = info_lookup,
+    .next = info_next,
     .is_valid = is_open,
     .get = object_get,
     .put = object_put,

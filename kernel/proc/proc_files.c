@@ -286,6 +286,7 @@ static const struct proc_entry process_entries[] = {
     {.name = "cwd", .mode = S_IFLNK | 0777, .readlink = read_cwd, .follow = follow_cwd},
     {.name = "root", .mode = S_IFLNK | 0777, .readlink = read_root, .follow = follow_root},
     {.name = "fd", .mode = S_IFDIR | 0500, .directory = &proc_fd_directory},
+    {.name = "fdinfo", .mode = S_IFDIR | 0555, .directory = &proc_fdinfo_directory},
     {.name = "task", .mode = S_IFDIR | 0555, .directory = &task_directory},
 };
 

@@ -30,7 +30,7 @@ int proc_show_oom_adj(struct text_sink *sink, void *object);
 int proc_store_oom_adj(void *object, const char *text, size_t bytes);
 
 /* proc_descriptors.c */
-extern const struct proc_directory proc_fd_directory;
+extern const struct proc_directory proc_fd_directory, proc_fdinfo_directory;
 
 /* Gives a path's name as a link's text. */
 ssize_t proc_link_text(const struct path *path, char *buffer, size_t size);

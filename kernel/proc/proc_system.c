@@ -107,6 +107,16 @@ static int show_meminfo(struct text_sink *sink, void *argument)
     return 0;
 }
 
+/* What is counted; a reader takes what is not there for 0. */
+static int show_vmstat(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\n",
+               frames_free_count(), frames_count_of(FRAME_ANONYMOUS), frames_count_of(FRAME_CACHE));
+    text_print(sink, "nr_shmem %lu\nnr_slab_unreclaimable %lu\nnr_page_table_pages %lu\n",
+               memory_pages_count(), frames_count_of(FRAME_SLAB), frames_count_of(FRAME_TABLE));
+    return 0;
+}
+
 static void show_one_cpu(struct text_sink *sink, const struct cpu_description *cpu, u32 id)
 {
     const char *flag;
@@ -148,6 +158,11 @@ static int show_constant(struct text_sink *sink, void *argument)
     return 0;
 }
 
+static int show_nothing(struct text_sink *sink, void *argument)
+{
+    return 0;
+}
+
 struct system_file {
     const char *name;
     int (*show)(struct text_sink *sink, void *argument);
@@ -160,6 +175,11 @@ static const struct system_file system_files[] = {
     {"loadavg", show_loadavg, NULL},
     {"meminfo", show_meminfo, NULL},
     {"cpuinfo", show_cpuinfo, NULL},
+    {"vmstat", show_vmstat, NULL},
+    /* There are neither block devices nor swap: lists without lines. */
+    {"diskstats", show_nothing, NULL},
+    {"partitions", show_constant, "major minor  #blocks  name\n"},
+    {"swaps", show_constant, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"},
     {"sys/kernel/cap_last_cap", show_constant, "40"},
     {"sys/kernel/ngroups_max", show_constant, "65536"},
     {"sys/kernel/randomize_va_space", show_constant, "2"},

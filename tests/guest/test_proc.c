@@ -55,6 +55,30 @@ TEST(proc_fd_lists_the_open_descriptors)
     CHECK_ERRNO(readlink("/proc/self/fd/99", link, sizeof(link)), ENOENT);
 }
 
+TEST(proc_fdinfo_tells_a_descriptors_offset_and_flags)
+{
+    char path[64], text[512] = "";
+    int fd, info, other;
+    unsigned long long offset;
+    unsigned flags;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    CHECK_OK(ftruncate(fd, 100));
+    CHECK_EQ(lseek(fd, 42, SEEK_SET), 42);
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    info = CHECK_OK(open(path, O_RDONLY));
+    CHECK(read(info, text, sizeof(text) - 1) > 0);
+    CHECK_EQ(sscanf(text, "pos:\t%llu\nflags:\t%o\n", &offset, &flags), 2);
+    CHECK_EQ(offset, 42);
+    CHECK_EQ(flags & (O_ACCMODE | O_APPEND | O_CLOEXEC), O_RDWR | O_APPEND | O_CLOEXEC);
+    CHECK(strstr(text, "mnt_id:\t"));
+    other = CHECK_OK(dup(info));
+    CHECK_OK(close(fd));
+    CHECK_ERRNO(open(path, O_RDONLY), ENOENT);
+    CHECK_OK(close(other));
+}
+
 TEST(proc_fd_link_of_a_file_is_its_path_and_says_deleted)
 {
     char path[64], link[256] = "", expected[256];

@@ -93,7 +93,10 @@ static int text_make(struct proc_text *text, const struct proc_node *node)
 
     text->sink.bytes = 0;
     text->sink.error = 0;
-    error = node->entry->show(&text->sink, node->object);
+    if (node->entry->show_keyed)
+        error = node->entry->show_keyed(&text->sink, node->object, node->key);
+    else
+        error = node->entry->show(&text->sink, node->object);
     return error ? error : text->sink.error;
 }
 
@@ -104,7 +107,7 @@ static ssize_t text_read(struct file *file, struct io_buffer *io, u64 *offset)
     size_t wanted, copied;
     ssize_t result = 0;
 
-    if (!node->entry->show)
+    if (!node->entry->show && !node->entry->show_keyed)
         return -EINVAL;
     mutex_lock(&text->lock);
     if (*offset == 0 || !text->sink.data)

@@ -29,6 +29,8 @@ struct proc_entry {
     u32 mode; /* with type: S_IFREG, S_IFDIR, S_IFLNK */
     /* A file: makes all of its text. 0 or an error, which read(2) then gives. May sleep. */
     int (*show)(struct text_sink *sink, void *object);
+    /* The same of a file that `lookup` found, by its key. */
+    int (*show_keyed)(struct text_sink *sink, void *object, u64 key);
     /* A file that may be written: `text` is what one write(2) brought, with a NUL added. */
     int (*store)(void *object, const char *text, size_t bytes);
     /* A link: its text... */
