@@ -507,7 +507,7 @@ static void dentry_swap_names_locked(struct dentry *a, struct dentry *b)
 }
 
 /* Each takes the other's name and place; the references on the parents swap with them. */
-static void dentry_swap_locked(struct dentry *a, struct dentry *b)
+static void dentry_swap_locked(struct dentry *a, struct dentry *b) must_hold(&dentry_lock)
 {
     struct dentry *a_parent = a->parent;
 

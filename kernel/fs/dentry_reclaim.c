@@ -19,7 +19,7 @@ static void dentries_bury(struct dentry **dead, struct dentry **parents, u32 cou
 }
 
 static u32 reclaim_bucket_locked(struct dentry *dentry, struct dentry **dead,
-                                 struct dentry **parents, u32 count)
+                                 struct dentry **parents, u32 count) must_hold(&dentry_lock)
 {
     struct dentry *next;
 

@@ -78,7 +78,7 @@ struct file *fd_find(int fd)
 /* ---- Taking and giving back numbers ---- */
 
 /* A free number from `lowest` on, below the limit; marks it open. */
-static int fd_reserve_one_locked(struct file_table *table, u32 lowest)
+static int fd_reserve_one_locked(struct file_table *table, u32 lowest) must_hold(&table->lock)
 {
     u32 limit = (u32)MIN(thread_current()->limits_open_files, (u64)CAPACITY_MOST);
 

@@ -53,8 +53,9 @@ static void fifo_put_pipe(struct inode *inode, struct pipe *pipe)
         pipe_destroy(pipe);
 }
 
-/* Waits until `*opens` has moved on from what it is now. pipe->lock is held. */
+/* Waits until `*opens` has moved on from what it is now. */
 static int wait_for_other_end(struct pipe *pipe, struct wait_queue *queue, const u32 *opens)
+    must_hold(&pipe->lock)
 {
     u32 before = *opens;
     int error = 0;

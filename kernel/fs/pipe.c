@@ -110,6 +110,7 @@ void pipe_changed_locked(struct pipe *pipe)
 
 /* Waits without pipe->lock for a flag that pipe_changed_locked sets. */
 static int flag_wait(struct pipe *pipe, struct wait_queue *queue, const bool *flag, u32 *waiting)
+    must_hold(&pipe->lock)
 {
     int error = 0;
 

@@ -167,7 +167,7 @@ int status_detail(int status)
 }
 
 /* Tells the parent of a zombie that is its child (now). True: it is to be reaped at once. */
-static bool zombie_announce(struct process *process)
+static bool zombie_announce(struct process *process) must_hold(&process_table_lock)
 {
     bool unwanted = parent_does_not_care(process);
     int status = process->exit_status;
@@ -177,12 +177,14 @@ static bool zombie_announce(struct process *process)
 }
 
 static void zombie_reap_unwanted(struct process *process, struct list *reaped)
+    must_hold(&process_table_lock)
 {
     process_unpublish_locked(process);
     list_push_back(reaped, &process->sibling);
 }
 
 static void children_hand_over(struct process *process, struct list *reaped)
+    must_hold(&process_table_lock)
 {
     struct process *reaper = reaper_for(process), *child, *following;
 
@@ -194,7 +196,7 @@ static void children_hand_over(struct process *process, struct list *reaped)
 }
 
 static void process_become_zombie(struct process *process, struct thread_identity *last,
-                                  struct list *reaped)
+                                  struct list *reaped) must_hold(&process_table_lock)
 {
     process->state = PROCESS_ZOMBIE;
     credentials_get(last->thread->credentials);
@@ -211,7 +213,7 @@ static void process_become_zombie(struct process *process, struct thread_identit
 
 /* Takes the thread out of its process. True: it was the last one. */
 static bool thread_leave_locked(struct process *process, struct thread_identity *identity,
-                                int status)
+                                int status) must_hold(&process_table_lock)
 {
     struct number *number = identity->number;
 

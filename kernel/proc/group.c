@@ -77,6 +77,7 @@ struct process_group *group_leave_locked(struct process *process)
 
 /* May `caller` move `process`? It itself, or a child that has not called exec yet. */
 static int check_movable(struct process *caller, struct process *process)
+    must_hold(&process_table_lock)
 {
     struct session *session = process_session(process);
 
@@ -93,7 +94,7 @@ static int check_movable(struct process *caller, struct process *process)
 
 /* `fresh`: a new group with the process's own id, to be used if there is none yet; NULL: none. */
 static int move_locked(struct process *caller, int pid, int id, struct process_group *fresh,
-                       struct process_group **left_out)
+                       struct process_group **left_out) must_hold(&process_table_lock)
 {
     struct process *process = process_find_locked(pid);
     struct process_group *group;

@@ -90,7 +90,7 @@ void itimers_clear(struct process *process)
 /* ---- CPU time ---- */
 
 static void count_down(struct process *process, struct interval_timer *timer, u64 used_ns,
-                       int signal)
+                       int signal) must_hold(&process->signals_lock)
 {
     struct signal_info info;
 
@@ -105,7 +105,7 @@ static void count_down(struct process *process, struct interval_timer *timer, u6
     (void)signal_send_process_locked(process, &info);
 }
 
-static void check_cpu_limit(struct process *process)
+static void check_cpu_limit(struct process *process) must_hold(&process->signals_lock)
 {
     const struct abi_rlimit *limit = &process->limits[RLIMIT_CPU];
     u64 seconds = process->sampled_ns / NS_PER_SECOND;

@@ -65,7 +65,7 @@ static u64 timer_forward(struct posix_timer *timer, u64 now_ns)
     return missed;
 }
 
-static void timer_signal(struct posix_timer *timer)
+static void timer_signal(struct posix_timer *timer) must_hold(&timer->process->signals_lock)
 {
     struct abi_siginfo abi = {.signal = timer->setup.signal, .code = SI_TIMER};
 

@@ -15,7 +15,7 @@ void session_terminal_register(const struct session_terminal_operations *operati
 }
 
 /* The session that the calling process leads, or NULL. */
-static struct session *led_session(void)
+static struct session *led_session(void) must_hold(&process_table_lock)
 {
     struct session *session = process_session(process_current());
 

@@ -66,7 +66,7 @@ void process_kill_threads_locked(struct process *process, struct thread *except)
             thread_tell(identity, WORK_SIGNAL | WORK_KILLED);
 }
 
-static void process_doom(struct process *process)
+static void process_doom(struct process *process) must_hold(&process->signals_lock)
 {
     process->group_exit = true;
     process->exit_status = SIGKILL;
@@ -93,7 +93,7 @@ static struct thread_identity *judge_of(struct process *process, struct thread_i
 
 /* `target`: this thread's alone; NULL: any of the process's. */
 static int send_locked(struct process *process, struct thread_identity *target,
-                       const struct signal_info *info)
+                       const struct signal_info *info) must_hold(&process->signals_lock)
 {
     struct pending_signals *pending = target ? &target->pending : &process->pending;
     int signal = info->signal, error;

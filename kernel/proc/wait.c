@@ -26,6 +26,7 @@ static bool child_matches(const struct process *child, const struct wait_request
 }
 
 static void result_init(struct process *child, int code, int status, struct wait_result *result_out)
+    must_hold(&process_table_lock)
 {
     struct thread_identity *first = list_first_entry(&child->threads, struct thread_identity, link);
     const struct credentials *credentials =
@@ -42,6 +43,7 @@ static void result_init(struct process *child, int code, int status, struct wait
 /* The caller puts the table's reference and the group without locks. */
 static void reap_locked(struct process *parent, struct process *child,
                         const struct wait_result *result, struct process **reaped_out)
+    must_hold(&process_table_lock)
 {
     usage_add(&parent->children_usage, &result->usage);
     process_unpublish_locked(child);
@@ -49,7 +51,7 @@ static void reap_locked(struct process *parent, struct process *child,
 }
 
 static bool try_stopped(struct process *child, const struct wait_request *request,
-                        struct wait_result *result_out)
+                        struct wait_result *result_out) must_hold(&process_table_lock)
 {
     bool keep = request->options & WNOWAIT, found = false;
 
@@ -69,7 +71,7 @@ static bool try_stopped(struct process *child, const struct wait_request *reques
 
 static bool try_child(struct process *parent, struct process *child,
                       const struct wait_request *request, struct wait_result *result_out,
-                      struct process **reaped_out)
+                      struct process **reaped_out) must_hold(&process_table_lock)
 {
     int status = child->exit_status;
 
@@ -86,6 +88,7 @@ static bool try_child(struct process *parent, struct process *child,
 /* 1: *result_out is filled in; 0: nothing yet; -ECHILD: there is no such child. */
 static int try_children(struct process *parent, const struct wait_request *request,
                         struct wait_result *result_out, struct process **reaped_out)
+    must_hold(&process_table_lock)
 {
     struct process *child;
     int result = -ECHILD;

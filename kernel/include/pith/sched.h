@@ -261,8 +261,8 @@ struct lockable mutex {
 void mutex_init(struct mutex *mutex, enum lock_class class);
 void mutex_lock(struct mutex *mutex) acquires(mutex);
 /* -EINTR: SIGKILL came. */
-int mutex_lock_killable(struct mutex *mutex) must_check;
-bool mutex_try_lock(struct mutex *mutex);
+int mutex_lock_killable(struct mutex *mutex) try_acquires(0, mutex) must_check;
+bool mutex_try_lock(struct mutex *mutex) try_acquires(1, mutex);
 void mutex_unlock(struct mutex *mutex) releases(mutex);
 bool mutex_is_held(const struct mutex *mutex); /* by the caller */
 
