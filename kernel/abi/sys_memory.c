@@ -48,6 +48,8 @@ static u32 region_flags(u64 protection, u32 map_flags)
         flags |= REGION_LOCKED;
     if (map_flags & MAP_NORESERVE)
         flags |= REGION_NO_RESERVE;
+    if (map_flags & MAP_STACK) /* a thread uses little of its stack */
+        flags |= REGION_NO_LARGE;
     return flags;
 }
 

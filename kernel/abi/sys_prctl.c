@@ -142,6 +142,20 @@ static long prctl_credentials(const struct syscall_args *args)
     }
 }
 
+/* PR_SET_THP_DISABLE and PR_GET_THP_DISABLE. */
+static long large_pages_prctl(const struct syscall_args *args)
+{
+    struct address_space *space = thread_current()->space;
+    bool sets = arg_int(args, 0) == PR_SET_THP_DISABLE;
+
+    if ((!sets && arg_u64(args, 1)) || arg_u64(args, 2) || arg_u64(args, 3) || arg_u64(args, 4))
+        return -EINVAL;
+    if (!sets)
+        return READ_ONCE(space->no_large_pages);
+    WRITE_ONCE(space->no_large_pages, arg_u64(args, 1) != 0);
+    return 0;
+}
+
 long sys_prctl(const struct syscall_args *args)
 {
     struct process *process = process_current();
@@ -183,7 +197,8 @@ long sys_prctl(const struct syscall_args *args)
     case PR_GET_TID_ADDRESS:
         return copy_out(at, &identity->clear_child_tid, sizeof(identity->clear_child_tid));
     case PR_GET_THP_DISABLE:
-        return 0;
+    case PR_SET_THP_DISABLE:
+        return large_pages_prctl(args);
     default:
         result = prctl_credentials(args);
         return result == -ENOSYS ? -EINVAL : result;

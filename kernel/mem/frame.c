@@ -223,6 +223,41 @@ void frame_put(struct frame *frame)
         frame_free(frame);
 }
 
+void frame_block_break(struct frame *first, unsigned order)
+{
+    for (u64 i = 0; i < 1ul << order; i++) {
+        struct frame *frame = first + i;
+
+        refcount_set(&frame->references, 1);
+        frame->kind = first->kind;
+        frame->order = 0;
+        frame->flags = 0;
+        frame->pins = 0;
+    }
+}
+
+void frame_block_put(struct frame *first, unsigned order)
+{
+    u64 count = 1ul << order;
+
+    for (u64 i = 0; i < count; i++) {
+        /* Who has one of one reference has the only one, and nobody can come by another. */
+        if (refcount_read(&first[i].references) == 1)
+            continue;
+        for (i = 0; i < count; i++)
+            frame_put(&first[i]);
+        return;
+    }
+    /* Pairs with the release of those who gave up theirs before. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    for (u64 i = 1; i < count; i++) {
+        refcount_set(&first[i].references, 0);
+        first[i].kind = FRAME_RESERVED;
+    }
+    first->order = order;
+    frame_free(first);
+}
+
 u64 frames_free_count(void)
 {
     u64 count = READ_ONCE(frames.buddy.free_frames);

@@ -45,6 +45,8 @@ static int space_prepare(struct exec *exec)
     if (error)
         return error;
     exec->space = space;
+    if (thread_current()->space)
+        space->no_large_pages = READ_ONCE(thread_current()->space->no_large_pages);
     space->stack_top = layout_stack_top();
     space->mmap_top = layout_mmap_top(space->stack_top, limit_soft(RLIMIT_STACK));
     error = elf_program_map(&exec->program, space, exec->interpreter.file);

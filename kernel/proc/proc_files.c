@@ -265,6 +265,9 @@ static const struct proc_entry process_entries[] = {
     {.name = "environ", .mode = S_IFREG | 0400, .show = proc_show_environ},
     {.name = "auxv", .mode = S_IFREG | 0400, .show = proc_show_auxv},
     {.name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps},
+    {.name = "smaps", .mode = S_IFREG | 0444, .show = proc_show_smaps},
+    {.name = "smaps_rollup", .mode = S_IFREG | 0444, .show = proc_show_smaps_rollup},
+    {.name = "pagemap", .mode = S_IFREG | 0400, .operations = &proc_pagemap_operations},
     {.name = "limits", .mode = S_IFREG | 0444, .show = proc_show_limits},
     {.name = "wchan", .mode = S_IFREG | 0444, .show = show_wchan},
     {.name = "loginuid", .mode = S_IFREG | 0444, .show = show_no_login},
@@ -373,5 +376,6 @@ void proc_files_init(void)
     if (proc_register_entry("", &self_link, NULL) ||
         proc_register_entry("", &thread_self_link, NULL))
         panic("no memory for the names in /proc");
+    sys_large_pages_init();
     proc_system_init();
 }

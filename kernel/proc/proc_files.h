@@ -18,9 +18,14 @@ int proc_show_thread_status(struct text_sink *sink, void *object);
 int proc_show_cmdline(struct text_sink *sink, void *object);
 int proc_show_environ(struct text_sink *sink, void *object);
 int proc_show_auxv(struct text_sink *sink, void *object);
-int proc_show_maps(struct text_sink *sink, void *object);
 ssize_t proc_read_exe(void *object, u64 key, char *buffer, size_t size);
 int proc_follow_exe(void *object, u64 key, struct path *path_out);
+
+/* proc_maps.c; the object is a process. */
+int proc_show_maps(struct text_sink *sink, void *object);
+int proc_show_smaps(struct text_sink *sink, void *object);
+int proc_show_smaps_rollup(struct text_sink *sink, void *object);
+extern const struct file_operations proc_pagemap_operations;
 
 /* proc_oom.c; the object is a process. */
 int proc_show_oom_score(struct text_sink *sink, void *object);
@@ -37,3 +42,4 @@ ssize_t proc_link_text(const struct path *path, char *buffer, size_t size);
 
 void proc_files_init(void);
 void proc_system_init(void);
+void sys_large_pages_init(void);

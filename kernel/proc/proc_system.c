@@ -103,7 +103,8 @@ static int show_meminfo(struct text_sink *sink, void *argument)
     text_print(sink, "SwapTotal:      %8u kB\nSwapFree:       %8u kB\n", 0, 0);
     text_print(sink, "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n", kib(commit_limit()),
                kib(commit_count()));
-    text_print(sink, "Hugepagesize:       2048 kB\n");
+    text_print(sink, "AnonHugePages:  %8lu kB\nHugepagesize:       2048 kB\n",
+               kib(large_pages_count()));
     return 0;
 }
 

@@ -86,6 +86,7 @@ static void layout_copy(const struct address_space *from, struct address_space *
     to->mmap_top = from->mmap_top;
     to->stack_top = from->stack_top;
     to->vdso = from->vdso;
+    to->no_large_pages = from->no_large_pages;
     to->code_start = from->code_start;
     to->code_end = from->code_end;
     to->data_start = from->data_start;

@@ -3,13 +3,14 @@
  *
  *     entry      access      region               what happens
  *     0          read        anonymous            the frame of zeros, read-only
- *     0          write       anonymous            a new frame, cleared
+ *     0          write       anonymous            a new frame, cleared; or 2 MiB (large.c)
  *     0          read        of a pager           the pager's frames, this one and its neighbours
  *     0          write       of a pager, private  a copy of the pager's frame
  *     0          write       of a pager, shared   the pager's frame, which it knows to be written
  *     read-only  write       private              ours if nobody else has it, else a copy (COW)
- *     read-only  write       shared               the pager is told
- *     allows it  -           -                    another thread was quicker: nothing
+ *     2 MiB, r/o write       anonymous            ours if nobody else has any of it, else made
+ * small read-only  write       shared               the pager is told allows it  -           -
+ * another thread was quicker: nothing
  *
  * Frames are allocated, cleared and copied with no spinlock held. Then, under table_lock, the
  * tables above the entry are made our own (tables.c), and the entry is written if it is still what
@@ -40,8 +41,9 @@
 #include "internal.h"
 #include "tables.h"
 
-#define AROUND_PAGES      16 /* how many of a file's pages one fault maps, if they are in memory */
-#define STACK_GUARD_BYTES (256 * PAGE_SIZE) /* kept free below a stack that grows */
+#define AROUND_PAGES        16 /* how many of a file's pages one fault maps, if they are in memory */
+#define CLEAR_PAGES_AT_ONCE 32                /* without looking whether others should run */
+#define STACK_GUARD_BYTES   (256 * PAGE_SIZE) /* kept free below a stack that grows */
 
 /* One fault on its way. */
 struct fault {
@@ -74,6 +76,7 @@ static int entry_lock(struct fault *fault, pte **entry_out)
         return 0;
     while (table_own(fault->space, fault->page, &fault->gather, entry_out)) {
         spin_unlock(&fault->space->table_lock);
+        gather_finish(&fault->gather);
         if (!memory_make_room(TABLE_LEVELS))
             return -ENOMEM;
         spin_lock(&fault->space->table_lock);
@@ -128,10 +131,66 @@ static bool zeros_are_cheaper(const struct fault *fault)
            (READ_ONCE(fault->space->cpus) & ~READ_ONCE(fault->space->lazy_cpus)) == own;
 }
 
+/* Takes table_lock and gives the fault's entry of level 2, if nothing is there. */
+static bool large_entry_lock(struct fault *fault, pte **entry_out)
+    acquires(&fault->space->table_lock) no_lock_check
+{
+    spin_lock(&fault->space->table_lock);
+    if (!table_own_level_2(fault->space, fault->page, &fault->gather, entry_out) && !**entry_out)
+        return true;
+    entry_unlock(fault);
+    return false;
+}
+
+static void large_clear(struct frame *first)
+{
+    for (u32 i = 0; i < LARGE_PAGES; i++) {
+        page_clear(frame_data(first + i));
+        if (i % CLEAR_PAGES_AT_ONCE == 0)
+            sched_point();
+    }
+}
+
+/* Puts 2 MiB behind the fault's page. False: it gets a small page. */
+static bool fill_large(struct fault *fault)
+{
+    struct frame *first;
+    pte *entry;
+
+    if (!large_entry_lock(fault, &entry))
+        return false;
+    entry_unlock(fault);
+    first = large_alloc();
+    if (!first)
+        return false;
+    large_clear(first);
+    if (!large_entry_lock(fault, &entry)) {
+        large_put(first);
+        return false;
+    }
+    table_set(entry, pte_make(first, fault->region->flags, PTE_WRITE_NOW) | PTE_LARGE);
+    resident_count_large(fault->space, 1);
+    fault->space->minor_faults++;
+    entry_unlock(fault);
+    return true;
+}
+
+/* Whether the 2 MiB around the page lie in its region, and are to be one page. */
+static bool may_be_large(const struct fault *fault)
+{
+    const struct region *region = fault->region;
+    u64 start = ALIGN_DOWN(fault->page, LARGE_BYTES);
+
+    return start >= region->start && region->end - start >= LARGE_BYTES &&
+           large_is_wanted(fault->space, region->flags);
+}
+
 static int fill_anonymous(struct fault *fault)
 {
     struct frame *frame;
 
+    if ((fault->access & REGION_WRITE) && unlikely(may_be_large(fault)) && fill_large(fault))
+        return 0;
     if (!(fault->access & REGION_WRITE) && zeros_are_cheaper(fault)) {
         frame_get(zero_frame);
         return entry_fill(fault, zero_frame, 0);
@@ -341,6 +400,36 @@ static int write_shared(struct fault *fault)
     return error;
 }
 
+/*
+ * A 2 MiB page whose entry did not allow the access: it does now, or *entry_io is that of a small
+ * page. Takes and keeps table_lock. -ENOMEM, without it.
+ */
+static int large_resolve(struct fault *fault, pte **entry_io) no_lock_check
+{
+    u32 flags = fault->region->flags;
+
+    while (**entry_io & PTE_LARGE) {
+        pte *entry = *entry_io;
+        struct frame *first = pte_frame(*entry);
+        bool writes = fault->access & REGION_WRITE;
+
+        if ((*entry & PTE_WRITABLE) || !writes || large_is_ours(first)) {
+            pte write_now = writes ? PTE_WRITE_NOW : *entry & PTE_WRITE_NOW;
+
+            WRITE_ONCE(*entry, pte_make(first, flags, write_now) | PTE_LARGE);
+            return 0;
+        }
+        if (!large_split(fault->space, entry)) {
+            *entry_io = table_own_quickly(fault->space, fault->page);
+            return 0;
+        }
+        entry_unlock(fault);
+        if (!memory_make_room(TABLE_LEVELS) || entry_lock(fault, entry_io))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int fault_present(struct fault *fault)
 {
     u32 flags = fault->region->flags;
@@ -350,9 +439,14 @@ static int fault_present(struct fault *fault)
 
     if (unlikely(error))
         return error;
+    if (unlikely(*entry & PTE_LARGE)) {
+        error = large_resolve(fault, &entry);
+        if (error)
+            return error;
+    }
     value = *entry;
     frame = pte_frame(value);
-    if (!value || (value & PTE_WRITABLE)) {
+    if (!value || (value & (PTE_WRITABLE | PTE_LARGE))) {
         /* Gone again, or just the tables above forbade it, and now they do not. */
         entry_unlock(fault);
         return 0;

@@ -10,13 +10,18 @@
 
 #define GATHER_FRAMES 48
 
+struct gathered {
+    struct frame *frame;
+    bool is_large; /* the first of a 2 MiB page's */
+};
+
 struct gather {
     struct address_space *space;
     u64 start, end; /* pages to be flushed; start >= end: none */
     bool tables;    /* tables were replaced or dropped: the paging-structure caches too */
     u64 flush;      /* its number in space->flushes, while it is under way */
     u32 count;
-    struct frame *frames[GATHER_FRAMES]; /* one reference each */
+    struct gathered frames[GATHER_FRAMES]; /* one reference each */
 };
 
 static inline void gather_init(struct gather *gather, struct address_space *space)
@@ -46,10 +51,22 @@ static inline void gather_page(struct gather *gather, u64 address)
         gather->end = address + PAGE_SIZE;
 }
 
+static inline void gather_span(struct gather *gather, u64 start, u64 end)
+{
+    gather->start = MIN(gather->start, start);
+    gather->end = MAX(gather->end, end);
+}
+
 /* Takes over a reference. There is room. */
 static inline void gather_frame(struct gather *gather, struct frame *frame)
 {
-    gather->frames[gather->count++] = frame;
+    gather->frames[gather->count++] = (struct gathered){.frame = frame};
+}
+
+/* The same for what a LARGE entry owned. */
+static inline void gather_large(struct gather *gather, struct frame *first)
+{
+    gather->frames[gather->count++] = (struct gathered){.frame = first, .is_large = true};
 }
 
 /*

@@ -29,6 +29,14 @@ static bool range_is_free(struct address_space *space, u64 start, u64 end)
     return !region || region->start >= end;
 }
 
+/* A place that 2 MiB pages fill. 0: there is none. */
+static u64 room_find_aligned(const struct address_space *space, u64 bytes, u64 top)
+{
+    u64 start = region_find_room(space, bytes + LARGE_BYTES - PAGE_SIZE, MAP_ADDRESS_MIN, top);
+
+    return ALIGN_UP(start, LARGE_BYTES);
+}
+
 /* Where `bytes` go by the request: its hint, if that is free, else the highest room. */
 static int place_find(struct address_space *space, const struct map_request *request, u64 bytes,
                       u64 *start_out)
@@ -42,7 +50,11 @@ static int place_find(struct address_space *space, const struct map_request *req
         *start_out = hint;
         return 0;
     }
-    *start_out = region_find_room(space, bytes, MAP_ADDRESS_MIN, top);
+    *start_out = 0;
+    if (bytes % LARGE_BYTES == 0 && !request->pager)
+        *start_out = room_find_aligned(space, bytes, top);
+    if (!*start_out)
+        *start_out = region_find_room(space, bytes, MAP_ADDRESS_MIN, top);
     /* Above the usual place, where the stack leaves room. */
     if (!*start_out && top == space->mmap_top)
         *start_out = region_find_room(space, bytes, MAP_ADDRESS_MIN, USER_END);

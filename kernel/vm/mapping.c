@@ -173,7 +173,7 @@ static int work_visit(struct region *region, u64 start, u64 end, struct gather *
 {
     struct mapping_visitor work = {
         .visitor.visit = visit, .space = region->space, .gather = gather};
-    int error = tables_own_range(region->space, start, end, gather);
+    int error = tables_own_range(region->space, start, end, 0, gather);
 
     if (!error)
         tables_visit(region->space, start, end, &work.visitor);

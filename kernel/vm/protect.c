@@ -52,6 +52,20 @@ static void protect_entries(struct table_visitor *visitor, u64 address, pte *ent
     }
 }
 
+/* The region's pages that the entry maps are all of it: others were made small before. */
+static void protect_large(struct table_visitor *visitor, u64 address, pte *entry, unsigned count)
+{
+    struct protector *protector = container_of(visitor, struct protector, visitor);
+    struct frame *first = pte_frame(*entry);
+    pte old = *entry, write_now = 0;
+
+    if ((protector->flags & REGION_WRITE) && large_is_ours(first))
+        write_now = PTE_WRITE_NOW;
+    WRITE_ONCE(*entry, pte_make(first, protector->flags, write_now) | PTE_LARGE);
+    if (rights_were_lost(old, *entry))
+        gather_span(protector->gather, address, address + count * PAGE_SIZE);
+}
+
 /* All regions of the range allow it (mprotect(2): EACCES), and there is no hole (ENOMEM). */
 static int protect_check(struct address_space *space, u64 start, u64 end, u32 protection)
 {
@@ -93,14 +107,18 @@ static int new_flags(const struct region *region, u32 protection, u32 *flags_out
 static int protect_locked(struct address_space *space, u64 start, u64 end, u32 protection,
                           struct gather *gather)
 {
-    struct protector protector = {.visitor.visit = protect_entries, .gather = gather};
+    struct protector protector = {
+        .visitor = {protect_entries, protect_large},
+        .gather = gather,
+    };
     struct region *region;
     int error = protect_check(space, start, end, protection);
 
     if (!error)
         error = regions_split_at(space, start, end);
     if (!error)
-        error = tables_own_range(space, start, end, gather);
+        error = tables_own_range(space, start, end, protection & REGION_EXECUTE ? SPLIT_LARGE : 0,
+                                 gather);
     if (error)
         return error;
     for (region = region_find(space, start); region && region->start < end;

@@ -61,20 +61,47 @@ static void carry_entries(struct table_visitor *visitor, u64 address, pte *entri
     }
 }
 
+/* The same for a 2 MiB page, where the distance lets it stay one. */
+static void prepare_large(struct table_visitor *visitor, u64 address, pte *entry, unsigned count)
+{
+    struct mover *mover = container_of(visitor, struct mover, visitor);
+    pte *new;
+
+    if (mover->error)
+        return;
+    if (gather_is_full(mover->gather))
+        gather_finish(mover->gather);
+    mover->error = table_own_level_2(mover->space, address + mover->distance, mover->gather, &new);
+}
+
+static void carry_large(struct table_visitor *visitor, u64 address, pte *entry, unsigned count)
+{
+    struct mover *mover = container_of(visitor, struct mover, visitor);
+    pte old = *entry, *new;
+    int cannot_fail;
+
+    table_set(entry, 0);
+    gather_span(mover->gather, address, address + LARGE_BYTES);
+    cannot_fail = table_own_level_2(mover->space, address + mover->distance, mover->gather, &new);
+    assert(!cannot_fail && !*new);
+    table_set(new, old);
+}
+
 /* Carries the pages of [old, end) over to `new`, where a region is. -ENOMEM: none was carried. */
 static int pages_move(struct move *move, u64 new, u64 end, struct gather *gather)
 {
-    struct mover mover = {.visitor.visit = prepare_entries,
+    struct mover mover = {.visitor = {prepare_entries, prepare_large},
                           .space = move->space,
                           .gather = gather,
                           .distance = new - move->old};
+    unsigned flags = mover.distance % LARGE_BYTES ? SPLIT_LARGE : 0;
 
-    mover.error = tables_own_range(move->space, move->old, end, gather);
+    mover.error = tables_own_range(move->space, move->old, end, flags, gather);
     if (!mover.error)
         tables_visit(move->space, move->old, end, &mover.visitor);
     if (mover.error)
         return mover.error;
-    mover.visitor.visit = carry_entries;
+    mover.visitor = (struct table_visitor){carry_entries, carry_large};
     tables_visit(move->space, move->old, end, &mover.visitor);
     return 0;
 }

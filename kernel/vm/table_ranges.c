@@ -16,7 +16,7 @@
 
 /*
  * The entry for `address` on the lowest level that has one; *level_out is that level. On level 1
- * it is the page's entry, else one that is 0.
+ * it is the page's entry, else one that is 0, or LARGE.
  */
 static pte *walk_down(const struct address_space *space, u64 address, unsigned *level_out)
 {
@@ -26,7 +26,7 @@ static pte *walk_down(const struct address_space *space, u64 address, unsigned *
     for (;; level--) {
         pte *entry = &table[table_index(address, level)];
 
-        if (level == 1 || !*entry) {
+        if (level == 1 || !*entry || (*entry & PTE_LARGE)) {
             *level_out = level;
             return entry;
         }
@@ -47,7 +47,7 @@ pte *table_lookup(const struct address_space *space, u64 address)
     unsigned level;
     pte *entry = walk_down(space, address, &level);
 
-    return level == 1 ? entry : NULL;
+    return level == 1 || *entry ? entry : NULL;
 }
 
 bool table_allows_write(const struct address_space *space, u64 address)
@@ -59,6 +59,8 @@ bool table_allows_write(const struct address_space *space, u64 address)
 
         if (!(entry & PTE_WRITABLE))
             return false;
+        if (entry & PTE_LARGE)
+            break;
         table = phys_to_virt(entry & PTE_ADDRESS);
     }
     return true;
@@ -75,6 +77,8 @@ void tables_visit(const struct address_space *space, u64 start, u64 end,
 
         if (level == 1)
             visitor->visit(visitor, start, entry, (next - start) >> PAGE_SHIFT);
+        else if (*entry)
+            visitor->visit_large(visitor, start, entry, (next - start) >> PAGE_SHIFT);
         start = next;
     }
 }
@@ -85,33 +89,61 @@ static void gather_make_room(struct gather *gather)
         gather_finish(gather);
 }
 
-int tables_own_range(struct address_space *space, u64 start, u64 end, struct gather *gather)
+/* Owns what there is of one table's span, [start, next) of it. -ENOMEM: now. */
+static int own_span(struct address_space *space, u64 start, u64 next, unsigned flags,
+                    struct gather *gather)
+{
+    unsigned level;
+    pte *entry = walk_down(space, start, &level);
+    int error;
+
+    if (level > 1 && !*entry)
+        return 0;
+    error = table_own(space, start, gather, &entry);
+    if (error || !(*entry & PTE_LARGE))
+        return error;
+    if (next - start == LARGE_BYTES && !(flags & SPLIT_LARGE))
+        return 0;
+    return large_split(space, entry);
+}
+
+int tables_own_range(struct address_space *space, u64 start, u64 end, unsigned flags,
+                     struct gather *gather)
 {
     while (start < end) {
         unsigned level;
-        pte *entry;
+        u64 next;
 
         walk_down(space, start, &level);
-        if (level == 1) {
-            int error;
-
-            gather_make_room(gather);
-            error = table_own(space, start, gather, &entry);
-            if (error)
-                return error;
+        next = MIN(span_end(start, MAX(level, 2u)), end);
+        gather_make_room(gather);
+        while (own_span(space, start, next, flags, gather)) {
+            gather_finish(gather);
+            if (!memory_make_room(TABLE_LEVELS))
+                return -ENOMEM;
         }
-        start = MIN(span_end(start, MAX(level, 2u)), end);
+        start = next;
+    }
+    return 0;
+}
+
+/* space->lock is held for writing, so memory may be waited for. */
+static int own_cut(struct address_space *space, u64 address, struct gather *gather)
+{
+    gather_make_room(gather);
+    while (table_own_cut(space, address, gather)) {
+        gather_finish(gather);
+        if (!memory_make_room(TABLE_LEVELS))
+            return -ENOMEM;
     }
     return 0;
 }
 
 int tables_own_ends(struct address_space *space, u64 start, u64 end, struct gather *gather)
 {
-    int error;
+    int error = own_cut(space, start, gather);
 
-    gather_make_room(gather);
-    error = table_own_cut(space, start, gather);
-    return error ? error : table_own_cut(space, end, gather);
+    return error ? error : own_cut(space, end, gather);
 }
 
 /* Takes a table and what it names out of the space's sums. Recursion: one step a level. */
@@ -125,27 +157,29 @@ static void table_count_out(struct address_space *space, const struct frame *tab
             continue;
         if (table->table.level == 1)
             resident_count(space, pte_frame(entries[i]), entries[i], -1);
+        else if (entries[i] & PTE_LARGE)
+            resident_count_large(space, -1);
         else
             table_count_out(space, pte_frame(entries[i]));
     }
 }
 
-static void gather_span(struct gather *gather, u64 start, u64 end)
+/* Drops what an entry above level 1 names, with all that is in it. */
+static void drop_below(struct address_space *space, pte *entry, struct gather *gather)
 {
-    gather->start = MIN(gather->start, start);
-    gather->end = MAX(gather->end, end);
-}
+    struct frame *below = pte_frame(*entry);
+    bool is_large = *entry & PTE_LARGE;
 
-/* Drops the table below an entry with all that is in it. */
-static void drop_table(struct address_space *space, pte *entry, struct gather *gather)
-{
-    struct frame *table = pte_frame(*entry);
-
-    table_count_out(space, table);
     table_set(entry, 0);
-    gather->tables = true;
     gather_make_room(gather);
-    gather_frame(gather, table);
+    if (is_large) {
+        resident_count_large(space, -1);
+        gather_large(gather, below);
+    } else {
+        table_count_out(space, below);
+        gather->tables = true;
+        gather_frame(gather, below);
+    }
 }
 
 static void unmap_pages(struct address_space *space, pte *entry, u64 start, u64 end,
@@ -176,7 +210,7 @@ static void unmap_level(struct address_space *space, pte *table, unsigned level,
 
         if (*entry && next - start == table_entry_bytes(level)) {
             gather_span(gather, start, next);
-            drop_table(space, entry, gather);
+            drop_below(space, entry, gather);
         } else if (*entry) {
             pte *below = phys_to_virt(*entry & PTE_ADDRESS);
 
@@ -185,7 +219,7 @@ static void unmap_level(struct address_space *space, pte *table, unsigned level,
             else
                 unmap_level(space, below, level - 1, start, next, gather);
             if (!table_frame(below)->table.used)
-                drop_table(space, entry, gather);
+                drop_below(space, entry, gather);
         }
         start = next;
     }

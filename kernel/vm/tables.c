@@ -45,7 +45,6 @@
 
 #include "internal.h"
 
-#define TABLE_FLAGS  (PTE_PRESENT | PTE_WRITABLE | PTE_USER | PTE_ACCESSED)
 #define TABLE_STOCK  32
 #define ROOT_STOCK   8
 #define USER_ENTRIES (TABLE_ENTRIES / 2) /* of a root */
@@ -74,7 +73,7 @@ static void table_start(struct frame *table, unsigned level)
     table->table.level = level;
 }
 
-static struct frame *table_alloc(unsigned level)
+struct frame *table_alloc(unsigned level)
 {
     u64 interrupts = interrupts_save_disable();
     struct table_stock *stock = this_cpu(table_stock);
@@ -142,6 +141,7 @@ void table_put(struct frame *table)
     entry = frame_table(table) + table->table.first;
     for (; table->table.used; entry++) {
         struct frame *below = pte_frame(*entry);
+        bool is_large = *entry & PTE_LARGE;
 
         if (!*entry)
             continue;
@@ -149,6 +149,8 @@ void table_put(struct frame *table)
         table->table.used--;
         if (table->table.level == 1)
             frame_put(below);
+        else if (is_large)
+            large_put(below);
         else
             table_put(below);
     }
@@ -206,7 +208,10 @@ static noinline struct frame *table_copy(const struct frame *from)
 
         if (!entry)
             continue;
-        below_get(entry);
+        if (unlikely(entry & PTE_LARGE))
+            large_get(pte_frame(entry));
+        else
+            below_get(entry);
         if ((entry & PTE_WRITABLE) && !(entry & keep_writable)) {
             entry &= ~PTE_WRITABLE;
             WRITE_ONCE(old[i], entry);
@@ -235,13 +240,20 @@ static noinline int table_unshare(pte *entry, struct gather *gather)
     return 0;
 }
 
-int table_own(struct address_space *space, u64 address, struct gather *gather, pte **entry_out)
+/* The entry of the lowest level that is wanted and there to be owned. -ENOMEM. */
+static int own_down(struct address_space *space, u64 address, unsigned lowest,
+                    struct gather *gather, pte **entry_out)
 {
     pte *table = phys_to_virt(space->root);
+    unsigned level = TABLE_LEVELS;
 
-    for (unsigned level = TABLE_LEVELS; level > 1; level--) {
+    for (;; level--) {
         pte *entry = &table[table_index(address, level)];
 
+        if (level == lowest || (*entry & PTE_LARGE)) {
+            *entry_out = entry;
+            return 0;
+        }
         if (unlikely(!*entry)) {
             struct frame *below = table_alloc(level - 1);
 
@@ -257,8 +269,17 @@ int table_own(struct address_space *space, u64 address, struct gather *gather, p
         }
         table = phys_to_virt(*entry & PTE_ADDRESS);
     }
-    *entry_out = &table[table_index(address, 1)];
-    return 0;
+}
+
+int table_own(struct address_space *space, u64 address, struct gather *gather, pte **entry_out)
+{
+    return own_down(space, address, 1, gather, entry_out);
+}
+
+int table_own_level_2(struct address_space *space, u64 address, struct gather *gather,
+                      pte **entry_out)
+{
+    return own_down(space, address, 2, gather, entry_out);
 }
 
 int table_own_cut(struct address_space *space, u64 address, struct gather *gather)
@@ -269,14 +290,16 @@ int table_own_cut(struct address_space *space, u64 address, struct gather *gathe
         pte *entry = &table[table_index(address, level)];
         bool lies_between_entries = !(address & (table_entry_bytes(level) - 1));
 
+        int error = 0;
+
         if (!*entry || lies_between_entries)
             return 0;
-        if (!(*entry & PTE_WRITABLE)) {
-            int error = table_unshare(entry, gather);
-
-            if (error)
-                return error;
-        }
+        if (*entry & PTE_LARGE)
+            error = large_split(space, entry);
+        else if (!(*entry & PTE_WRITABLE))
+            error = table_unshare(entry, gather);
+        if (error)
+            return error;
         table = phys_to_virt(*entry & PTE_ADDRESS);
     }
     return 0;

@@ -14,9 +14,24 @@
  */
 #define PTE_SETTLING PTE_SOFT_3
 
+/*
+ * PTE_LARGE, on level 2 alone: no table, but 2 MiB of anonymous memory (large.c). It owns one
+ * reference to all 512 frames together.
+ */
+#define LARGE_ORDER 9u
+#define LARGE_PAGES (1u << LARGE_ORDER)
+#define LARGE_BYTES (PAGE_SIZE << LARGE_ORDER)
+
 static inline struct frame *pte_frame(pte entry)
 {
     return frame_at(entry & PTE_ADDRESS);
+}
+/* The frame behind one page of what an entry maps. */
+static inline struct frame *pte_page_frame(pte entry, u64 address)
+{
+    struct frame *frame = pte_frame(entry);
+
+    return entry & PTE_LARGE ? frame + table_index(address, 1) : frame;
 }
 static inline pte *frame_table(struct frame *frame)
 {
@@ -62,6 +77,10 @@ static inline bool frame_is_ours(const struct frame *frame)
 
 /* ---- Tables; whoever changes them holds what vm.h says of struct address_space ---- */
 
+/* What an entry that names a table of our own has. */
+#define TABLE_FLAGS (PTE_PRESENT | PTE_WRITABLE | PTE_USER | PTE_ACCESSED)
+/* An empty one with one reference. Does not sleep. NULL: no memory. */
+struct frame *table_alloc(unsigned level) must_check;
 /* A root with the kernel's half. NULL: no memory. */
 struct frame *root_alloc(void) must_check;
 /* Gives up one reference to a table; the last one gives up all that it names. */
@@ -69,18 +88,22 @@ void table_put(struct frame *table);
 /* All of the user's half goes; no CPU has it loaded. The regions are still there. */
 void tables_destroy(struct address_space *space);
 
-/* The entry of level 1 for an address, or NULL: there is no table for it. */
+/*
+ * The entry of level 1 for an address, or the LARGE one of level 2; NULL: there is no table for it.
+ */
 pte *table_lookup(const struct address_space *space, u64 address);
 /* Whether all entries on the way to an address allow writing. */
 bool table_allows_write(const struct address_space *space, u64 address);
 /*
- * The same as table_lookup, to be changed: all tables above it are made, or made our own. Tables
- * that were replaced go to `gather`. -ENOMEM: as far as it came stays, and is no harm. Does not
- * sleep.
+ * The same, to be changed: all tables above it are made, or made our own. Tables that were replaced
+ * go to `gather`. -ENOMEM: as far as it came stays, and is no harm. Does not sleep.
  */
 int table_own(struct address_space *space, u64 address, struct gather *gather, pte **entry_out)
     must_check;
-/* The same where all tables are there and our own already, as nearly always; else NULL. */
+/* The same for the entry of level 2: it may be 0, LARGE, or name a table. */
+int table_own_level_2(struct address_space *space, u64 address, struct gather *gather,
+                      pte **entry_out) must_check;
+/* The entry of level 1 where all tables are there and our own, as nearly always; else NULL. */
 static inline pte *table_own_quickly(const struct address_space *space, u64 address)
 {
     const pte *table = phys_to_virt(space->root);
@@ -94,7 +117,7 @@ static inline pte *table_own_quickly(const struct address_space *space, u64 addr
         return NULL;
     table = phys_to_virt(entry & PTE_ADDRESS);
     entry = table[table_index(address, 2)];
-    if (unlikely(!(entry & PTE_WRITABLE)))
+    if (unlikely((entry & (PTE_WRITABLE | PTE_LARGE)) != PTE_WRITABLE))
         return NULL;
     return (pte *)phys_to_virt(entry & PTE_ADDRESS) + table_index(address, 1);
 }
@@ -124,9 +147,13 @@ int tables_share(struct address_space *parent, struct address_space *child) must
 
 /* ---- Ranges; space->lock is held for writing, so these may flush and free as they go ---- */
 
-/* Makes what exists of the tables in the range our own, so that it can be changed. -ENOMEM. */
-int tables_own_range(struct address_space *space, u64 start, u64 end, struct gather *gather)
-    must_check;
+/*
+ * Makes what exists of the tables in the range our own, so that it can be changed; 2 MiB pages that
+ * lie there in part become small ones, with SPLIT_LARGE all. -ENOMEM.
+ */
+#define SPLIT_LARGE BIT(0)
+int tables_own_range(struct address_space *space, u64 start, u64 end, unsigned flags,
+                     struct gather *gather) must_check;
 /* The same for the tables that the range covers in part: all that tables_unmap needs. -ENOMEM. */
 int tables_own_ends(struct address_space *space, u64 start, u64 end, struct gather *gather)
     must_check;
@@ -135,14 +162,35 @@ void tables_unmap(struct address_space *space, u64 start, u64 end, struct gather
 
 /*
  * Calls `visit` for each run of entries of level 1 that exist in the range: `count` entries from
- * `entries` on, for the pages from `address` on.
+ * `entries` on, for the pages from `address` on; and `visit_large` for each 2 MiB page, of which
+ * the range has `count` pages from `address` on. That may be NULL where there is a pager.
  */
 struct table_visitor {
     void (*visit)(struct table_visitor *visitor, u64 address, pte *entries, unsigned count);
+    void (*visit_large)(struct table_visitor *visitor, u64 address, pte *entry, unsigned count);
 };
 void tables_visit(const struct address_space *space, u64 start, u64 end,
                   struct table_visitor *visitor);
 
+/* ---- 2 MiB pages: large.c ---- */
+
+/* Whether memory is plentiful enough, and the user wants it, for a region with these flags. */
+bool large_is_wanted(const struct address_space *space, u32 region_flags);
+/* 2 MiB that are not cleared yet, as one entry will own them. NULL: there is no such block. */
+struct frame *large_alloc(void) must_check;
+/* For one more entry that names it, and one less. */
+void large_get(struct frame *first);
+void large_put(struct frame *first);
+/* Whether no other entry, and nobody else, refers to it or a part of it. */
+bool large_is_ours(const struct frame *first);
+/* Makes of an entry that is ours one that names a table of 512 small ones. -ENOMEM. */
+int large_split(struct address_space *space, pte *entry) must_check;
+
+/* Adds to (sign: 1) or takes from (-1) what is resident, for a 2 MiB page. */
+static inline void resident_count_large(struct address_space *space, s64 sign)
+{
+    space->resident_anonymous += sign * (s64)LARGE_PAGES;
+}
 /* Adds to (sign: 1) or takes from (-1) what is resident, for one frame of a region. */
 static inline void resident_count(struct address_space *space, const struct frame *frame, pte entry,
                                   s64 sign)

@@ -161,9 +161,11 @@ void gather_finish(struct gather *gather)
 {
     gather_flush(gather);
     for (u32 i = 0; i < gather->count; i++) {
-        struct frame *frame = gather->frames[i];
+        struct frame *frame = gather->frames[i].frame;
 
-        if (frame->kind == FRAME_TABLE)
+        if (gather->frames[i].is_large)
+            large_put(frame);
+        else if (frame->kind == FRAME_TABLE)
             table_put(frame);
         else
             frame_put(frame);

@@ -7,7 +7,7 @@
  * flags are privileged; the handler of SIGSEGV steps over the instructions.
  */
 /* clang-format off */
-// links: kernel/vm/tables.c kernel/vm/table_ranges.c kernel/vm/region.c kernel/vm/address_space.c kernel/vm/fault.c kernel/vm/map.c kernel/vm/protect.c kernel/vm/remap.c kernel/vm/advise.c kernel/vm/mapping.c kernel/vm/access.c kernel/vm/shared_memory.c kernel/vm/tlb.c kernel/vm/lock.c kernel/vm/limits.c kernel/lib/tree.c kernel/lib/radix.c
+// links: kernel/vm/tables.c kernel/vm/table_ranges.c kernel/vm/region.c kernel/vm/address_space.c kernel/vm/fault.c kernel/vm/map.c kernel/vm/protect.c kernel/vm/remap.c kernel/vm/advise.c kernel/vm/mapping.c kernel/vm/access.c kernel/vm/shared_memory.c kernel/vm/tlb.c kernel/vm/lock.c kernel/vm/limits.c kernel/vm/large.c kernel/vm/resident.c kernel/lib/tree.c kernel/lib/radix.c
 /* clang-format on */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -40,7 +40,7 @@ struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags)
 {
     struct frame *frame;
 
-    if (free_count == 0 || allocations_left == 0)
+    if (order || free_count == 0 || allocations_left == 0)
         return NULL;
     if (allocations_left != ~0ul)
         allocations_left--;
@@ -102,6 +102,10 @@ void page_copy(void *to, const void *from)
 {
     memcpy(to, from, PAGE_SIZE);
 }
+void page_clear(void *page)
+{
+    memset(page, 0, PAGE_SIZE);
+}
 void refcount_from_zero(void)
 {
     panic("a count went up from 0");
@@ -109,6 +113,16 @@ void refcount_from_zero(void)
 u64 frames_total_count(void)
 {
     return FRAMES;
+}
+u64 frames_free_count(void)
+{
+    return free_count;
+}
+void frame_block_break(struct frame *first, unsigned order)
+{
+}
+void frame_block_put(struct frame *first, unsigned order)
+{
 }
 static u64 no_limit(enum space_limit limit)
 {

@@ -66,6 +66,11 @@ static const struct proc_entry entries[] = {
     {.name = "kernel_max", .mode = S_IFREG | 0444, .show = show_kernel_max},
 };
 
+int sys_register_entry(const char *folder, const struct proc_entry *entry)
+{
+    return proc_folder_register(&sys_root_folder, folder, entry, NULL);
+}
+
 void sys_fs_init(void)
 {
     instance = proc_tree_create(&sys_type, SYSFS_MAGIC, &sys_root_folder);

@@ -29,7 +29,6 @@ enum frame_kind {
 #define FRAME_FLAG_WAITED     BIT(3) /* cache: somebody waits for that lock */
 #define FRAME_FLAG_REFERENCED BIT(4) /* used since the clock hand came by */
 #define FRAME_FLAG_ERROR      BIT(5) /* cache: the last read failed */
-#define FRAME_FLAG_COMPOUND   BIT(6) /* a 2 MiB page's first frame: order 9 */
 
 struct page_cache;
 struct slab_cache;
@@ -49,8 +48,7 @@ struct frame {
             u64 reserved;
         } table;
         struct {
-            u64 family; /* the family of the fork tree (reverse mapping, later) */
-            u64 index;  /* the page's number in the address space */
+            u64 large_entries; /* [atomic] of a 2 MiB page's first frame: vm/large.c */
         } anonymous;
         struct {
             struct page_cache *owner; /* guarded by owner's lock and by FRAME_FLAG_LOCKED */
@@ -102,6 +100,10 @@ static inline void frame_get(struct frame *frame)
 }
 /* Gives up one reference; the last frees it. */
 void frame_put(struct frame *frame);
+/* A block from frame_alloc becomes 2^order single frames, each with one reference. */
+void frame_block_break(struct frame *first, unsigned order);
+/* Gives up a reference to each frame of a block that was broken; together, if all were the last. */
+void frame_block_put(struct frame *first, unsigned order);
 u64 frames_free_count(void);
 u64 frames_total_count(void); /* all that were ever free, the kernel's image not among them */
 u64 frames_count_of(enum frame_kind kind);

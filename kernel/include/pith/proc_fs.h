@@ -87,6 +87,8 @@ struct proc_setting {
 int proc_register_setting(const char *folder, const struct proc_setting *setting) must_check;
 /* What a `store` got, if it is a decimal number. -EINVAL. */
 int proc_parse_number(const char *text, s64 *value_out) must_check;
+/* The same as proc_register_entry in /sys, without an object. */
+int sys_register_entry(const char *folder, const struct proc_entry *entry) must_check;
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);

@@ -33,6 +33,8 @@ struct region;
 #define REGION_HEAP         BIT(14)
 #define REGION_SPECIAL      BIT(15) /* vDSO: not merged, not resized; named by its pager */
 #define REGION_COMMITTED    BIT(16) /* its pages count among the promised ones: limits.c */
+#define REGION_LARGE        BIT(17) /* MADV_HUGEPAGE */
+#define REGION_NO_LARGE     BIT(18) /* MADV_NOHUGEPAGE */
 #define REGION_PROTECTION   (REGION_READ | REGION_WRITE | REGION_EXECUTE)
 
 /* What is behind a region's pages. fs/ gives vm/ one of these when a file is mapped. All may sleep.
@@ -118,6 +120,7 @@ struct address_space {
     u32 region_count;
     bool lock_future;       /* mlockall(MCL_FUTURE): new regions are locked */
     bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
+    bool no_large_pages;    /* [atomic] PR_SET_THP_DISABLE: children and programs inherit it */
     bool doomed;            /* [atomic] the out-of-memory choice: no fault is mended any more */
     /* Guarded like the page tables. */
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
@@ -230,9 +233,18 @@ struct region *region_find(struct address_space *space, u64 address);
 struct region *region_find_from(struct address_space *space, u64 address);
 /* What lies in memory of a region: for /proc/PID/smaps. space->lock is held for reading. */
 struct region_resident {
-    u64 anonymous, file, shared, dirty; /* pages */
+    u64 anonymous, file, shared_memory; /* pages, as all that does not say otherwise */
+    u64 large;                          /* of the anonymous ones, in 2 MiB pages */
+    u64 private_clean, private_dirty, shared_clean, shared_dirty;
+    /* Each page divided by its users. */
+    u64 proportional_bytes, proportional_dirty_bytes, proportional_file_bytes;
+    u64 proportional_shared_memory_bytes;
 };
 void region_count_resident(struct region *region, struct region_resident *resident_out);
+/* Whether a region may have 2 MiB pages. space->lock is held. */
+bool region_may_be_large(const struct region *region);
+/* /proc/PID/pagemap's words for some pages, frame numbers and all. Sleeps. */
+void address_space_page_words(struct address_space *space, u64 address, u64 pages, u64 *words_out);
 
 /* ---- Access ---- */
 
@@ -287,6 +299,14 @@ enum space_limit {
 };
 void space_limits_register(u64 (*limit_pages)(enum space_limit limit));
 u64 space_limit(enum space_limit limit);
+
+/* Which regions get 2 MiB pages: /sys/kernel/mm/transparent_hugepage/enabled. [atomic] */
+#define LARGE_PAGES_ALWAYS  0
+#define LARGE_PAGES_ADVISED 1
+#define LARGE_PAGES_NEVER   2
+extern s64 large_pages_mode;
+/* How many pages of 4 KiB lie in those that are mapped whole: AnonHugePages. */
+u64 large_pages_count(void);
 
 /* vm.overcommit_memory, overcommit_ratio and overcommit_kbytes. [atomic] each. */
 #define OVERCOMMIT_GUESS  0
