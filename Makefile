@@ -24,6 +24,7 @@ include kernel/kernel.mk
 include user/user.mk
 include host/host.mk
 include tests/tests.mk
+include tests/fuzz/fuzz.mk
 include examples/examples.mk
 include bench/bench.mk
 include tools/tools.mk

@@ -2,6 +2,7 @@
 #include <pith/abi.h>
 
 #include <pith/abi/process.h>
+#include <pith/arithmetic.h>
 #include <pith/file_calls.h>
 
 #include "syscalls.h"
@@ -135,7 +136,7 @@ static int time_decode(const struct abi_timespec *from, u32 bit, struct times_ch
     else if (from->nanoseconds < 0 || from->nanoseconds >= (s64)NS_PER_SECOND)
         return -EINVAL;
     else
-        *ns_out = from->seconds * (s64)NS_PER_SECOND + from->nanoseconds;
+        *ns_out = moment_ns(from->seconds, (u32)from->nanoseconds);
     return 0;
 }
 

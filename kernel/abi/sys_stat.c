@@ -1,6 +1,7 @@
 /* stat(2), statx(2), statfs(2), access(2): what is said about files. */
 #include <pith/abi.h>
 
+#include <pith/arithmetic.h>
 #include <pith/file_calls.h>
 
 #include "syscalls.h"
@@ -29,12 +30,12 @@ static long copy_out_stat(struct user_ptr to, const struct attributes *from)
     stat.st_size = (s64)from->size;
     stat.st_blksize = from->block_bytes;
     stat.st_blocks = (s64)from->blocks;
-    stat.st_atime = (u64)from->accessed_ns / NS_PER_SECOND;
-    stat.st_atime_nsec = (u64)from->accessed_ns % NS_PER_SECOND;
-    stat.st_mtime = (u64)from->modified_ns / NS_PER_SECOND;
-    stat.st_mtime_nsec = (u64)from->modified_ns % NS_PER_SECOND;
-    stat.st_ctime = (u64)from->changed_ns / NS_PER_SECOND;
-    stat.st_ctime_nsec = (u64)from->changed_ns % NS_PER_SECOND;
+    stat.st_atime = (u64)moment_seconds(from->accessed_ns);
+    stat.st_atime_nsec = moment_nanoseconds(from->accessed_ns);
+    stat.st_mtime = (u64)moment_seconds(from->modified_ns);
+    stat.st_mtime_nsec = moment_nanoseconds(from->modified_ns);
+    stat.st_ctime = (u64)moment_seconds(from->changed_ns);
+    stat.st_ctime_nsec = moment_nanoseconds(from->changed_ns);
     return copy_out(to, &stat, sizeof(stat));
 }
 
@@ -117,8 +118,8 @@ long sys_newfstatat(const struct syscall_args *args)
 
 static struct statx_timestamp timestamp(s64 ns)
 {
-    return (struct statx_timestamp){.tv_sec = ns / (s64)NS_PER_SECOND,
-                                    .tv_nsec = (u32)(ns % (s64)NS_PER_SECOND)};
+    return (struct statx_timestamp){.tv_sec = moment_seconds(ns),
+                                    .tv_nsec = moment_nanoseconds(ns)};
 }
 
 static long copy_out_statx(struct user_ptr to, const struct attributes *from)

@@ -12,6 +12,7 @@
  * Locking: file_system.inode_lock guards the table.
  */
 #include <pith/fs.h>
+#include <pith/arithmetic.h>
 
 #include "fuse.h"
 
@@ -26,17 +27,12 @@ u64 fuse_valid_until(u64 seconds, u32 nanoseconds)
     return now + seconds * NS_PER_SECOND + MIN((u64)nanoseconds, NS_PER_SECOND);
 }
 
-static s64 time_of(u64 seconds, u32 nanoseconds)
-{
-    return (s64)(seconds * NS_PER_SECOND + nanoseconds);
-}
-
 /* ---- Attributes ---- */
 
 void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attributes, u64 valid_ns)
 {
     struct fuse_node *node = fuse_node_of(inode);
-    s64 modified = time_of(attributes->mtime, attributes->mtimensec);
+    s64 modified = moment_ns((s64)attributes->mtime, attributes->mtimensec);
     bool changed = inode_is_regular(inode) &&
                    (inode->size != attributes->size || inode->modified_ns != modified);
     u64 old_size = inode->size;
@@ -45,9 +41,9 @@ void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attribu
     inode->uid = attributes->uid;
     inode->gid = attributes->gid;
     inode->links = attributes->nlink;
-    inode->accessed_ns = time_of(attributes->atime, attributes->atimensec);
+    inode->accessed_ns = moment_ns((s64)attributes->atime, attributes->atimensec);
     inode->modified_ns = modified;
-    inode->changed_ns = time_of(attributes->ctime, attributes->ctimensec);
+    inode->changed_ns = moment_ns((s64)attributes->ctime, attributes->ctimensec);
     WRITE_ONCE(inode->size, attributes->size);
     WRITE_ONCE(node->blocks, attributes->blocks);
     node->block_bytes = attributes->blksize;
@@ -110,8 +106,8 @@ int fuse_get_attributes(struct inode *inode, struct attributes *attributes_out)
 
 static void time_change(u64 *seconds, u32 *nanoseconds, s64 ns)
 {
-    *seconds = ns / (s64)NS_PER_SECOND;
-    *nanoseconds = ns % (s64)NS_PER_SECOND;
+    *seconds = (u64)moment_seconds(ns);
+    *nanoseconds = moment_nanoseconds(ns);
 }
 
 int fuse_set_attributes(struct inode *inode, const struct attribute_change *change)
@@ -143,7 +139,7 @@ int fuse_set_attributes(struct inode *inode, const struct attribute_change *chan
     if (error)
         return error;
     inode_set_attributes(inode, change);
-    inode->modified_ns = time_of(answer.attr.mtime, answer.attr.mtimensec);
+    inode->modified_ns = moment_ns((s64)answer.attr.mtime, answer.attr.mtimensec);
     fuse_attributes_update(inode, &answer.attr,
                            fuse_valid_until(answer.attr_valid, answer.attr_valid_nsec));
     return 0;

@@ -1,0 +1,513 @@
+/*
+ * Random system calls by an unprivileged user: nothing may break but the processes that make them.
+ *
+ *     fuzz_calls [--seed N] [--calls N] [--workers N] [--verbose]
+ *
+ * The calls come in slices, each a process with two threads that race on one set of descriptors and
+ * pages. A slice's calls follow from its seed, which is printed when it ends in a way that it must
+ * not; `--seed THAT --calls 1` runs it again. Half of a slice's arguments have the kind that the
+ * kernel's table names (a descriptor of some kind, a page's edge, a path, a huge length), the others
+ * are any number. Slices that wait are interrupted by a timer, and killed when that does not help:
+ * one that does not die is a hang, and the fuzzer ends with 1.
+ *
+ * At the end come the number of different calls that succeeded, and what the kernel's own files say
+ * is in use, before and after, with its caches emptied: an object or frame more is a leak.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "use.h"
+
+#define PAGE            4096
+#define CALLS_A_SLICE   250
+#define SLICE_SECONDS   10 /* then it is killed */
+#define DEATH_SECONDS   60 /* after that it hangs */
+#define TIMER_MS        20 /* interrupts what waits */
+#define FUZZ_USER       65534
+#define WORKERS_MAX     16
+#define DESCRIPTORS_MAX 64
+#define SYSCALLS_MAX    512
+#define ARGUMENTS       6
+
+enum argument {
+    ARG_NONE,
+    ARG_INT,
+    ARG_UINT,
+    ARG_LONG,
+    ARG_HEX,
+    ARG_FD,
+    ARG_FD_AT,
+    ARG_SIZE,
+    ARG_OFFSET,
+    ARG_PATH,
+    ARG_FLAGS,
+    ARG_OPEN_FLAGS,
+    ARG_MODE,
+    ARG_PID,
+    ARG_SIGNAL,
+    ARG_POINTER,
+    ARG_STRUCT_IN,
+    ARG_STRUCT_OUT,
+    ARG_BUFFER_IN,
+    ARG_BUFFER_OUT,
+    ARG_FDS_OUT
+};
+
+static const struct call {
+    int number;
+    const char *name;
+    enum argument arguments[ARGUMENTS];
+} calls[] = {
+#include "calls.h"
+};
+#define CALLS (sizeof(calls) / sizeof(*calls))
+
+/* Shared with the slices. */
+static struct {
+    unsigned long made, succeeded[SYSCALLS_MAX];
+} *counts;
+
+/* ---- Random numbers: splitmix64, one state a thread ---- */
+
+static _Thread_local uint64_t random_state;
+
+static uint64_t next(void)
+{
+    uint64_t z = random_state += 0x9e3779b97f4a7c15;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+static unsigned below(unsigned limit)
+{
+    return next() % limit;
+}
+
+/* ---- What arguments point to ---- */
+
+static unsigned char *pages;  /* 8 pages, the last one unmapped */
+static unsigned char *frozen; /* a page that can only be read */
+
+#define PAGES 8
+
+static const char *const paths[] = {
+    ".", "..", "/", "file", "link", "directory", "directory/inner", "fifo", "missing", "loop", "",
+    "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/shm/fuzz", "/proc/self",
+    "/proc/self/fd/3", "/proc/self/mem", "/proc/self/maps", "/proc/self/exe", "/proc/self/cwd",
+    "/proc/thread-self/status", "/proc/1/root", "/proc/meminfo", "/etc/passwd", "/tmp", "/sys",
+};
+
+static unsigned char *pointer_into_pages(void)
+{
+    unsigned page = below(PAGES - 1);
+
+    switch (below(4)) {
+    case 0:
+        return pages + page * PAGE;
+    case 1: /* ends at the edge of what is mapped */
+        return pages + (PAGES - 1) * PAGE - (1 + below(64));
+    case 2:
+        return pages + page * PAGE + PAGE - below(16);
+    default:
+        return pages + page * PAGE + below(PAGE);
+    }
+}
+
+static uint64_t bad_address(void)
+{
+    static const uint64_t addresses[] = {
+        0, 1, PAGE - 1, 0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 0xffff800000000000,
+        0xffffffff80200000, 0xfffffffffffff000, UINT64_MAX, 0xffffffffff600000,
+    };
+
+    if (below(4) == 0)
+        return (uint64_t)frozen + below(PAGE);
+    return addresses[below(sizeof(addresses) / sizeof(*addresses))];
+}
+
+static uint64_t edge_number(void)
+{
+    static const uint64_t numbers[] = {
+        0, 1, 2, 3, 4, 7, 8, 15, 16, 63, 64, 128, 511, 512, 4095, 4096, 4097, 65535, 65536, 1 << 20,
+        INT32_MAX, 1ul << 31, UINT32_MAX, 1ul << 32, 1ul << 40, INT64_MAX, 1ul << 63, -1ul, -2ul,
+        -4096ul, -100ul,
+    };
+
+    return numbers[below(sizeof(numbers) / sizeof(*numbers))];
+}
+
+/* A structure: words that may each be a small number, a pointer, a length, anything. */
+static unsigned char *structure(void)
+{
+    unsigned char *at = pointer_into_pages();
+    uint64_t words[8];
+
+    if ((uintptr_t)at % PAGE > PAGE - sizeof(words))
+        return at;
+    for (unsigned i = 0; i < 8; i++) {
+        switch (below(4)) {
+        case 0:
+            words[i] = below(16);
+            break;
+        case 1:
+            words[i] = (uint64_t)pointer_into_pages();
+            break;
+        case 2:
+            words[i] = edge_number();
+            break;
+        default:
+            words[i] = below(1000);
+        }
+    }
+    memcpy(at, words, sizeof(words));
+    return at;
+}
+
+static uint64_t path(void)
+{
+    return (uint64_t)paths[below(sizeof(paths) / sizeof(*paths))];
+}
+
+static uint64_t flags(void)
+{
+    switch (below(4)) {
+    case 0:
+        return 0;
+    case 1:
+        return 1ul << below(32);
+    case 2:
+        return 1ul << below(20) | 1ul << below(20);
+    default:
+        return below(16);
+    }
+}
+
+static uint64_t shaped(enum argument kind)
+{
+    switch (kind) {
+    case ARG_FD:
+        return below(DESCRIPTORS_MAX / 2);
+    case ARG_FD_AT:
+        return below(2) ? (uint64_t)AT_FDCWD : below(DESCRIPTORS_MAX / 2);
+    case ARG_SIZE:
+        return below(2) ? below(3 * PAGE) : edge_number();
+    case ARG_OFFSET:
+        return below(2) ? below(16 * PAGE) : edge_number();
+    case ARG_PATH:
+        return path();
+    case ARG_OPEN_FLAGS:
+        return flags() | below(3);
+    case ARG_MODE:
+        return below(010000);
+    case ARG_FLAGS:
+        return flags();
+    case ARG_PID:
+        return below(2) ? (uint64_t)(below(2) ? getpid() : 0) : below(40);
+    case ARG_SIGNAL:
+        return below(66);
+    case ARG_INT:
+    case ARG_UINT:
+    case ARG_LONG:
+        return below(2) ? below(12) : edge_number();
+    case ARG_HEX: /* a page of ours, or a command of ioctl */
+        return below(2) ? (uint64_t)pages + below(PAGES) * PAGE : 0x5400 + below(0x60);
+    case ARG_STRUCT_IN:
+    case ARG_POINTER:
+        return (uint64_t)structure();
+    default:
+        return (uint64_t)pointer_into_pages();
+    }
+}
+
+static uint64_t argument(enum argument kind)
+{
+    switch (below(8)) {
+    case 0:
+        return edge_number();
+    case 1:
+        return bad_address();
+    case 2:
+        return next();
+    case 3:
+        return shaped(1 + below(ARG_FDS_OUT));
+    default:
+        return shaped(kind);
+    }
+}
+
+/* ---- A slice ---- */
+
+static void ignore(int signal)
+{
+    (void)signal;
+}
+
+static void descriptors_open(void)
+{
+    int pair[2], epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+
+    open("file", O_RDWR);
+    open("file", O_RDONLY);
+    open(".", O_RDONLY | O_DIRECTORY);
+    open("file", O_PATH);
+    open("/proc/self", O_RDONLY);
+    open("/dev/zero", O_RDWR);
+    open("/dev/ptmx", O_RDWR | O_NOCTTY);
+    open("fifo", O_RDWR);
+    open(".", O_TMPFILE | O_RDWR, 0600);
+    if (pipe(pair) == 0)
+        epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &event);
+    pipe2(pair, O_NONBLOCK);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0)
+        epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &event);
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+    socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    eventfd(1, 0);
+    memfd_create("fuzz", MFD_ALLOW_SEALING);
+    syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0);
+    syscall(SYS_inotify_init1, 0);
+    syscall(SYS_pidfd_open, getpid(), 0);
+    syscall(SYS_signalfd4, -1, &(uint64_t){0xff}, 8, 0);
+}
+
+static void files_make(void)
+{
+    int file = open("file", O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    if (file >= 0 && ftruncate(file, 5 * PAGE + 100) == 0)
+        close(file);
+    mkdir("directory", 0755);
+    symlink("file", "link");
+    symlink("loop", "loop");
+    mkfifo("fifo", 0644);
+}
+
+static void limits_set(void)
+{
+    static const struct {
+        int resource;
+        rlim_t limit;
+    } limits[] = {
+        {RLIMIT_AS, 512ul << 20},  {RLIMIT_FSIZE, 16ul << 20},       {RLIMIT_NPROC, 64},
+        {RLIMIT_CPU, SLICE_SECONDS}, {RLIMIT_NOFILE, DESCRIPTORS_MAX}, {RLIMIT_CORE, 0},
+    };
+
+    for (unsigned i = 0; i < sizeof(limits) / sizeof(*limits); i++)
+        setrlimit(limits[i].resource, &(struct rlimit){limits[i].limit, limits[i].limit});
+}
+
+static void call_make(void)
+{
+    const struct call *call = &calls[below(CALLS)];
+    uint64_t a[ARGUMENTS];
+    long result;
+
+    for (int i = 0; i < ARGUMENTS; i++)
+        a[i] = argument(call->arguments[i]);
+    __atomic_fetch_add(&counts->made, 1, __ATOMIC_RELAXED);
+    result = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (result != -1)
+        __atomic_fetch_add(&counts->succeeded[call->number], 1, __ATOMIC_RELAXED);
+}
+
+static void *calls_make(void *argument)
+{
+    random_state = *(uint64_t *)argument;
+    for (int i = 0; i < CALLS_A_SLICE / 2; i++)
+        call_make();
+    return NULL;
+}
+
+static void slice_run(uint64_t seed)
+{
+    static const struct itimerval timer = {{0, TIMER_MS * 1000}, {0, TIMER_MS * 1000}};
+    uint64_t seeds[2] = {seed, ~seed};
+    pthread_t other;
+
+    signal(SIGALRM, ignore);
+    siginterrupt(SIGALRM, 1);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    limits_set();
+    if (setgroups(0, NULL) || setresgid(FUZZ_USER, FUZZ_USER, FUZZ_USER) ||
+        setresuid(FUZZ_USER, FUZZ_USER, FUZZ_USER))
+        _exit(2);
+    files_make();
+    descriptors_open();
+    pages = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    frozen = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(pages + (PAGES - 1) * PAGE, PAGE);
+    if (pthread_create(&other, NULL, calls_make, &seeds[1]))
+        _exit(3);
+    calls_make(&seeds[0]);
+    pthread_join(other, NULL);
+    _exit(0);
+}
+
+/* ---- The parent ---- */
+
+static struct worker {
+    pid_t pid;
+    uint64_t seed;
+    double started;
+    int killed;
+} workers[WORKERS_MAX];
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void worker_start(struct worker *worker, uint64_t seed)
+{
+    *worker = (struct worker){.seed = seed, .started = now()};
+    worker->pid = fork();
+    if (worker->pid == 0) {
+        setsid();
+        slice_run(seed);
+    }
+}
+
+/* All that slices left behind: the user's processes die, its files go. */
+static void user_kill(void)
+{
+    pid_t killer = fork();
+
+    if (killer == 0) {
+        if (setresuid(FUZZ_USER, FUZZ_USER, FUZZ_USER) == 0)
+            kill(-1, SIGKILL);
+        _exit(0);
+    }
+    waitpid(killer, NULL, 0);
+}
+
+/* Returns how many seconds longest a slice is at work, after killing what is late. */
+static double late_kill(int count)
+{
+    double longest = 0;
+
+    for (int i = 0; i < count; i++) {
+        double age = now() - workers[i].started;
+
+        if (workers[i].pid <= 0)
+            continue;
+        if (age > longest)
+            longest = age;
+        if (age > SLICE_SECONDS && !workers[i].killed) {
+            kill(workers[i].pid, SIGKILL);
+            workers[i].killed = 1;
+        }
+    }
+    return longest;
+}
+
+/* Runs slices until so many calls were made; returns 1 when one could not be ended. */
+static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
+{
+    int running = 0, slices = 0;
+
+    random_state = seed;
+    do {
+        int status;
+        pid_t ended;
+
+        for (int i = 0; i < count && counts->made < wanted; i++) {
+            if (workers[i].pid > 0)
+                continue;
+            worker_start(&workers[i], slices++ ? next() : seed);
+            running += workers[i].pid > 0;
+            if (verbose)
+                printf("slice %d: seed %llu\n", slices, (unsigned long long)workers[i].seed);
+        }
+        ended = waitpid(-1, &status, WNOHANG);
+        for (int i = 0; i < count; i++) {
+            if (ended > 0 && workers[i].pid == ended) {
+                workers[i].pid = 0;
+                running--;
+            }
+        }
+        if (ended <= 0)
+            usleep(2000);
+        if (late_kill(count) > SLICE_SECONDS + DEATH_SECONDS) {
+            for (int i = 0; i < count; i++)
+                printf("FAIL hang: seed %llu\n", (unsigned long long)workers[i].seed);
+            return 1;
+        }
+    } while (running || counts->made < wanted);
+    return 0;
+}
+
+static uint64_t option(int argc, char **argv, const char *name, uint64_t otherwise)
+{
+    for (int i = 1; i + 1 < argc; i++) {
+        if (!strcmp(argv[i], name))
+            return strtoull(argv[i + 1], NULL, 0);
+    }
+    return otherwise;
+}
+
+static void report(void)
+{
+    unsigned different = 0;
+
+    for (unsigned i = 0; i < CALLS; i++)
+        different += counts->succeeded[calls[i].number] > 0;
+    printf("calls: %lu made, %u different ones succeeded\n", counts->made, different);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = option(argc, argv, "--seed", time(NULL));
+    unsigned long wanted = option(argc, argv, "--calls", 100000);
+    int count = option(argc, argv, "--workers", 4), hung, leaks;
+    int verbose = argc > 1 && !strcmp(argv[argc - 1], "--verbose");
+    char folder[] = "/tmp/fuzz.XXXXXX";
+    static struct use before, after;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!mkdtemp(folder) || chmod(folder, 0777) || chdir(folder) || count > WORKERS_MAX)
+        return 2;
+    printf("seed %llu\n", (unsigned long long)seed);
+    /* The first round leaves behind what is kept for ever: names in caches, a frame a CPU. */
+    hung = fuzz(~seed, wanted / 10, count, verbose);
+    user_kill();
+    scratch_empty();
+    use_read(&before);
+    counts->made = 0;
+    hung = hung || fuzz(seed, wanted, count, verbose);
+    user_kill();
+    scratch_empty();
+    report();
+    use_read(&after);
+    leaks = hung ? 0 : use_compare(&before, &after);
+    use_print_coverage();
+    printf("%s\n", hung || leaks ? "fuzz: wrong" : "fuzz: right");
+    return hung || leaks;
+}
