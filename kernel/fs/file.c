@@ -195,7 +195,6 @@ static int anonymous_statistics(struct file_system *file_system, struct statisti
 static const struct file_system_type anonymous_type = {.name = "anon_inodefs"};
 static const struct file_system_operations anonymous_operations = {.statistics =
                                                                        anonymous_statistics};
-static const struct inode_operations no_inode_operations;
 
 struct inode *inode_create_anonymous(u32 mode)
 {
@@ -203,7 +202,6 @@ struct inode *inode_create_anonymous(u32 mode)
 
     if (!inode)
         return NULL;
-    inode->operations = &no_inode_operations;
     inode_init_owner(inode, NULL, mode);
     return inode;
 }

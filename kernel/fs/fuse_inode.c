@@ -11,8 +11,8 @@
  *
  * Locking: file_system.inode_lock guards the table.
  */
-#include <pith/fs.h>
 #include <pith/arithmetic.h>
+#include <pith/fs.h>
 
 #include "fuse.h"
 

@@ -27,6 +27,8 @@ s64 inode_now_ns(void)
     return (s64)clock_realtime_ns();
 }
 
+static const struct inode_operations no_operations;
+
 struct inode *inode_alloc(struct file_system *file_system)
 {
     struct inode *inode = slab_alloc(inode_slab, ALLOC_CLEARED);
@@ -38,6 +40,7 @@ struct inode *inode_alloc(struct file_system *file_system)
     inode->links = 1;
     inode->number = inode_number_new();
     inode->file_system = file_system;
+    inode->operations = &no_operations;
     inode->accessed_ns = inode->modified_ns = inode->changed_ns = inode->born_ns = now;
     mutex_init(&inode->lock, LOCK_INODE);
     spin_init(&inode->private_lock, LOCK_LEAF);
@@ -102,7 +105,7 @@ void inode_attributes(struct inode *inode, struct attributes *attributes_out)
 
 int inode_get_attributes(struct inode *inode, struct attributes *attributes_out)
 {
-    if (inode->operations && inode->operations->get_attributes)
+    if (inode->operations->get_attributes)
         return inode->operations->get_attributes(inode, attributes_out);
     inode_attributes(inode, attributes_out);
     return 0;
@@ -146,7 +149,7 @@ void inode_set_attributes(struct inode *inode, const struct attribute_change *ch
 
 int inode_change_locked(struct inode *inode, const struct attribute_change *change)
 {
-    if (inode->operations && inode->operations->set_attributes)
+    if (inode->operations->set_attributes)
         return inode->operations->set_attributes(inode, change);
     inode_set_attributes(inode, change);
     return 0;

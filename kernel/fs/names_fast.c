@@ -39,8 +39,7 @@ enum step {
 /* May be searched by everybody, or by the rule for the caller: without asking the file system. */
 static bool may_search(struct inode *inode)
 {
-    if (unlikely(!inode_is_directory(inode)) ||
-        (inode->operations && unlikely(inode->operations->permission)))
+    if (unlikely(!inode_is_directory(inode)) || unlikely(inode->operations->permission))
         return false;
     if (likely((inode->mode & EXECUTE_BITS) == EXECUTE_BITS))
         return true;

@@ -61,7 +61,7 @@ int inode_permission(struct inode *inode, u32 wanted)
     u32 bits = wanted & (MAY_READ | MAY_WRITE | MAY_EXECUTE);
     struct identity identity;
 
-    if (inode->operations && unlikely(inode->operations->permission))
+    if (unlikely(inode->operations->permission))
         return inode->operations->permission(inode, wanted);
     if (!credentials) /* the kernel itself, at boot */
         return 0;

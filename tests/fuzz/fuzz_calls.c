@@ -6,9 +6,9 @@
  * The calls come in slices, each a process with two threads that race on one set of descriptors and
  * pages. A slice's calls follow from its seed, which is printed when it ends in a way that it must
  * not; `--seed THAT --calls 1` runs it again. Half of a slice's arguments have the kind that the
- * kernel's table names (a descriptor of some kind, a page's edge, a path, a huge length), the others
- * are any number. Slices that wait are interrupted by a timer, and killed when that does not help:
- * one that does not die is a hang, and the fuzzer ends with 1.
+ * kernel's table names (a descriptor of some kind, a page's edge, a path, a huge length), the
+ * others are any number. Slices that wait are interrupted by a timer, and killed when that does not
+ * help: one that does not die is a hang, and the fuzzer ends with 1.
  *
  * At the end come the number of different calls that succeeded, and what the kernel's own files say
  * is in use, before and after, with its caches emptied: an object or frame more is a leak.
@@ -86,7 +86,7 @@ static const struct call {
 /* Shared with the slices. */
 static struct {
     unsigned long made, succeeded[SYSCALLS_MAX];
-} *counts;
+} * counts;
 
 /* ---- Random numbers: splitmix64, one state a thread ---- */
 
@@ -114,10 +114,35 @@ static unsigned char *frozen; /* a page that can only be read */
 #define PAGES 8
 
 static const char *const paths[] = {
-    ".", "..", "/", "file", "link", "directory", "directory/inner", "fifo", "missing", "loop", "",
-    "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/shm/fuzz", "/proc/self",
-    "/proc/self/fd/3", "/proc/self/mem", "/proc/self/maps", "/proc/self/exe", "/proc/self/cwd",
-    "/proc/thread-self/status", "/proc/1/root", "/proc/meminfo", "/etc/passwd", "/tmp", "/sys",
+    ".",
+    "..",
+    "/",
+    "file",
+    "link",
+    "directory",
+    "directory/inner",
+    "fifo",
+    "missing",
+    "loop",
+    "",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/tty",
+    "/dev/ptmx",
+    "/dev/shm/fuzz",
+    "/proc/self",
+    "/proc/self/fd/3",
+    "/proc/self/mem",
+    "/proc/self/maps",
+    "/proc/self/exe",
+    "/proc/self/cwd",
+    "/proc/thread-self/status",
+    "/proc/1/root",
+    "/proc/meminfo",
+    "/etc/passwd",
+    "/tmp",
+    "/sys",
 };
 
 static unsigned char *pointer_into_pages(void)
@@ -139,8 +164,17 @@ static unsigned char *pointer_into_pages(void)
 static uint64_t bad_address(void)
 {
     static const uint64_t addresses[] = {
-        0, 1, PAGE - 1, 0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 0xffff800000000000,
-        0xffffffff80200000, 0xfffffffffffff000, UINT64_MAX, 0xffffffffff600000,
+        0,
+        1,
+        PAGE - 1,
+        0x7ffffffff000,
+        0x7fffffffffff,
+        0x800000000000,
+        0xffff800000000000,
+        0xffffffff80200000,
+        0xfffffffffffff000,
+        UINT64_MAX,
+        0xffffffffff600000,
     };
 
     if (below(4) == 0)
@@ -151,9 +185,10 @@ static uint64_t bad_address(void)
 static uint64_t edge_number(void)
 {
     static const uint64_t numbers[] = {
-        0, 1, 2, 3, 4, 7, 8, 15, 16, 63, 64, 128, 511, 512, 4095, 4096, 4097, 65535, 65536, 1 << 20,
-        INT32_MAX, 1ul << 31, UINT32_MAX, 1ul << 32, 1ul << 40, INT64_MAX, 1ul << 63, -1ul, -2ul,
-        -4096ul, -100ul,
+        0,         1,         2,         3,       4,         7,         8,          15,
+        16,        63,        64,        128,     511,       512,       4095,       4096,
+        4097,      65535,     65536,     1 << 20, INT32_MAX, 1ul << 31, UINT32_MAX, 1ul << 32,
+        1ul << 40, INT64_MAX, 1ul << 63, -1ul,    -2ul,      -4096ul,   -100ul,
     };
 
     return numbers[below(sizeof(numbers) / sizeof(*numbers))];
@@ -312,7 +347,7 @@ static void limits_set(void)
         int resource;
         rlim_t limit;
     } limits[] = {
-        {RLIMIT_AS, 512ul << 20},  {RLIMIT_FSIZE, 16ul << 20},       {RLIMIT_NPROC, 64},
+        {RLIMIT_AS, 512ul << 20},    {RLIMIT_FSIZE, 16ul << 20},       {RLIMIT_NPROC, 64},
         {RLIMIT_CPU, SLICE_SECONDS}, {RLIMIT_NOFILE, DESCRIPTORS_MAX}, {RLIMIT_CORE, 0},
     };
 

@@ -129,8 +129,27 @@ static void script_make(struct program *program)
 static uint64_t edge_number(void)
 {
     static const uint64_t numbers[] = {
-        0, 1, 2, 3, 7, 56, 4095, 4096, 4097, 0xffff, 0x10000, INT32_MAX, UINT32_MAX, 1ul << 32,
-        0x7ffffffff000, 0x7fffffffffff, 0x800000000000, 1ul << 63, -1ul, -4096ul, -56ul,
+        0,
+        1,
+        2,
+        3,
+        7,
+        56,
+        4095,
+        4096,
+        4097,
+        0xffff,
+        0x10000,
+        INT32_MAX,
+        UINT32_MAX,
+        1ul << 32,
+        0x7ffffffff000,
+        0x7fffffffffff,
+        0x800000000000,
+        1ul << 63,
+        -1ul,
+        -4096ul,
+        -56ul,
     };
 
     return below(4) ? numbers[below(sizeof(numbers) / sizeof(*numbers))] : next();

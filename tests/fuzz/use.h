@@ -1,6 +1,6 @@
 /*
- * What the kernel says is in use: objects of each slab cache, frames of each kind. Two readings with
- * the caches emptied show what was not given back in between.
+ * What the kernel says is in use: objects of each slab cache, frames of each kind. Two readings
+ * with the caches emptied show what was not given back in between.
  */
 #pragma once
 
@@ -112,6 +112,7 @@ static inline void use_print_coverage(void)
 /* Takes away all files of the working directory, however deep. */
 static inline void scratch_empty(void)
 {
-    if (system("/bin/chmod -R u+rwx . 2>/dev/null; /bin/rm -rf ./* ./.[!.]* /dev/shm/* 2>/dev/null"))
+    if (system(
+            "/bin/chmod -R u+rwx . 2>/dev/null; /bin/rm -rf ./* ./.[!.]* /dev/shm/* 2>/dev/null"))
         printf("the scratch directory could not be emptied\n");
 }

@@ -159,6 +159,17 @@ TEST(setxattr_by_descriptor_and_on_a_link)
     CHECK_ERRNO(fgetxattr(fd, "user.a", value, sizeof(value)), ENODATA);
 }
 
+TEST(xattr_of_a_pipe_is_not_supported)
+{
+    char value[16];
+    int fds[2];
+
+    CHECK_OK(pipe(fds));
+    CHECK_EQ(flistxattr(fds[0], value, sizeof(value)), 0);
+    CHECK_ERRNO(fgetxattr(fds[0], "user.a", value, sizeof(value)), ENODATA);
+    CHECK_ERRNO(fsetxattr(fds[0], "user.a", "x", 1, 0), EPERM);
+}
+
 TEST(xattr_errors_are_as_documented)
 {
     static char name[300] = "user.";

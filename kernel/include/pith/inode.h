@@ -133,7 +133,7 @@ struct inode {
     struct refcount references;
     u32 mode; /* type and permissions; changed under `lock`, like all to `size` */
     u32 uid, gid;
-    const struct inode_operations *operations; /* [const] */
+    const struct inode_operations *operations; /* [const] not NULL; each may be */
     /*
      * A symbolic link's target, where it is in memory: link_text_create's, freed with the inode
      * (walks read it under RCU). `readlink` is not needed then. [const] once it can be found
