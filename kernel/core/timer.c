@@ -7,7 +7,8 @@
  * runs, and the function may free it or set it again: it is not touched afterwards. `running` of
  * its CPU tells timer_cancel_wait whether it still runs.
  *
- * Two CPUs must not set one timer at the same time; its owner's lock sees to that.
+ * A timer may be set and cancelled from several CPUs at once; the last one has its way. It belongs
+ * to the CPU that timer->cpu names, which only who holds that CPU's lock changes.
  *
  * Under `deterministic` the clock stands still, and no timer rings, while the machine waits for its
  * host (clock_stop, clock_go): however long the host takes, the machine's time is the same after.
@@ -59,20 +60,31 @@ static void timers_arm_locked(struct timers *on, u64 deadline_ns)
 
 void timer_init(struct timer *timer, void (*function)(struct timer *timer))
 {
-    *timer = (struct timer){.function = function};
+    *timer = (struct timer){.function = function, .cpu = cpu_current()};
+}
+
+/*
+ * Locks the timers of the CPU that the timer is, or was last, set on. timer->cpu changes only under
+ * the lock of the CPU that it names, so it holds still from here on.
+ */
+static struct timers *timers_lock_of(struct timer *timer)
+{
+    for (;;) {
+        struct cpu *cpu = READ_ONCE(timer->cpu);
+        struct timers *on = of_cpu(timers, cpu);
+
+        spin_lock(&on->lock);
+        if (timer->cpu == cpu)
+            return on;
+        spin_unlock(&on->lock);
+    }
 }
 
 bool timer_cancel(struct timer *timer)
 {
-    struct cpu *cpu = timer->cpu;
-    bool was_set;
+    struct timers *on = timers_lock_of(timer);
+    bool was_set = tree_is_linked(&timer->node);
 
-    if (!cpu)
-        return false;
-    struct timers *on = of_cpu(timers, cpu);
-
-    spin_lock(&on->lock);
-    was_set = tree_is_linked(&timer->node);
     if (was_set)
         tree_remove(&on->tree, &timer->node);
     spin_unlock(&on->lock);
@@ -83,9 +95,10 @@ bool timer_cancel_wait(struct timer *timer)
 {
     bool was_set = timer_cancel(timer);
 
-    if (was_set || !timer->cpu)
-        return was_set;
-    while (__atomic_load_n(&of_cpu(timers, timer->cpu)->running, __ATOMIC_ACQUIRE) == timer)
+    if (was_set)
+        return true;
+    while (__atomic_load_n(&of_cpu(timers, READ_ONCE(timer->cpu))->running, __ATOMIC_ACQUIRE) ==
+           timer)
         cpu_relax();
     return false;
 }
@@ -103,16 +116,26 @@ void timer_fini(struct timer *timer)
     } while (tree_is_linked(&timer->node));
 }
 
+/* Takes the timer off where it is set and locks this CPU's timers, to which it now belongs. */
+static struct timers *timer_move_here(struct timer *timer)
+{
+    for (;;) {
+        struct timers *on = timers_lock_of(timer);
+
+        if (tree_is_linked(&timer->node))
+            tree_remove(&on->tree, &timer->node);
+        if (timer->cpu == cpu_current())
+            return on;
+        WRITE_ONCE(timer->cpu, cpu_current());
+        spin_unlock(&on->lock);
+    }
+}
+
 void timer_set(struct timer *timer, u64 deadline_ns)
 {
-    struct timers *on;
-
-    timer_cancel(timer);
     u64 flags = interrupts_save_disable();
+    struct timers *on = timer_move_here(timer);
 
-    on = this_cpu(timers);
-    spin_lock(&on->lock);
-    timer->cpu = cpu_current();
     timer->deadline_ns = deadline_ns;
     tree_insert(&on->tree, &timer->node, timer_is_before);
     if (deadline_ns < on->armed_ns)

@@ -272,12 +272,13 @@ noreturn void process_exit_thread(int status)
     struct thread_identity *identity = thread->identity;
     struct process *process = thread->process;
     struct credentials *credentials;
+    bool last = __atomic_sub_fetch(&process->living_count, 1, __ATOMIC_ACQ_REL) == 0;
 
-    if (process == process_init && process->thread_count == 1)
+    if (process == process_init && last)
         panic("process 1 ended with status %#x",
               process->group_exit ? process->exit_status : status);
     signals_close(process, identity);
-    if (process->thread_count == 1)
+    if (last)
         itimers_clear(process);
     space_release(thread);
     vfork_release(process);

@@ -226,6 +226,7 @@ void identity_publish(struct thread_identity *identity, struct number *number)
     number->identity = identity;
     list_push_back(&process->threads, &identity->link);
     process->thread_count++;
+    __atomic_fetch_add(&process->living_count, 1, __ATOMIC_RELAXED);
     created++;
 }
 

@@ -383,6 +383,10 @@ static void slice_run(uint64_t seed)
     uint64_t seeds[2] = {seed, ~seed};
     pthread_t other;
 
+    int null = open("/dev/null", O_RDWR);
+
+    for (int fd = 0; fd < 3; fd++)
+        dup2(null, fd);
     signal(SIGALRM, ignore);
     siginterrupt(SIGALRM, 1);
     setitimer(ITIMER_REAL, &timer, NULL);
@@ -462,6 +466,45 @@ static double late_kill(int count)
     return longest;
 }
 
+static void proc_print(const char *folder, const char *name)
+{
+    char path[64], text[512];
+    int file;
+    ssize_t bytes;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    file = open(path, O_RDONLY);
+    bytes = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+    if (bytes > 0) {
+        text[bytes] = '\0';
+        printf("    %s: %s\n", path, text);
+    }
+    close(file);
+}
+
+/* Where the threads of a slice are that does not die. */
+static void hang_print(const struct worker *worker)
+{
+    char path[64], folder[64];
+    struct dirent *entry;
+    DIR *tasks;
+
+    printf("FAIL hang: seed %llu\n", (unsigned long long)worker->seed);
+    snprintf(path, sizeof(path), "/proc/%d/task", worker->pid);
+    tasks = opendir(path);
+    while (tasks && (entry = readdir(tasks))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(folder, sizeof(folder), "/proc/%.10s", entry->d_name);
+        proc_print(folder, "stat");
+        proc_print(folder, "wchan");
+        proc_print(folder, "syscall");
+        proc_print(folder, "stack");
+    }
+    if (tasks)
+        closedir(tasks);
+}
+
 /* Runs slices until so many calls were made; returns 1 when one could not be ended. */
 static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
 {
@@ -490,8 +533,10 @@ static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
         if (ended <= 0)
             usleep(2000);
         if (late_kill(count) > SLICE_SECONDS + DEATH_SECONDS) {
-            for (int i = 0; i < count; i++)
-                printf("FAIL hang: seed %llu\n", (unsigned long long)workers[i].seed);
+            for (int i = 0; i < count; i++) {
+                if (workers[i].pid > 0)
+                    hang_print(&workers[i]);
+            }
             return 1;
         }
     } while (running || counts->made < wanted);

@@ -17,6 +17,7 @@
 /* Growth that is no leak: what a table or a CPU's store of free objects keeps once it has grown. */
 #define OBJECTS_SLACK 64
 #define FRAMES_SLACK  64
+#define SLABS_SLACK   256 /* an object that stays keeps its whole slab */
 
 struct use {
     int count;
@@ -78,7 +79,9 @@ static inline int use_grown(const struct use *before, const struct use *after, i
 
     for (int i = 0; i < after->count; i++) {
         const char *name = after->items[i].name;
-        long slack = !strncmp(name, "frames", 6) ? FRAMES_SLACK : OBJECTS_SLACK;
+        long slack = !strcmp(name, "frames slab")  ? SLABS_SLACK
+                     : !strncmp(name, "frames", 6) ? FRAMES_SLACK
+                                                   : OBJECTS_SLACK;
         long growth = after->items[i].number - use_of(before, name);
 
         if (growth <= slack)

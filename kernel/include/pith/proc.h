@@ -141,6 +141,7 @@ struct process {
     struct list children, sibling;
     struct list threads; /* of thread_identity */
     u32 thread_count;    /* that have not ended */
+    u32 living_count;    /* [atomic] of them, that have not begun to end: one thread is the last */
     struct process_group *group;
     struct list group_link;
     struct list child_waiters;            /* of struct waiter: who waits for a child of ours */
