@@ -12,27 +12,107 @@
  *
  * So two entries are allocated before the lock is taken, and a change cannot fail half done.
  *
+ * Who waits for a process's lock (F_SETLKW) leaves an edge, "this owner waits for that one". A wait
+ * that would close a circle of edges is EDEADLK. Whoever changes an inode's locks takes the edges
+ * away of those who wait there: they wake, look, and make them anew, so no edge outlives its cause.
+ *
  * Locking: the lock of the inode's queue guards both lists; who must wait waits there, and every
- *          change wakes all, since each looks for his own conflict. The structure itself is made
- *          once for an inode (private_lock) and lives as long.
+ *          change wakes all, since each looks for his own conflict. Inside it edges.lock. The
+ *          structure itself is made once for an inode (private_lock), lives as long, and is on the
+ *          list of all for /proc/locks, whose lock comes before the queue's.
  */
 #include "locks.h"
 
+#include <pith/proc_fs.h>
+
 #include "inode_internal.h"
+
+#define PID_OF_FILES (-1)
+#define EDGES_MAX    10 /* of a circle that is looked for, as in Linux */
 
 struct file_lock {
     struct list link;
     u64 start, end; /* the last byte, too; U64_MAX: for ever */
     const void *owner;
-    s32 pid;  /* as F_GETLK tells it; -1: an open file's */
+    s32 pid;  /* as F_GETLK tells it; PID_OF_FILES: an open file's */
     s16 type; /* F_RDLCK, F_WRLCK */
 };
 
 struct file_locks {
+    struct inode *inode; /* [const] not counted: it owns us */
+    struct list link;    /* on the list of all; guarded by all.lock */
     struct wait_queue queue;
     struct list flocks;  /* guarded_by(&queue.lock) */
     struct list records; /* guarded_by(&queue.lock) */
 };
+
+/* A thread in F_SETLKW. guarded by edges.lock */
+struct edge {
+    struct list link;
+    const struct file_locks *at;
+    const void *waiter, *holder; /* owners; holder NULL: it is about to look again */
+};
+
+static struct {
+    struct spinlock lock; /* LOCK_LEAF */
+    struct list list;
+} edges = {SPINLOCK_INIT(LOCK_LEAF), LIST_INIT(edges.list)};
+
+static struct {
+    struct spinlock lock; /* LOCK_FILE_LOCKS */
+    struct list list;
+} all = {SPINLOCK_INIT(LOCK_FILE_LOCKS), LIST_INIT(all.list)};
+
+/* ---- Deadlocks ---- */
+
+static const void *holder_of(const void *waiter)
+{
+    struct edge *edge;
+
+    list_for_each (edge, &edges.list, link)
+        if (edge->waiter == waiter && edge->holder)
+            return edge->holder;
+    return NULL;
+}
+
+/* Notes that edge->waiter waits for `holder`; -EDEADLK: who waits, by way of others, for it. */
+static int edge_set(struct edge *edge, const void *holder)
+{
+    const void *owner = holder;
+    int error = 0;
+
+    spin_lock(&edges.lock);
+    for (unsigned i = 0; i < EDGES_MAX && owner && !error; i++) {
+        owner = holder_of(owner);
+        if (owner == edge->waiter)
+            error = -EDEADLK;
+    }
+    edge->holder = holder;
+    if (!error && !list_is_linked(&edge->link))
+        list_push_back(&edges.list, &edge->link);
+    spin_unlock(&edges.lock);
+    return error;
+}
+
+static void edge_remove(struct edge *edge)
+{
+    spin_lock(&edges.lock);
+    list_remove(&edge->link);
+    spin_unlock(&edges.lock);
+}
+
+/* The locks changed: who waits looks again. queue.lock is held. */
+static void locks_changed(struct file_locks *locks) must_hold(&locks->queue.lock)
+{
+    struct edge *edge;
+
+    spin_lock(&edges.lock);
+    list_for_each (edge, &edges.list, link)
+        if (edge->at == locks)
+            edge->holder = NULL;
+    spin_unlock(&edges.lock);
+    wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+}
 
 /* ---- An inode's locks ---- */
 
@@ -47,7 +127,9 @@ static struct file_locks *locks_of(struct inode *inode)
     made = kmalloc(sizeof(*made), 0);
     if (!made)
         return NULL;
+    made->inode = inode;
     wait_queue_init(&made->queue);
+    list_init(&made->link);
     list_init(&made->flocks);
     list_init(&made->records);
     spin_lock(&inode->private_lock);
@@ -58,6 +140,11 @@ static struct file_locks *locks_of(struct inode *inode)
         made = NULL;
     }
     spin_unlock(&inode->private_lock);
+    if (!made) {
+        spin_lock(&all.lock);
+        list_push_back(&all.list, &locks->link);
+        spin_unlock(&all.lock);
+    }
     kfree(made);
     return locks;
 }
@@ -76,6 +163,9 @@ void file_locks_free(struct inode *inode)
 
     if (!locks)
         return;
+    spin_lock(&all.lock);
+    list_remove(&locks->link);
+    spin_unlock(&all.lock);
     list_free(&locks->flocks);
     list_free(&locks->records);
     kfree(locks);
@@ -101,7 +191,7 @@ static void owner_release(struct file_locks *locks, struct list *list, const voi
     spin_lock(&locks->queue.lock);
     owner_take_locked(list, owner, &gone);
     if (!list_is_empty(&gone))
-        wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+        locks_changed(locks);
     spin_unlock(&locks->queue.lock);
     list_free(&gone);
 }
@@ -136,17 +226,24 @@ static struct file_lock *conflict_find(struct list *list, const struct file_lock
     return NULL;
 }
 
-/* Waits until nothing is in conflict. -EAGAIN with `nowait`; -EINTR. */
+/* Waits until nothing is in conflict. -EAGAIN with `nowait`; -EINTR; -EDEADLK (processes' only). */
 static int conflict_wait(struct file_locks *locks, struct list *list,
                          const struct file_lock *wanted, u32 nowait) must_hold(&locks->queue.lock)
 {
+    struct edge edge = {.at = locks, .waiter = wanted->owner};
+    struct file_lock *conflict;
     int error = 0;
 
-    while (!error && conflict_find(list, wanted)) {
+    list_init(&edge.link);
+    while (!error && (conflict = conflict_find(list, wanted))) {
         if (nowait)
             return -EAGAIN;
-        error = wait_queue_wait(&locks->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_LOCK);
+        if (list == &locks->records && wanted->pid != PID_OF_FILES)
+            error = edge_set(&edge, conflict->owner);
+        if (!error)
+            error = wait_queue_wait(&locks->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_LOCK);
     }
+    edge_remove(&edge);
     return error;
 }
 
@@ -161,7 +258,7 @@ static int flock_set(struct file_locks *locks, struct file_lock *new, u32 nowait
     /* A change of kind gives the old lock up first, and may lose it (flock(2)). */
     owner_take_locked(&locks->flocks, new->owner, &gone);
     if (!list_is_empty(&gone))
-        wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+        locks_changed(locks);
     error = conflict_wait(locks, &locks->flocks, new, nowait);
     if (!error)
         list_push_back(&locks->flocks, &new->link);
@@ -188,8 +285,10 @@ int file_flock(struct file *file, int operation)
     new = kmalloc(sizeof(*new), 0);
     if (!new)
         return -ENOLCK;
-    *new = (struct file_lock){
-        .end = U64_MAX, .owner = file, .type = kind == LOCK_EX ? F_WRLCK : F_RDLCK};
+    *new = (struct file_lock){.end = U64_MAX,
+                              .owner = file,
+                              .pid = fs_process_id(),
+                              .type = kind == LOCK_EX ? F_WRLCK : F_RDLCK};
     file->mode |= FILE_WAS_LOCKED;
     error = flock_set(locks, new, operation & LOCK_NB);
     if (error)
@@ -265,7 +364,7 @@ static int record_set(struct file_locks *locks, const struct file_lock *wanted, 
         error = conflict_wait(locks, &locks->records, wanted, nowait);
     if (!error) {
         record_apply_locked(&locks->records, new, &spare, &gone);
-        wait_queue_wake_locked(&locks->queue, WAKE_ALL, 0);
+        locks_changed(locks);
         if (wanted->type != F_UNLCK)
             new = NULL;
     }
@@ -328,7 +427,7 @@ int file_lock_command(struct file *file, int command, struct flock *flock)
     struct file_locks *locks = locks_of(file->inode);
     struct file_lock wanted = {
         .owner = is_file_owned ? (const void *)file : thread_current()->files,
-        .pid = is_file_owned ? -1 : fs_process_id(),
+        .pid = is_file_owned ? PID_OF_FILES : fs_process_id(),
         .type = flock->type,
     };
     int error = record_range(file, flock, &wanted);
@@ -351,4 +450,81 @@ int file_lock_command(struct file *file, int command, struct flock *flock)
         return -EBADF;
     file->mode |= FILE_WAS_LOCKED;
     return record_set(locks, &wanted, command == F_SETLK || command == F_OFD_SETLK);
+}
+
+/* ---- /proc/locks ---- */
+
+struct shown_lock {
+    struct file_lock lock;
+    u64 device, inode_number;
+    const char *kind;
+};
+
+struct shown_locks {
+    struct shown_lock *list;
+    u32 count, size; /* that there are; that fit */
+};
+
+static void shown_add(struct shown_locks *shown, const struct file_locks *locks,
+                      const struct list *list, const char *kind)
+{
+    struct file_lock *lock;
+
+    list_for_each (lock, list, link) {
+        if (shown->count++ >= shown->size)
+            continue;
+        shown->list[shown->count - 1] =
+            (struct shown_lock){.lock = *lock,
+                                .device = locks->inode->file_system->device,
+                                .inode_number = locks->inode->number,
+                                .kind = lock->pid == PID_OF_FILES ? "OFDLCK" : kind};
+    }
+}
+
+static void shown_collect(struct shown_locks *shown)
+{
+    struct file_locks *locks;
+
+    shown->count = 0;
+    spin_lock(&all.lock);
+    list_for_each (locks, &all.list, link) {
+        spin_lock(&locks->queue.lock);
+        shown_add(shown, locks, &locks->flocks, "FLOCK");
+        shown_add(shown, locks, &locks->records, "POSIX");
+        spin_unlock(&locks->queue.lock);
+    }
+    spin_unlock(&all.lock);
+}
+
+static void shown_print(struct text_sink *sink, u32 number, const struct shown_lock *shown)
+{
+    const struct file_lock *lock = &shown->lock;
+
+    text_print(sink, "%u: %-6s ADVISORY  %s %d %02lx:%02lx:%lu %lu ", number, shown->kind,
+               lock->type == F_WRLCK ? "WRITE" : "READ", lock->pid, shown->device >> 8 & 0xfff,
+               shown->device & 0xff, shown->inode_number, lock->start);
+    if (lock->end == U64_MAX)
+        text_print(sink, "EOF\n");
+    else
+        text_print(sink, "%lu\n", lock->end);
+}
+
+int file_locks_show(struct text_sink *sink, void *argument)
+{
+    struct shown_locks shown = {0};
+
+    for (;;) {
+        shown_collect(&shown);
+        if (shown.count <= shown.size)
+            break;
+        kfree(shown.list); /* more than there was room for: again, with room for all of these */
+        shown.size = shown.count;
+        shown.list = kmalloc(shown.size * sizeof(*shown.list), 0);
+        if (!shown.list)
+            return -ENOMEM;
+    }
+    for (u32 i = 0; i < shown.count; i++)
+        shown_print(sink, i + 1, &shown.list[i]);
+    kfree(shown.list);
+    return 0;
 }

@@ -12,3 +12,6 @@ void file_locks_release_file(struct file *file);
  * file table, which is what threads of a process share.
  */
 void file_locks_release_process(struct file *file, const struct file_table *owner);
+/* The text of /proc/locks. */
+struct text_sink;
+int file_locks_show(struct text_sink *sink, void *argument);

@@ -622,3 +622,66 @@ TEST(copy_file_range_copies_within_the_kernel)
     CHECK_STR_EQ(read_file("copy", text, sizeof(text)), "aded");
     CHECK_ERRNO(syscall(SYS_copy_file_range, fd, NULL, target, NULL, 4, 1), EINVAL);
 }
+
+/* ---- Locks that wait for each other ---- */
+
+static int lock_byte(int fd, int command, int type, off_t at)
+{
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+
+    return fcntl(fd, command, &lock);
+}
+
+TEST(fcntl_record_locks_that_wait_in_a_circle_give_edeadlk)
+{
+    int fd, fds[2];
+    char byte;
+    pid_t child;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT, 0600));
+    CHECK_OK(pipe(fds));
+    CHECK_OK(lock_byte(fd, F_SETLK, F_WRLCK, 0));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(lock_byte(fd, F_SETLK, F_WRLCK, 1));
+        CHECK_EQ(write(fds[1], "x", 1), 1);
+        CHECK_OK(lock_byte(fd, F_SETLKW, F_WRLCK, 0)); /* until the parent gives way */
+        _exit(0);
+    }
+    CHECK_EQ(read(fds[0], &byte, 1), 1);
+    while (process_state(child) != 'S')
+        sched_yield();
+    CHECK_ERRNO(lock_byte(fd, F_SETLKW, F_WRLCK, 1), EDEADLK);
+    CHECK_OK(lock_byte(fd, F_SETLK, F_UNLCK, 0));
+    CHECK_EXIT(child, 0);
+    CHECK_OK(lock_byte(fd, F_SETLKW, F_WRLCK, 1));
+}
+
+TEST(proc_locks_lists_locks_of_each_kind)
+{
+    struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    char text[4096], line[128];
+    struct stat status;
+    int fd, other, third;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT, 0600));
+    other = CHECK_OK(open("other", O_RDWR | O_CREAT, 0600));
+    third = CHECK_OK(open("third", O_RDWR | O_CREAT, 0600));
+    CHECK_OK(lock_byte(fd, F_SETLK, F_WRLCK, 7));
+    CHECK_OK(flock(other, LOCK_EX));
+    CHECK_OK(fcntl(third, F_OFD_SETLK, &whole));
+    read_file("/proc/locks", text, sizeof(text));
+    CHECK_OK(fstat(fd, &status));
+    snprintf(line, sizeof(line), ":%lu 7 7\n", (unsigned long)status.st_ino);
+    CHECK(strstr(text, line) != NULL);
+    CHECK_OK(fstat(other, &status));
+    snprintf(line, sizeof(line), ":%lu 0 EOF\n", (unsigned long)status.st_ino);
+    CHECK(strstr(text, line) != NULL);
+    snprintf(line, sizeof(line), "POSIX  ADVISORY  WRITE %d ", getpid());
+    CHECK(strstr(text, line) != NULL);
+    snprintf(line, sizeof(line), "FLOCK  ADVISORY  WRITE %d ", getpid());
+    CHECK(strstr(text, line) != NULL);
+    CHECK(strstr(text, "OFDLCK ADVISORY  READ -1 ") != NULL);
+}

@@ -1,6 +1,7 @@
 /* /proc's files about what fs/ and core/ know: random numbers, open files. */
 #include <pith/event_files.h>
 
+#include "../locks.h"
 #include "procfs.h"
 
 /* Version 4, variant 1 (RFC 9562 5.4). */
@@ -99,6 +100,7 @@ static const struct {
     int (*show)(struct text_sink *sink, void *argument);
     const char *text;
 } values[] = {
+    {"locks", file_locks_show, NULL},
     {"sys/kernel/random/boot_id", show_boot_id, NULL},
     {"sys/kernel/random/uuid", show_uuid, NULL},
     {"sys/kernel/random/entropy_avail", show_text, "256"},

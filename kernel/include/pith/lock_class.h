@@ -39,6 +39,7 @@
     X(SIGNAL_ACTIONS, SPIN, "actions that two processes may share")                               \
     X(CPU_ALARMS, SPIN, "alarms on CPU time: one process's, set by another")                      \
     X(PAGE_TABLE, SPIN, "the page tables of one address space")                                   \
+    X(FILE_LOCKS, SPIN, "which inodes have file locks: before the queue of each")                 \
     X(NOTIFY, SPIN, "who watches which inodes: before the queue of each")                         \
     X(TIMERFD, SPIN, "the timers that follow the date: before the queue of each")                 \
     X(SOCKET_NAMES, SPIN, "who is bound to which name")                                           \
