@@ -10,38 +10,56 @@
 #include "passed_files.h"
 #include "socket.h"
 
+#define LARGE_ORDER 3
+#define LARGE_BYTES ((u32)PAGE_SIZE << LARGE_ORDER)
+
 static u8 *linear_part(const struct packet *packet)
 {
     return (u8 *)&packet->fragments[packet->fragment_count];
 }
 
-/* A packet with room for `bytes`, not charged yet. NULL: no memory. */
-static struct packet *packet_alloc(u32 bytes)
+/* A packet with room for `bytes` in blocks of that order, not charged yet. NULL: no memory. */
+static struct packet *packet_alloc_blocks(u32 bytes, unsigned order, unsigned flags)
 {
-    u32 pages = bytes > PACKET_LINEAR_MAX ? DIV_ROUND_UP(bytes, (u32)PAGE_SIZE) : 0;
-    u32 linear = pages ? 0 : bytes;
-    size_t header = sizeof(struct packet) + pages * sizeof(struct packet_fragment);
-    struct packet *packet = kmalloc(header + linear, 0);
+    u32 block = (u32)PAGE_SIZE << order;
+    u32 blocks = bytes > PACKET_LINEAR_MAX ? DIV_ROUND_UP(bytes, block) : 0;
+    u32 linear = blocks ? 0 : bytes;
+    size_t header = sizeof(struct packet) + blocks * sizeof(struct packet_fragment);
+    struct packet *packet = kmalloc(header + linear, flags);
 
     if (!packet)
         return NULL;
     *packet = (struct packet){
-        .charge = (u32)(header + linear + pages * PAGE_SIZE),
+        .charge = (u32)header + linear + blocks * block,
         .bytes = bytes,
         .linear_bytes = linear,
+        .fragment_bytes = block,
     };
-    for (; packet->fragment_count < pages; packet->fragment_count++) {
+    for (; packet->fragment_count < blocks; packet->fragment_count++) {
         struct packet_fragment *fragment = &packet->fragments[packet->fragment_count];
 
-        fragment->frame = frame_alloc(0, FRAME_KERNEL, 0);
+        fragment->frame = frame_alloc(order, FRAME_KERNEL, flags);
         if (!fragment->frame) {
             packet_free(packet);
             return NULL;
         }
-        fragment->bytes = MIN(bytes, (u32)PAGE_SIZE);
+        fragment->bytes = MIN(bytes, block);
         bytes -= fragment->bytes;
     }
     return packet;
+}
+
+/*
+ * Many bytes go into large blocks where memory has them at once: one step of the copy for eight
+ * pages, and one of the allocator.
+ */
+static struct packet *packet_alloc(u32 bytes)
+{
+    struct packet *packet = NULL;
+
+    if (bytes >= LARGE_BYTES)
+        packet = packet_alloc_blocks(bytes, LARGE_ORDER, ALLOC_NOWAIT);
+    return packet ? packet : packet_alloc_blocks(bytes, 0, 0);
 }
 
 static int packet_fill(struct packet *packet, struct io_buffer *io)
@@ -60,9 +78,12 @@ static int packet_fill(struct packet *packet, struct io_buffer *io)
 int packet_create(struct socket *sender, struct io_buffer *io, u32 bytes,
                   struct packet **packet_out)
 {
-    struct packet *packet = packet_alloc(bytes);
+    struct packet *packet;
     int error;
 
+    if (bytes > PACKET_BYTES_MAX)
+        return -ENOBUFS;
+    packet = packet_alloc(bytes);
     if (!packet)
         return -ENOMEM;
     error = bytes ? packet_fill(packet, io) : 0;
@@ -100,8 +121,8 @@ size_t packet_copy_to(const struct packet *packet, u32 offset, struct io_buffer 
     }
     while (done < bytes) {
         u32 at = offset + (u32)done;
-        const struct packet_fragment *fragment = &packet->fragments[at / PAGE_SIZE];
-        u32 start = at % PAGE_SIZE;
+        const struct packet_fragment *fragment = &packet->fragments[at / packet->fragment_bytes];
+        u32 start = at % packet->fragment_bytes;
         size_t piece = MIN((size_t)(fragment->bytes - start), bytes - done);
         size_t copied = io_copy_to(io, (u8 *)frame_data(fragment->frame) + start, piece);
 

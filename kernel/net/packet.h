@@ -16,11 +16,15 @@
 /* Up to here the bytes lie behind the packet: one object of kmalloc's middle sizes. */
 #define PACKET_LINEAR_MAX 1536u
 
+/* The largest packet; kmalloc has memory for its fragments. */
+#define PACKET_BYTES_MAX (4u << 20)
+
 struct passed_files;
 
+/* A block of the packet's `fragment_bytes`, filled from its start. */
 struct packet_fragment {
     struct frame *frame; /* a reference */
-    u32 bytes;           /* from the page's start */
+    u32 bytes;
 };
 
 struct packet {
@@ -32,6 +36,7 @@ struct packet {
     u32 taken;                    /* [owner] bytes that were read of them already */
     u32 linear_bytes;             /* [const] of them behind the fragments */
     u32 fragment_count;           /* [const] */
+    u32 fragment_bytes;           /* [const] of each but the last: a power of two */
     struct abi_ucred credentials; /* [owner] who sent it */
     struct packet_fragment fragments[];
 };
@@ -43,7 +48,7 @@ static inline u32 packet_bytes_left(const struct packet *packet)
 
 /*
  * A packet with the next `bytes` of `io`, charged to `sender`. Sleeps: copies user memory.
- * -ENOMEM, -EFAULT.
+ * -ENOMEM, -EFAULT; -ENOBUFS: more than PACKET_BYTES_MAX.
  */
 int packet_create(struct socket *sender, struct io_buffer *io, u32 bytes,
                   struct packet **packet_out) must_check;

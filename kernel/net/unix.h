@@ -96,7 +96,12 @@ static inline struct unix_socket *unix_connected_peer(struct unix_socket *local)
 
 /* ---- unix_socket.c ---- */
 
-/* A reference to a datagram socket's peer, or NULL. */
+/*
+ * Shuts directions of a socket down, and wakes all who must see it. `error`: what SO_ERROR is to
+ * tell besides, or 0.
+ */
+void unix_shut_down(struct unix_socket *local, u32 directions, int error);
+/* A reference to the peer, or NULL. */
 struct unix_socket *unix_peer_get(struct unix_socket *local) must_check;
 
 /* ---- unix_queue.c ---- */

@@ -124,9 +124,7 @@ static void old_peer_leave(struct unix_socket *local, struct unix_socket *old)
     if (READ_ONCE(local->socket.received_count)) {
         queue_purge(local);
         if (READ_ONCE(old->peer) == local)
-            WRITE_ONCE(old->socket.error, ECONNRESET);
-        wait_queue_wake(&old->socket.readable, WAKE_ALL, POLL_ERR);
-        room_wake(&old->socket.writable, POLL_ERR);
+            unix_shut_down(old, 0, ECONNRESET);
     }
     unix_put(old);
 }

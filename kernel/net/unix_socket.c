@@ -125,17 +125,16 @@ static int unix_pair(struct socket *a, struct socket *b)
 
 /* ---- The end ---- */
 
-/* The other side sees the end; `error`: what it is told besides. */
-static void peer_shut_down(struct unix_socket *peer, u32 directions, int error)
+void unix_shut_down(struct unix_socket *local, u32 directions, int error)
 {
-    spin_lock(&peer->socket.readable.lock);
-    WRITE_ONCE(peer->socket.shutdown, peer->socket.shutdown | directions);
+    spin_lock(&local->socket.readable.lock);
+    WRITE_ONCE(local->socket.shutdown, local->socket.shutdown | directions);
     if (error)
-        WRITE_ONCE(peer->socket.error, error);
-    wait_queue_wake_locked(&peer->socket.readable, WAKE_ALL,
+        WRITE_ONCE(local->socket.error, error);
+    wait_queue_wake_locked(&local->socket.readable, WAKE_ALL,
                            POLL_READABLE | POLL_RDHUP | POLL_HUP | (error ? POLL_ERR : 0));
-    spin_unlock(&peer->socket.readable.lock);
-    room_wake(&peer->socket.writable, POLL_WRITABLE | POLL_HUP | (error ? POLL_ERR : 0));
+    spin_unlock(&local->socket.readable.lock);
+    room_wake(&local->socket.writable, POLL_WRITABLE | POLL_HUP | (error ? POLL_ERR : 0));
 }
 
 /* Makes it dead; what waited in it comes into the lists. */
@@ -168,7 +167,7 @@ static void unix_end(struct unix_socket *local, int error)
     } else if ((peer = local->peer)) {
         if (!list_is_empty(&packets))
             error = ECONNRESET;
-        peer_shut_down(peer, SHUTDOWN_BOTH, error);
+        unix_shut_down(peer, SHUTDOWN_BOTH, error);
         local->peer = NULL;
         unix_put(peer);
     }
@@ -385,11 +384,11 @@ static int unix_shutdown(struct socket *socket, u32 directions)
 {
     struct unix_socket *local = unix_of(socket), *peer;
 
-    peer_shut_down(local, directions, 0);
+    unix_shut_down(local, directions, 0);
     room_wake(&local->senders, POLL_WRITABLE);
     if (socket->type == SOCK_DGRAM || !(peer = unix_connected_peer(local)))
         return 0;
-    peer_shut_down(peer,
+    unix_shut_down(peer,
                    (directions & SHUTDOWN_RECEIVE ? SHUTDOWN_SEND : 0) |
                        (directions & SHUTDOWN_SEND ? SHUTDOWN_RECEIVE : 0),
                    0);

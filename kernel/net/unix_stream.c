@@ -1,10 +1,10 @@
 /*
  * SOCK_STREAM of AF_UNIX: bytes in order.
  *
- * What is sent goes in packets of up to 64 KiB onto the other side's queue; a reader takes bytes
- * from packet after packet and does not see their borders, with three exceptions (unix(7)): it does
- * not go beyond a packet that carried descriptors, not from one sender's bytes to another's while
- * it asked for credentials, and a sender's part of 64 KiB may be all that is there when it looks.
+ * What is sent goes onto the other side's queue, in packets of up to 64 KiB or half of SO_SNDBUF. A
+ * reader takes bytes from packet after packet and does not see their borders, with two exceptions
+ * (unix(7)): it does not go beyond a packet that carried descriptors, nor, while it asks for
+ * credentials, from one sender's bytes to another's.
  *
  * Locking: a packet is filled before anybody else sees it, with no lock held; sender and receiver
  *          meet only for the list's insertion and removal (unix_queue.c).
@@ -25,7 +25,8 @@
 static ssize_t part_send(struct unix_socket *local, struct unix_socket *peer,
                          struct socket_message *message, struct ancillary *ancillary, u64 deadline)
 {
-    u32 bytes = (u32)MIN(message->io.bytes_left, (u64)PART_BYTES_MAX);
+    u32 most = MIN(MAX(READ_ONCE(local->socket.send_limit) / 2, (u32)PAGE_SIZE), PART_BYTES_MAX);
+    u32 bytes = (u32)MIN(message->io.bytes_left, (u64)most);
     struct packet *packet;
     int error = socket_wait_writable(&local->socket, deadline);
 
@@ -194,12 +195,17 @@ ssize_t unix_stream_receive(struct socket *socket, struct socket_message *messag
         .wanted = MAX(MIN(low, message->io.bytes_left), 1ul),
         .deadline = socket_deadline(socket->receive_ns, message->flags & MSG_DONTWAIT),
     };
-    int error;
+    int error = 0;
 
     if (message->flags & MSG_OOB)
         return -EOPNOTSUPP;
     if (!unix_connected_peer(read.local))
         return -EINVAL; /* as Linux says it of a stream that is not connected */
+    /* Mostly a reader is there before the bytes: it waits before it takes any lock. */
+    if (!READ_ONCE(socket->received_count) && read.deadline)
+        error = unix_wait_readable(read.local, read.deadline);
+    if (error)
+        return error;
     mutex_lock(&read.local->read_lock);
     error = stream_read(&read);
     unix_queue_unlock(read.local);

@@ -40,6 +40,50 @@ SAME = {
     'perl': ['perl', '-e', 'print join(",", sort map { $_ * 2 } 1 .. 5), "\n"'],
     'perl_fork': ['perl', '-e', 'for (1 .. 5) { $p = fork; exit $_ unless $p; waitpid $p, 0;'
                   ' print $? >> 8, "\n" }'],
+    'perl_unix_socket': ['perl', '-MIO::Socket::UNIX', '-e', 'my $p = "/tmp/perl.$$";'
+                         ' my $s = IO::Socket::UNIX->new(Local => $p, Listen => 1) or die $!;'
+                         ' if (!fork) { my $c = IO::Socket::UNIX->new(Peer => $p) or die $!;'
+                         ' print $c "hi\\n"; print <$c>; exit }'
+                         ' my $a = $s->accept; my $l = <$a>; print $a uc $l; close $a; wait;'
+                         ' unlink $p; print "$?\\n"'],
+    'python_socketserver': ['python3', '-c', """
+import array, os, socket, socketserver, tempfile, threading
+path = tempfile.mkdtemp() + '/s'
+class Upper(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line.upper())
+server = socketserver.ThreadingUnixStreamServer(path, Upper)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+for i in range(5):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    client.sendall(b'hello\\n')
+    print(client.recv(100))
+    client.close()
+server.shutdown()
+a, b = socket.socketpair()
+socket.send_fds(a, [b'x'], [os.open('/etc/passwd', os.O_RDONLY)])
+data, files, flags, address = socket.recv_fds(b, 10, 4)
+print(data, os.read(files[0], 5), flags)
+"""],
+    'python_multiprocessing': ['python3', '-c', """
+import multiprocessing as m
+def square(x): return x * x
+if __name__ == '__main__':
+    with m.Pool(3) as pool: print(sum(pool.map(square, range(100))))
+    manager = m.Manager(); d = manager.dict(); d['k'] = 5; print(dict(d)); manager.shutdown()
+    q = m.Queue(); p = m.Process(target=q.put, args=(7,)); p.start(); print(q.get()); p.join()
+"""],
+    'socat': ['sh', '-c', 'socat UNIX-LISTEN:/tmp/socat.$$ EXEC:"tr a-z A-Z" & while ! test -S '
+              '/tmp/socat.$$; do :; done; echo hello | socat -t5 - UNIX-CONNECT:/tmp/socat.$$; wait'],
+    'dbus': ['sh', '-c', 'export DBUS_SESSION_BUS_ADDRESS=unix:path=/tmp/bus.$$; dbus-daemon --session '
+             '--address=$DBUS_SESSION_BUS_ADDRESS --fork --print-pid=3 3>/tmp/pid.$$; dbus-send '
+             '--session --print-reply=literal --dest=org.freedesktop.DBus / '
+             'org.freedesktop.DBus.ListNames; kill $(cat /tmp/pid.$$)'],
+    'tmux': ['sh', '-c', 'tmux -L $$ -f /dev/null new-session -d "echo in a window; tmux wait -S done;'
+             ' sleep 100" && tmux -L $$ wait done && tmux -L $$ capture-pane -p | head -1;'
+             ' tmux -L $$ kill-server'],
     'busybox': ['busybox', 'sh', '-c', 'for i in 1 2 3; do echo $i; done | busybox tac'],
     'busybox_applets': ['busybox', 'sh', '-c', 'busybox ls /etc | busybox wc -l'],
     'id': ['id', '-u'],
