@@ -9,13 +9,16 @@ BENCH_OPERATIONS := $(wildcard bench/operations*.c) bench/scaling.c
 BENCH_PROGRAMS := $(B)/bench/operations $(B)/bench/nothing $(B)/bench/tsc_khz \
 	$(B)/bench/instructions.so
 
+# At an address of their own: the plugin knows the program by it.
+BENCH_LINK := $(BENCH_CC) -no-pie -Wl,-Ttext-segment=0x20000000
+
 $(B)/bench/%.o: bench/%.c
 	@mkdir -p $(@D)
 	$(BENCH_CC) -c -o $@ $<
 $(B)/bench/operations: $(BENCH_OPERATIONS:%.c=$(B)/%.o)
-	$(BENCH_CC) -o $@ $^ -lpthread
+	$(BENCH_LINK) -o $@ $^ -lpthread
 $(B)/bench/nothing $(B)/bench/tsc_khz: %: %.o
-	$(BENCH_CC) -o $@ $^
+	$(BENCH_LINK) -o $@ $^
 $(B)/bench/instructions.so: bench/instructions.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $<
