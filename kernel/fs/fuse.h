@@ -37,6 +37,11 @@ struct fuse_node {
     u64 asked_ns;       /* [atomic] when the server last told them */
     u64 blocks;         /* [atomic] of 512 bytes */
     u32 block_bytes;
+    /* Of a directory, [inode.lock]: what is read of its listing in advance (fuse_listing.c). */
+    u32 preload_asked; /* names asked for one by one since the last part */
+    u32 preload_bytes; /* of the next part */
+    u64 preload_next;  /* the offset at which it begins */
+    u64 preload_valid_until_ns;
 };
 
 /* One mounted server: file_system.private_data. */
@@ -93,9 +98,16 @@ int fuse_set_xattr(struct inode *inode, const char *name, const void *value, siz
 ssize_t fuse_list_xattr(struct inode *inode, char *list, size_t size);
 int fuse_remove_xattr(struct inode *inode, const char *name);
 
-extern const struct inode_operations fuse_directory_operations; /* fuse_directory.c */
-extern const struct file_operations fuse_directory_file_operations;
-extern const struct inode_operations fuse_file_inode_operations; /* fuse_file.c */
+/* fuse_listing.c */
+/* The name is right for as long as the entry says. */
+void fuse_dentry_validate(struct dentry *dentry, const struct fuse_entry_out *entry);
+/* A name is about to be asked for: also reads a part of the listing, if that is worth it. The
+ * directory is locked. */
+void fuse_names_preload(struct inode *directory, const struct dentry *wanted);
+
+extern const struct inode_operations fuse_directory_operations;     /* fuse_directory.c */
+extern const struct file_operations fuse_directory_file_operations; /* fuse_listing.c */
+extern const struct inode_operations fuse_file_inode_operations;    /* fuse_file.c */
 extern const struct file_operations fuse_file_operations;
 extern const struct page_cache_operations fuse_page_operations;
 

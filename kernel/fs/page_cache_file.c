@@ -17,8 +17,8 @@
 #include "pipe.h"
 
 #define NS_PER_DAY       (24 * 3600 * NS_PER_SECOND)
-#define READ_AHEAD_FIRST 4u
-#define READ_AROUND      16u
+#define READ_AHEAD_FIRST 16u
+#define READ_AROUND      32u
 
 /* ---- Reading ---- */
 
