@@ -199,8 +199,7 @@ long sys_pwritev(const struct syscall_args *args)
     return arg_s64(args, 3) < 0 ? -EINVAL : transfer_vector(args, file_write, arg_s64(args, 3), 0);
 }
 
-/* RWF_* to IO_BUFFER_*; what cannot be promised is refused. */
-static int rwf_flags(u32 flags, u32 *io_flags_out)
+int rwf_to_io_flags(u32 flags, u32 *io_flags_out)
 {
     if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
         return -EOPNOTSUPP;
@@ -213,7 +212,7 @@ static long transfer_vector_flags(const struct syscall_args *args, transfer_func
 {
     s64 position = arg_s64(args, 3);
     u32 flags;
-    int error = rwf_flags(arg_u32(args, 5), &flags);
+    int error = rwf_to_io_flags(arg_u32(args, 5), &flags);
 
     if (error)
         return error;

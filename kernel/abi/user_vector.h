@@ -9,3 +9,5 @@ int user_vector_get(struct user_ptr vector, u64 count, struct io_segment **segme
 /* One buffer, whose length is cut as Linux cuts it. -EINVAL, -EFAULT. */
 int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_out,
                     struct io_buffer *io_out) must_check;
+/* RWF_* of preadv2(2) to IO_BUFFER_*. -EOPNOTSUPP: one that is not known. */
+int rwf_to_io_flags(u32 flags, u32 *io_flags_out) must_check;

@@ -404,26 +404,22 @@ int dentry_renew(struct dentry *dentry)
 {
     u64 until = READ_ONCE(dentry->valid_until_ns);
     struct dentry *parent;
-    int error, valid = 1;
+    int valid = 1;
 
     /* 0: each walk asks; and what it was told then is as good as a new answer. */
     if (likely(until == U64_MAX) || until == 0 ||
         clock_monotonic_ns() - READ_ONCE(dentry->asked_ns) < RENEW_AFTER_NS)
         return 0;
     parent = parent_get(dentry);
-    error = mutex_lock_killable(&parent->inode->lock);
-    if (!error) {
-        if (dentry->parent == parent && (dentry->flags & DENTRY_HASHED) &&
-            parent->inode->operations->revalidate)
-            valid = parent->inode->operations->revalidate(parent->inode, dentry);
-        if (valid == 0)
-            dentry_forget(dentry);
-        mutex_unlock(&parent->inode->lock);
-    }
+    mutex_lock(&parent->inode->lock);
+    if (dentry->parent == parent && (dentry->flags & DENTRY_HASHED) &&
+        parent->inode->operations->revalidate)
+        valid = parent->inode->operations->revalidate(parent->inode, dentry);
+    if (valid == 0)
+        dentry_forget(dentry);
+    mutex_unlock(&parent->inode->lock);
     dentry_put(parent);
-    if (error || valid < 0)
-        return error ? error : valid;
-    return valid ? 0 : -ESTALE;
+    return valid < 0 ? valid : valid ? 0 : -ESTALE;
 }
 
 int dentry_lookup_or_read(struct dentry *parent, const struct name *name,

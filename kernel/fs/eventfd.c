@@ -109,3 +109,19 @@ int eventfd_open(u64 count, u32 flags, struct file **file_out)
         kfree(event);
     return error;
 }
+
+bool file_is_eventfd(const struct file *file)
+{
+    return file->operations == &eventfd_operations;
+}
+
+void eventfd_signal(struct file *file)
+{
+    struct eventfd *event = file->private_data;
+
+    spin_lock(&event->queue.lock);
+    if (event->count < COUNT_MAX)
+        event->count++;
+    wait_queue_wake_locked(&event->queue, WAKE_ALL, POLL_READABLE);
+    spin_unlock(&event->queue.lock);
+}

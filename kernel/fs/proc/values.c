@@ -105,6 +105,7 @@ static const struct {
     {"sys/kernel/random/uuid", show_uuid, NULL},
     {"sys/kernel/random/entropy_avail", show_text, "256"},
     {"sys/kernel/random/poolsize", show_text, "256"},
+    {"sys/fs/aio-max-nr", show_text, "65536"},
     {"sys/fs/file-max", show_text, "9223372036854775807"},
     {"sys/fs/protected_symlinks", show_text, "0"},
     {"sys/fs/protected_hardlinks", show_text, "0"},

@@ -9,6 +9,9 @@
 #define EFD_SEMAPHORE 1
 /* flags: EFD_SEMAPHORE, O_NONBLOCK. -ENOMEM. */
 int eventfd_open(u64 count, u32 flags, struct file **file_out) must_check;
+bool file_is_eventfd(const struct file *file);
+/* Counts one event, unless the counter is full. Never waits. */
+void eventfd_signal(struct file *file);
 
 /* ---- timerfd_create(2) ---- */
 
