@@ -152,6 +152,17 @@ static void fair_init(struct policy_queue *queue)
     queue->virtual_sum = 0;
 }
 
+/*
+ * Who yields comes after all that are eligible, and gives up what it is owed: with a share below
+ * the average it would hold the others' back from being eligible, and be picked again itself.
+ */
+static void yield(const struct policy_queue *queue, struct policy_thread *thread)
+{
+    if (is_before(thread->virtual_ns, queue->virtual_now_ns))
+        thread->virtual_ns = queue->virtual_now_ns;
+    thread->deadline_ns = queue->virtual_now_ns + 2 * request_of(queue, thread);
+}
+
 static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
                       enum policy_push why, u64 now_ns)
 {
@@ -159,8 +170,8 @@ static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
         queue->running = NULL;
         if (thread->slice_left_ns == 0 || why == POLICY_PUSH_YIELDED)
             request_begin(queue, thread);
-        if (why == POLICY_PUSH_YIELDED) /* after all that are eligible, however much it is owed */
-            thread->deadline_ns = queue->virtual_now_ns + 2 * request_of(queue, thread);
+        if (why == POLICY_PUSH_YIELDED)
+            yield(queue, thread);
     } else {
         place(queue, thread, now_ns);
     }

@@ -531,24 +531,33 @@ static void order_of_fork(char order[3])
     close(fds[1]);
 }
 
+/* Mostly, not always: a machine that its host lets wait can use up the first one's time slice. */
+#define FORKS 20
+static int forks_in_order(const char *expected)
+{
+    char order[3];
+    int count = 0;
+
+    for (int i = 0; i < FORKS; i++) {
+        order_of_fork(order);
+        count += !strcmp(order, expected);
+    }
+    return count;
+}
+
 TEST(fork_order_of_parent_and_child_follows_sched_child_runs_first)
 {
     static const char *const setting = "/proc/sys/kernel/sched_child_runs_first";
     cpu_set_t set;
-    char order[3];
 
     if (set_number(setting, "1") == -1)
         SKIP("%s cannot be set", setting);
     CPU_ZERO(&set);
     CPU_SET(sched_getcpu(), &set);
     CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
-    for (int i = 0; i < 20; i++) {
-        order_of_fork(order);
-        CHECK_STR_EQ(order, "cp");
-    }
+    CHECK(forks_in_order("cp") > FORKS / 2);
     CHECK_OK(set_number(setting, "0"));
-    order_of_fork(order);
-    CHECK_STR_EQ(order, "pc");
+    CHECK(forks_in_order("pc") > FORKS / 2);
     CHECK_EQ(set_number(setting, "2"), -1);
     CHECK_EQ(set_number(setting, "x"), -1);
 }
