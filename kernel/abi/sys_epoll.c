@@ -55,16 +55,16 @@ long sys_epoll_ctl(const struct syscall_args *args)
 
 static long wait_events(int fd, struct user_ptr events, int most, u64 deadline)
 {
-    struct file *epoll;
+    struct fd_use use;
     long result;
 
     if (most <= 0 || most > EVENTS_MAX)
         return -EINVAL;
-    epoll = fd_find(fd);
-    if (!epoll)
+    use = fd_enter(fd);
+    if (!use.file)
         return -EBADF;
-    result = epoll_wait_events(epoll, events, most, deadline);
-    file_put(epoll);
+    result = epoll_wait_events(use.file, events, most, deadline);
+    fd_leave(use);
     return result;
 }
 

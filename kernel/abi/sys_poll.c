@@ -136,15 +136,19 @@ static u32 sets_to_pollfds(const struct select_sets *sets, u32 count, struct pol
 {
     u32 used = 0;
 
-    for (u32 fd = 0; fd < count; fd++) {
-        u32 events = 0;
+    for (u32 word = 0; word < DIV_ROUND_UP(count, 64u); word++) {
+        u64 asked = sets->words[SET_READ][word] | sets->words[SET_WRITE][word] |
+                    sets->words[SET_EXCEPT][word];
 
-        for (unsigned set = 0; set < SETS; set++) {
-            if (sets->words[set][fd / 64] & BIT(fd % 64))
-                events |= set_events[set].wanted;
-        }
-        if (events)
+        for (; asked; asked &= asked - 1) {
+            u32 bit = __builtin_ctzll(asked), fd = word * 64 + bit, events = 0;
+
+            if (fd >= count)
+                break;
+            for (unsigned set = 0; set < SETS; set++)
+                events |= (sets->words[set][word] >> bit & 1) ? set_events[set].wanted : 0;
             fds[used++] = (struct pollfd){.fd = fd, .events = events};
+        }
     }
     return used;
 }

@@ -299,7 +299,7 @@ static void ready_return(struct epoll *epoll, struct list *again)
 {
     spin_lock(&epoll->ready_queue.lock);
     list_append_all(&epoll->ready, again);
-    if (!list_is_empty(&epoll->ready))
+    if (!list_is_empty(&epoll->ready) && !list_is_empty(&epoll->ready_queue.waiters))
         wait_queue_wake_locked(&epoll->ready_queue, 1, POLL_READABLE);
     spin_unlock(&epoll->ready_queue.lock);
 }
@@ -320,7 +320,7 @@ static int ready_collect(struct epoll *epoll, struct user_ptr events, int most)
     struct epoll_item *item;
     int count = 0;
 
-    while (count < most && (item = ready_pop(epoll))) {
+    while (count < most && !list_is_empty(&epoll->ready) && (item = ready_pop(epoll))) {
         u32 wanted = item->event.events;
         struct epoll_event event = {.events = item_ask(item), .data = item->event.data};
 

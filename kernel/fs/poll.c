@@ -1,12 +1,15 @@
 /*
  * Waiting for several files: what poll(2) and select(2) have in common.
  *
- * The first round asks each file what is ready and leaves a waiter on each queue that it names;
- * all waiters share one flag, so that whichever comes first ends the wait. Later rounds only ask.
+ * The first round only asks each file what is ready: mostly something is, and then nothing is left
+ * to take back. If nothing is, the second leaves a waiter on each queue that a file names while it
+ * asks again; all waiters share one flag, so that whichever comes first ends the wait. Later rounds
+ * only ask.
  *
- *     poller.woken = false -> ask all files -> something? done
- *          ^                                      | no
- *          '---- a queue's waker: woken = true <--' wait until woken or deadline
+ *     ask all -> ask all, waiters on queues -> something? done
+ *                      ^                            | no
+ *     ask all <--------+-- a queue's waker: <-------' wait until woken or deadline
+ *                           woken = true
  *
  * Since a queue's waiter is there before its file is asked, a file that becomes ready in between
  * has set `woken` by the time we look.
@@ -152,16 +155,17 @@ static int poller_wait(struct poller *poller, u64 deadline_ns)
     return error;
 }
 
-static int poll_with(struct poller *poller, struct pollfd *fds, const struct fd_use *uses,
-                     u32 count, u64 deadline_ns)
+/* Nothing was ready: asks again with waiters on the queues, and whenever one of them was woken. */
+static int poll_waiting(struct poller *poller, struct pollfd *fds, const struct fd_use *uses,
+                        u32 count, u64 deadline_ns)
 {
-    struct poll_table *table = deadline_ns ? &poller->table : NULL;
+    struct poll_table *table = &poller->table;
     int ready, error = 0;
 
     for (;;) {
         ready = poll_all(fds, uses, count, table);
         table = NULL;
-        if (ready || deadline_ns == 0 || error == -ETIMEDOUT)
+        if (ready || error == -ETIMEDOUT)
             return ready;
         if (error || poller->error)
             return error ? error : poller->error;
@@ -169,24 +173,36 @@ static int poll_with(struct poller *poller, struct pollfd *fds, const struct fd_
     }
 }
 
-int poll_files(struct pollfd *fds, u32 count, u64 deadline_ns)
+static int poll_with(struct pollfd *fds, const struct fd_use *uses, u32 count, u64 deadline_ns)
 {
-    struct poller *poller = kmalloc(sizeof(*poller), 0);
-    struct fd_use *uses = kmalloc(MAX(count, 1u) * sizeof(*uses), 0);
-    int result = -ENOMEM;
+    int result = poll_all(fds, uses, count, NULL);
+    struct poller *poller;
 
-    if (!poller || !uses)
-        goto free_both;
+    if (result || deadline_ns == 0)
+        return result;
+    poller = kmalloc(sizeof(*poller), 0);
+    if (!poller)
+        return -ENOMEM;
     *poller = (struct poller){.table = {.add = poller_add}};
     wait_queue_init_class(&poller->queue, LOCK_WAIT_QUEUE_NESTED);
+    result = poll_waiting(poller, fds, uses, count, deadline_ns);
+    poller_fini(poller);
+    kfree(poller);
+    return result;
+}
+
+int poll_files(struct pollfd *fds, u32 count, u64 deadline_ns)
+{
+    struct fd_use *uses = kmalloc(MAX(count, 1u) * sizeof(*uses), 0);
+    int result;
+
+    if (!uses)
+        return -ENOMEM;
     for (u32 i = 0; i < count; i++)
         uses[i] = fds[i].fd >= 0 ? fd_enter(fds[i].fd) : (struct fd_use){NULL, 0};
-    result = poll_with(poller, fds, uses, count, deadline_ns);
-    poller_fini(poller);
+    result = poll_with(fds, uses, count, deadline_ns);
     for (u32 i = 0; i < count; i++)
         fd_leave(uses[i]);
-free_both:
     kfree(uses);
-    kfree(poller);
     return result;
 }
