@@ -242,6 +242,7 @@ static void socket_visit(struct unix_socket *local, file_visitor *visit, void *a
 {
     struct unix_socket *pending = NULL;
 
+    sched_point(); /* there may be many sockets */
     queue_visit(local, visit, argument);
     while ((pending = pending_next(local, pending)))
         queue_visit(pending, visit, argument);
@@ -353,6 +354,7 @@ static void drain(void)
         } else {
             collect();
         }
+        sched_point();
         spin_lock(&discards.lock);
     }
     discards.is_draining = false;

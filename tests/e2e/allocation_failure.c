@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,11 +111,77 @@ static int do_mmap(unsigned n)
     return error;
 }
 
+static int do_socketpair(unsigned n)
+{
+    int fds[2], error;
+
+    arm(n);
+    error = socketpair(AF_UNIX, SOCK_STREAM, 0, fds) ? errno : 0;
+    arm(0);
+    if (!error) {
+        close(fds[0]);
+        close(fds[1]);
+    }
+    return error;
+}
+
+/* bind, listen, connect, accept: the first that fails. */
+static int do_connect(unsigned n)
+{
+    struct sockaddr_un address = {AF_UNIX, "/tmp/allocation-failure"};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    int error = 0, accepted = -1;
+
+    unlink(address.sun_path); /* of one that was ended before it came so far */
+    arm(n);
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1) ||
+        connect(client, (struct sockaddr *)&address, sizeof(address)) ||
+        (accepted = accept(listener, NULL, NULL)) < 0)
+        error = errno;
+    arm(0);
+    close(listener);
+    close(client);
+    if (accepted >= 0)
+        close(accepted);
+    unlink(address.sun_path);
+    return error;
+}
+
+/* A long message with a descriptor, sent and received. */
+static int do_message(unsigned n)
+{
+    static char bytes[40000];
+    char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+    struct iovec part = {bytes, sizeof(bytes)};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    struct cmsghdr *first = CMSG_FIRSTHDR(&header);
+    int fds[2], error = 0;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds))
+        return errno;
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)CMSG_DATA(first) = fds[0];
+    arm(n);
+    if (sendmsg(fds[0], &header, 0) < 0 || recvmsg(fds[1], &header, MSG_PEEK) < 0)
+        error = errno;
+    arm(0);
+    close(fds[0]);
+    close(fds[1]);
+    return error;
+}
+
 static const struct {
     const char *name;
     int (*run)(unsigned n);
 } calls[] = {
-    {"fork", do_fork}, {"exec", do_exec}, {"open", do_open}, {"pipe", do_pipe}, {"mmap", do_mmap},
+    {"fork", do_fork},       {"exec", do_exec},       {"open", do_open},
+    {"pipe", do_pipe},       {"mmap", do_mmap},       {"socketpair", do_socketpair},
+    {"connect", do_connect}, {"message", do_message},
 };
 
 /*
@@ -141,7 +209,8 @@ static int sweep(int counts)
         for (unsigned n = 1; n <= ALLOCATIONS_MAX; n++) {
             int error = run_apart(calls[i].run, n);
 
-            if (error && error != ENOMEM && error != EAGAIN && error != ENFILE) {
+            if (error && error != ENOMEM && error != EAGAIN && error != ENFILE &&
+                error != ENOBUFS) {
                 printf("%s: allocation %u gives %s\n", calls[i].name, n, strerror(error));
                 wrong++;
             }
