@@ -66,7 +66,7 @@ static void ranges_of_frames(struct ranges *ranges)
                ALIGN_UP(boot_info.initramfs + boot_info.initramfs_bytes, PAGE_SIZE));
 }
 
-u64 boot_memory_finish(struct ranges *ranges_out)
+void boot_memory_finish(struct ranges *ranges_out)
 {
     struct ranges with_frames;
     u64 done = 0;
@@ -87,5 +87,4 @@ u64 boot_memory_finish(struct ranges *ranges_out)
     }
     *ranges_out = free_ranges;
     free_ranges.count = 0;
-    return done / sizeof(struct frame);
 }

@@ -4,10 +4,7 @@
 #include "buddy.h"
 #include "ranges.h"
 
-/*
- * Makes the frame array; *ranges_out is what is left for the allocator. Returns the number above
- * the last frame.
- */
-u64 boot_memory_finish(struct ranges *ranges_out);
+/* Makes the frame array; *ranges_out is what is left for the allocator. */
+void boot_memory_finish(struct ranges *ranges_out);
 /* A cleared page for a kernel page table, while boot_memory_finish runs. */
 phys_addr boot_memory_table(void) must_check;

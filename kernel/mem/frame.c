@@ -44,7 +44,6 @@ static struct {
     struct spinlock lock; /* LOCK_FRAMES */
     struct buddy buddy guarded_by(&lock);
     u64 total;
-    u64 limit;   /* [const] */
     u64 reserve; /* [const] after boot: frames that only ALLOC_RESERVE takes all of */
     bool ready;  /* [const] after boot */
 } frames = {.lock = SPINLOCK_INIT(LOCK_FRAMES)};
@@ -285,11 +284,6 @@ u64 frames_count_of(enum frame_kind kind)
     return count > 0 ? count : 0;
 }
 
-u64 frames_limit(void)
-{
-    return frames.limit;
-}
-
 bool frames_are_ready(void)
 {
     return frames.ready;
@@ -319,7 +313,7 @@ void mem_init(void)
 {
     struct ranges ranges;
 
-    frames.limit = boot_memory_finish(&ranges);
+    boot_memory_finish(&ranges);
     buddy_init(&frames.buddy, (struct frame *)FRAME_ARRAY);
     /* Lists give what came last: so the lowest memory is given first. */
     for (u32 i = ranges.count; i-- > 0;)

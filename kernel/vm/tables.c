@@ -71,6 +71,7 @@ static void table_start(struct frame *table, unsigned level)
     table->table.first = TABLE_ENTRIES - 1;
     table->table.last = 0;
     table->table.level = level;
+    table->table.kinds = 0;
 }
 
 struct frame *table_alloc(unsigned level)
@@ -188,36 +189,60 @@ static inline void below_get(pte entry)
     __atomic_fetch_add(&frame->references.value, 1, __ATOMIC_RELAXED);
 }
 
-/* Copies a shared table; all that it names is write-protected in both. NULL: no memory. */
-static noinline struct frame *table_copy(const struct frame *from)
+/*
+ * Copies [first, last] of a table in which each entry names something, and nothing special: the
+ * first write after a fork does this for a thousand entries.
+ */
+static void entries_copy_full(pte *old, pte *new, unsigned first, unsigned last)
 {
-    struct frame *copy = table_alloc(from->table.level);
-    pte *old = frame_table((struct frame *)from), *new;
-    /* Below level 1 nothing is meant to be written by two. */
-    pte keep_writable = from->table.level == 1 ? PTE_SHARED : 0;
-    unsigned first = from->table.first, last = from->table.last;
+#pragma GCC unroll 8
+    for (unsigned i = first; i <= last; i++) {
+        pte entry = old[i] & ~(pte)PTE_WRITABLE;
 
-    if (!copy)
-        return NULL;
-    new = frame_table(copy);
-    copy->table.used = from->table.used;
-    copy->table.first = first;
-    copy->table.last = last;
+        below_get(entry);
+        WRITE_ONCE(old[i], entry);
+        new[i] = entry;
+    }
+}
+
+/* The same for any table. */
+static void entries_copy(pte *old, pte *new, unsigned first, unsigned last)
+{
     for (unsigned i = first; i <= last; i++) {
         pte entry = old[i];
 
         if (!entry)
             continue;
-        if (unlikely(entry & PTE_LARGE))
+        if (entry & PTE_LARGE)
             large_get(pte_frame(entry));
         else
             below_get(entry);
-        if ((entry & PTE_WRITABLE) && !(entry & keep_writable)) {
-            entry &= ~PTE_WRITABLE;
+        /* What is shared on purpose is written by all. */
+        if ((entry & PTE_WRITABLE) && !(entry & PTE_SHARED)) {
+            entry &= ~(pte)PTE_WRITABLE;
             WRITE_ONCE(old[i], entry);
         }
         new[i] = entry;
     }
+}
+
+/* Copies a shared table; all that it names is write-protected in both. NULL: no memory. */
+static noinline struct frame *table_copy(const struct frame *from)
+{
+    struct frame *copy = table_alloc(from->table.level);
+    pte *old = frame_table((struct frame *)from);
+    unsigned first = from->table.first, last = from->table.last;
+
+    if (!copy)
+        return NULL;
+    copy->table.used = from->table.used;
+    copy->table.first = first;
+    copy->table.last = last;
+    copy->table.kinds = from->table.kinds;
+    if (from->table.used == last - first + 1 && !from->table.kinds)
+        entries_copy_full(old, frame_table(copy), first, last);
+    else
+        entries_copy(old, frame_table(copy), first, last);
     return copy;
 }
 

@@ -22,6 +22,9 @@
 #define LARGE_PAGES (1u << LARGE_ORDER)
 #define LARGE_BYTES (PAGE_SIZE << LARGE_ORDER)
 
+/* What a table may have that is not copied like the rest: table.kinds. */
+#define TABLE_KINDS (PTE_SHARED | PTE_LARGE)
+
 static inline struct frame *pte_frame(pte entry)
 {
     return frame_at(entry & PTE_ADDRESS);
@@ -136,6 +139,7 @@ static inline void table_set(pte *entry, pte value)
         table->table.used++;
         table->table.first = MIN(table->table.first, index);
         table->table.last = MAX(table->table.last, index);
+        table->table.kinds |= value & TABLE_KINDS;
     } else if (*entry && !value) {
         table->table.used--;
     }

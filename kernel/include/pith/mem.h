@@ -45,7 +45,7 @@ struct frame {
             u16 used;        /* entries that are not 0; guarded by the address space that owns it */
             u16 first, last; /* all of them lie between these indices; [const] while shared */
             u16 level;       /* 1: entries map pages; 4: a root */
-            u64 reserved;
+            u64 kinds;       /* of all entries that ever were: PTE_SHARED, PTE_LARGE */
         } table;
         struct {
             u64 large_entries; /* [atomic] of a 2 MiB page's first frame: vm/large.c */
@@ -110,8 +110,6 @@ u64 frames_count_of(enum frame_kind kind);
 const char *frame_kind_name(enum frame_kind kind);
 /* Gives memory that was in use at boot (the initramfs, once unpacked) to the allocator. */
 void frames_release(phys_addr start, u64 bytes);
-/* The numbers of frames with a `struct frame` lie below it; some in between have none. */
-u64 frames_limit(void);
 
 /*
  * Called, from a context that may sleep, when free frames run low; frees what it can, up to about
