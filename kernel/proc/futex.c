@@ -106,8 +106,10 @@ static struct bucket *bucket_of(const struct futex_key *key)
 /* Makes the word present, so that the next _nofault access finds it. */
 static int word_touch(struct user_ptr at, unsigned access)
 {
-    return address_space_populate(thread_current()->space, at.address & PAGE_MASK, PAGE_SIZE,
-                                  access);
+    int error =
+        address_space_populate(thread_current()->space, at.address & PAGE_MASK, PAGE_SIZE, access);
+
+    return error ? -EFAULT : 0;
 }
 
 /* ---- Waiting ---- */

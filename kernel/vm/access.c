@@ -50,8 +50,9 @@ static struct frame *frame_peek(struct address_space *space, u64 address, unsign
     return frame;
 }
 
-int address_space_frame_get(struct address_space *space, u64 address, unsigned access,
-                            struct frame **frame_out)
+/* As address_space_frame_get, with the errors of fault_resolve. */
+static int frame_get_at(struct address_space *space, u64 address, unsigned access,
+                        struct frame **frame_out)
 {
     u32 wanted = access == PAGER_WRITE ? REGION_WRITE : REGION_READ;
 
@@ -72,16 +73,24 @@ int address_space_frame_get(struct address_space *space, u64 address, unsigned a
         }
         error = fault_resolve(space, address, wanted, code);
         if (error)
-            return error == -ENOMEM ? error : -EFAULT;
+            return error;
     }
     return -EFAULT;
+}
+
+int address_space_frame_get(struct address_space *space, u64 address, unsigned access,
+                            struct frame **frame_out)
+{
+    int error = frame_get_at(space, address, access, frame_out);
+
+    return error && error != -ENOMEM ? -EFAULT : error;
 }
 
 int address_space_populate(struct address_space *space, u64 address, u64 bytes, unsigned access)
 {
     for (u64 at = address & PAGE_MASK; at < address + bytes; at += PAGE_SIZE) {
         struct frame *frame;
-        int error = address_space_frame_get(space, at, access, &frame);
+        int error = frame_get_at(space, at, access, &frame);
 
         if (error)
             return error;

@@ -122,6 +122,21 @@ static int advise_locked(struct address_space *space, u64 start, u64 end, int ad
     return hole ? -ENOMEM : 0;
 }
 
+/* madvise(2), MADV_POPULATE_READ. */
+static int populate_error(int error)
+{
+    switch (error) {
+    case -EFAULT:
+        return -ENOMEM;
+    case -EACCES:
+        return -EINVAL;
+    case -ENXIO:
+        return -EFAULT;
+    default:
+        return error;
+    }
+}
+
 int address_space_advise(struct address_space *space, u64 address, u64 bytes, int advice)
 {
     u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
@@ -132,7 +147,7 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
     if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE) {
         error = address_space_populate(space, address, bytes,
                                        advice == MADV_POPULATE_WRITE ? PAGER_WRITE : PAGER_READ);
-        return error == -EFAULT ? -ENOMEM : error;
+        return populate_error(error);
     }
     if (!advice_drops_pages(advice) &&
         (advice < 0 || advice >= (int)ARRAY_SIZE(advices) || !advices[advice].known))

@@ -51,6 +51,7 @@ struct fault {
     struct region *region;
     u64 page;   /* the address of the page */
     u32 access; /* REGION_READ, WRITE or EXECUTE */
+    bool major; /* its page had to come from a device */
     struct gather gather;
 };
 
@@ -59,6 +60,14 @@ struct frame *zero_frame; /* [const] after boot */
 static u64 page_index(const struct region *region, u64 page)
 {
     return region->offset_pages + ((page - region->start) >> PAGE_SHIFT);
+}
+
+static void fault_count(const struct fault *fault)
+{
+    if (unlikely(fault->major))
+        fault->space->major_faults++;
+    else
+        fault->space->minor_faults++;
 }
 
 /* ---- Entries, under table_lock ---- */
@@ -108,7 +117,7 @@ static int entry_fill(struct fault *fault, struct frame *frame, pte write_now)
     if (likely(!*entry)) {
         table_set(entry, value);
         resident_count(fault->space, frame, value, 1);
-        fault->space->minor_faults++;
+        fault_count(fault);
         frame = NULL;
     }
     entry_unlock(fault);
@@ -170,7 +179,7 @@ static bool fill_large(struct fault *fault)
     }
     table_set(entry, pte_make(first, fault->region->flags, PTE_WRITE_NOW) | PTE_LARGE);
     resident_count_large(fault->space, 1);
-    fault->space->minor_faults++;
+    fault_count(fault);
     entry_unlock(fault);
     return true;
 }
@@ -200,11 +209,15 @@ static int fill_anonymous(struct fault *fault)
 }
 
 /* The pager's page at the fault. -ENXIO: beyond the object's end, where -EFAULT means no region. */
-static int pager_fill(const struct fault *fault, unsigned access, struct frame **frame_out)
+static int pager_fill(struct fault *fault, unsigned access, struct frame **frame_out)
 {
     struct region *region = fault->region;
+    const struct thread *thread = thread_current();
+    u64 reads = thread->device_reads;
     int error = region->pager->fill(region, page_index(region, fault->page), access, frame_out);
 
+    if (thread->device_reads != reads)
+        fault->major = true;
     return error == -EFAULT ? -ENXIO : error;
 }
 
@@ -254,7 +267,7 @@ static int fill_entries(struct fault *fault, struct frame **frames, u64 first, u
             resident_count(fault->space, frames[i], value, 1);
             frames[i] = NULL;
         }
-        fault->space->minor_faults++;
+        fault_count(fault);
         entry_unlock(fault);
     }
     for (unsigned i = 0; i < count; i++)
@@ -349,7 +362,7 @@ static int entry_replace(struct fault *fault, pte expected, struct frame *frame)
         resident_count(fault->space, frame, settling, 1);
         gather_page(&fault->gather, fault->page);
         gather_frame(&fault->gather, old);
-        fault->space->minor_faults++;
+        fault_count(fault);
         if (unlikely(!gather_flush_here(&fault->gather))) {
             spin_unlock(&fault->space->table_lock);
             return entry_settle(fault, settling);
@@ -393,7 +406,7 @@ static int write_shared(struct fault *fault)
     if (!error) {
         if (*entry && pte_frame(*entry) == frame)
             WRITE_ONCE(*entry, pte_make(frame, region->flags, PTE_WRITE_NOW));
-        fault->space->minor_faults++;
+        fault_count(fault);
         entry_unlock(fault);
     }
     frame_put(frame);
@@ -466,7 +479,7 @@ static int fault_present(struct fault *fault)
     }
     if (frame_is_ours(frame)) {
         WRITE_ONCE(*entry, pte_make(frame, flags, PTE_WRITE_NOW));
-        fault->space->minor_faults++;
+        fault_count(fault);
         entry_unlock(fault);
         return 0;
     }
@@ -536,6 +549,7 @@ int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code
         fault.space = space;
         fault.page = address & PAGE_MASK;
         fault.access = access;
+        fault.major = false;
         gather_init(&fault.gather, space);
         error = code & FAULT_PRESENT ? fault_present(&fault) : fault_absent(&fault);
     }

@@ -69,7 +69,7 @@ static int bring_in(struct address_space *space, u64 start, u64 end)
                                                : PAGER_READ);
         start = until;
     }
-    return error == -EFAULT ? -ENOMEM : error;
+    return error && error != -EINTR ? -ENOMEM : error;
 }
 
 int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned flags)

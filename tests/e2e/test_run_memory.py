@@ -37,3 +37,8 @@ def test_full_overlay_is_enospc_for_the_writer():
 def test_memory_is_given_back_after_use():
     text = ('for i in 1 2 3 4 5 6; do python3 -c "x = bytes(60 << 20)"; done; echo ok')
     assert output_of('sh', '-c', text, options=['--mem', '192M']) == 'ok\n'
+
+
+def test_faults_that_wait_for_the_host_are_counted_as_major():
+    text = 'import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_majflt > 0)'
+    assert output_of('python3', '-c', text) == 'True\n'

@@ -136,6 +136,7 @@ struct thread {
     struct credentials *credentials; /* credentials.h: immutable once set, replaced whole */
     u64 limits_file_size;            /* [atomic] RLIMIT_FSIZE */
     u64 limits_open_files;           /* [atomic] RLIMIT_NOFILE, soft */
+    u64 device_reads;                /* [owner] pages that it waited for a device to read */
 
     /* proc/'s: the process, and signals. sched/ and what lies between never look at them. */
     struct process *process;          /* [const] NULL: an idle thread */

@@ -261,7 +261,10 @@ size_t address_space_write(struct address_space *space, u64 address, const void 
  */
 int address_space_frame_get(struct address_space *space, u64 address, unsigned access,
                             struct frame **frame_out) must_check;
-/* Faults in [address, address + bytes). -EFAULT: some of it is not mapped so. Sleeps. */
+/*
+ * Faults in [address, address + bytes). -EFAULT: some of it is not mapped; -EACCES: not so; -ENXIO:
+ * it lies behind a file's end. Sleeps.
+ */
 int address_space_populate(struct address_space *space, u64 address, u64 bytes, unsigned access)
     must_check;
 
