@@ -25,6 +25,12 @@ int main(int argc, char **argv)
     case COMMAND_VERSION:
         printf("pith %s\n", VERSION);
         return 0;
+    case COMMAND_PS:
+        return machines_list();
+    case COMMAND_ATTACH:
+        exit(attach(&options));
+    case COMMAND_DOCTOR:
+        return doctor();
     default:
         /* exit, not return: what waits for the end (the terminal) is told there. */
         exit(run_machine(&options));

@@ -62,6 +62,9 @@ char *text(const char *format, ...) printf_format(1, 2);
 enum pith_command {
     COMMAND_RUN,
     COMMAND_SHELL,
+    COMMAND_PS,
+    COMMAND_ATTACH,
+    COMMAND_DOCTOR,
     COMMAND_HELP,
     COMMAND_VERSION,
 };
@@ -110,7 +113,8 @@ struct run_options {
     unsigned gdb_port;   /* 0: none */
     const char *keep;    /* NULL: do not */
     bool dry_run, quiet, boot_time, debug, deterministic, diff, missing;
-    char **program; /* its name and arguments, then NULL */
+    char **program;         /* its name and arguments, then NULL */
+    const char *machine_id; /* of attach; NULL: the only one */
 };
 
 /*
@@ -143,6 +147,8 @@ struct library {
 
 /* Finds and checks them, or fails with a sentence. */
 void library_find(struct library *library);
+/* NULL, or a new sentence that says what is wrong. */
+const char *library_search(struct library *library);
 
 /* ---- pith_initramfs.c ---- */
 
@@ -203,7 +209,14 @@ void terminal_continue(struct terminal *terminal);
 
 /* ---- pith_link.c: frames to and from the guest ---- */
 
+/* What a link leads to, which may send only its own types of frames. */
+enum link_peer {
+    LINK_TO_GUEST,
+    LINK_TO_CLIENT, /* `pith attach` */
+};
+
 struct link {
+    enum link_peer peer;
     int fd;
     struct buffer out;
     struct buffer in;
@@ -212,10 +225,10 @@ struct link {
 /* A frame came. Negative errno: the guest broke the protocol. */
 typedef int link_handler(void *context, const struct host_frame *frame, const uint8_t *payload);
 
-void link_open(struct link *link, int fd);
+void link_open(struct link *link, int fd, enum link_peer peer);
 /* Queues a frame; link_flush sends. `size` may be beyond HOST_FRAME_MAX for DATA: it is cut. */
-void link_send(struct link *link, enum host_frame_type type, enum host_channel channel,
-               const void *payload, size_t size);
+void link_send(struct link *link, enum host_frame_type type, uint8_t channel, const void *payload,
+               size_t size);
 /* Sends what it can without waiting. */
 void link_flush(struct link *link);
 /*
@@ -252,6 +265,50 @@ void description_build(struct buffer *description, const struct run_options *opt
                        const struct rlimit limits[CALLER_LIMITS],
                        const struct stream streams[STREAMS], const struct terminal *terminal);
 
+/*
+ * A command about a session: the signal, if it is not 0, or else the window's size. For init, on
+ * CONTROL.
+ */
+void description_build_command(struct buffer *description, uint32_t session, uint32_t signal,
+                               const uint16_t window[2]);
+
+/* ---- pith_machines.c: the machines that run, by their sockets ---- */
+
+/* A socket under a name that tells others of this user that we run; *id_out is our number. */
+int machines_announce(unsigned long *id_out);
+/* Whether who is connected is of this user; pid_out may be NULL. */
+bool machines_is_ours(int fd, pid_t *pid_out);
+/* `pith ps`. */
+int machines_list(void);
+/* Connects to one; `id` NULL: the only one. Fails with a sentence. */
+int machines_connect(const char *id);
+
+/* ---- pith_sessions.c: who is attached to our machine ---- */
+
+struct sessions;
+struct pollfd;
+
+#define SESSIONS_POLL_MOST (HOST_SESSIONS + 1)
+
+/* `guest` and `channels` lead to the machine. Without a name to be found by there are no sessions.
+ */
+struct sessions *sessions_create(struct link *guest, struct channels *channels);
+size_t sessions_poll(struct sessions *sessions, struct pollfd *polled);
+void sessions_progress(struct sessions *sessions, const struct pollfd *polled);
+/* A frame of a session's channel came from the guest. -EPROTO. */
+int sessions_handle(struct sessions *sessions, const struct host_frame *frame,
+                    const uint8_t *payload);
+
+/* ---- pith_attach.c ---- */
+
+/* Returns the status to exit with. */
+int attach(struct run_options *options);
+
+/* ---- pith_doctor.c ---- */
+
+/* Says what is missing on this machine and how to get it. 0: nothing; PITH_FAILED. */
+int doctor(void);
+
 /* ---- pith_qemu.c: the machine ---- */
 
 struct machine_fds {
@@ -264,6 +321,8 @@ struct machine_fds {
 
 /* The path of QEMU, or a sentence and the end. */
 const char *qemu_find(void);
+/* The same; NULL: there is none. */
+const char *qemu_search(void);
 void qemu_build_arguments(struct strings *arguments, const char *qemu,
                           const struct run_options *options, enum accelerator accelerator,
                           const struct machine_fds *fds);
@@ -280,6 +339,8 @@ pid_t child_fork(void);
 void child_remember_signals(void);
 /* Whether our caller had the signal ignored. */
 bool child_caller_ignores(int number);
+/* A descriptor for the signals that end or stop a run, which come only there from now on. */
+int signals_open(void);
 /* Closes all descriptors of this process from 3 on, but those. */
 void child_keep_only(const int *keep, size_t count);
 

@@ -216,6 +216,7 @@ static void keyboard_continue(struct channels *channels, short events)
     }
     keyboard->is_ended = true; /* the line is down */
     link_send(channels->link, HOST_FRAME_GONE, HOST_CHANNEL_TERMINAL, NULL, 0);
+    link_send(channels->link, HOST_FRAME_END, HOST_CHANNEL_TERMINAL, NULL, 0);
 }
 
 static void control_continue(struct channels *channels)

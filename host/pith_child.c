@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,6 +52,26 @@ pid_t child_fork(void)
     sigaction(SIGPIPE, &caller_pipe_action, NULL);
     sigprocmask(SIG_SETMASK, &caller_mask, NULL);
     return 0;
+}
+
+int signals_open(void)
+{
+    static const int taken[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1,
+                                SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGCHLD};
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        if (!child_caller_ignores(taken[i]) || taken[i] == SIGCHLD)
+            sigaddset(&set, taken[i]);
+    }
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would hide how children end */
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        fail("signals cannot be read: %s", strerror(errno));
+    return fd;
 }
 
 static int compare_ints(const void *left, const void *right)

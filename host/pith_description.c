@@ -195,6 +195,20 @@ static void add_streams(struct buffer *description, const struct stream streams[
     add(description, HOST_RUN_TERMINAL, settings, sizeof(settings));
 }
 
+void description_build_command(struct buffer *description, uint32_t session, uint32_t signal,
+                               const uint16_t window[2])
+{
+    struct host_run header = {.magic = HOST_RUN_MAGIC};
+    uint16_t size[4] = {window[0], window[1], 0, 0};
+
+    buffer_append(description, &header, sizeof(header));
+    add_pair(description, HOST_RUN_SESSION, session, 0);
+    if (signal)
+        add_pair(description, HOST_RUN_SIGNAL, signal, 0);
+    else
+        add(description, HOST_RUN_WINDOW, size, sizeof(size));
+}
+
 void description_build(struct buffer *description, const struct run_options *options,
                        const struct rlimit limits[CALLER_LIMITS],
                        const struct stream streams[STREAMS], const struct terminal *terminal)

@@ -76,7 +76,7 @@ static char *command_directory(void)
     return text("%s", path);
 }
 
-void library_find(struct library *library)
+const char *library_search(struct library *library)
 {
     char *directory = command_directory();
     const char *fault;
@@ -96,13 +96,20 @@ void library_find(struct library *library)
 
     library->kernel_fd = open(library->kernel, O_RDONLY | O_CLOEXEC);
     if (library->kernel_fd < 0)
-        fail("the kernel %s cannot be opened: %s; run make, or install pith again", library->kernel,
-             strerror(errno));
+        return text("the kernel %s cannot be opened: %s", library->kernel, strerror(errno));
     fault = kernel_find_fault(library->kernel_fd);
     if (fault)
-        fail("the kernel %s is broken: %s; run make, or install pith again", library->kernel,
-             fault);
+        return text("the kernel %s is broken: %s", library->kernel, fault);
     if (access(library->init, R_OK))
-        fail("the guest's first program %s cannot be read: %s; run make, or install pith again",
-             library->init, strerror(errno));
+        return text("the guest's first program %s cannot be read: %s", library->init,
+                    strerror(errno));
+    return NULL;
+}
+
+void library_find(struct library *library)
+{
+    const char *problem = library_search(library);
+
+    if (problem)
+        fail("%s; run make, or install pith again", problem);
 }

@@ -13,13 +13,13 @@
 
 #define RECEIVE_BYTES (2 * (HOST_FRAME_MAX + sizeof(struct host_frame)))
 
-void link_open(struct link *link, int fd)
+void link_open(struct link *link, int fd, enum link_peer peer)
 {
-    *link = (struct link){.fd = fd};
+    *link = (struct link){.fd = fd, .peer = peer};
     fcntl(fd, F_SETFL, O_NONBLOCK); /* a socket of our own */
 }
 
-static void send_one(struct link *link, enum host_frame_type type, enum host_channel channel,
+static void send_one(struct link *link, enum host_frame_type type, uint8_t channel,
                      const uint8_t *payload, size_t size)
 {
     struct host_frame frame = {.type = type, .channel = channel, .size = size};
@@ -28,8 +28,8 @@ static void send_one(struct link *link, enum host_frame_type type, enum host_cha
     buffer_append(&link->out, payload, size);
 }
 
-void link_send(struct link *link, enum host_frame_type type, enum host_channel channel,
-               const void *payload, size_t size)
+void link_send(struct link *link, enum host_frame_type type, uint8_t channel, const void *payload,
+               size_t size)
 {
     const uint8_t *bytes = payload;
 
@@ -56,27 +56,37 @@ void link_flush(struct link *link)
     }
 }
 
-/* What each type of frame from the guest must look like. */
-static bool frame_is_valid(const struct host_frame *frame)
+#define BOTH (1u << LINK_TO_GUEST | 1u << LINK_TO_CLIENT)
+
+/* What each type of frame must look like, and who may send it. */
+static bool frame_is_valid(const struct link *link, const struct host_frame *frame)
 {
     static const struct {
-        bool known;
+        unsigned peers;
         uint32_t least, most; /* bytes of payload */
     } forms[] = {
-        [HOST_FRAME_HELLO] = {true, 4, 4},
-        [HOST_FRAME_DATA] = {true, 1, HOST_FRAME_MAX},
-        [HOST_FRAME_CREDIT] = {true, 4, 4},
-        [HOST_FRAME_END] = {true, 0, 0},
-        [HOST_FRAME_GONE] = {true, 0, 0},
-        [HOST_FRAME_EXIT] = {true, sizeof(struct host_exit), sizeof(struct host_exit)},
-        [HOST_FRAME_PANIC] = {true, 0, 0},
-        [HOST_FRAME_STAMP] = {true, sizeof(struct host_stamp), sizeof(struct host_stamp)},
-        [HOST_FRAME_POLL] = {true, 0, 0},
+        [HOST_FRAME_HELLO] = {BOTH, 4, 4},
+        [HOST_FRAME_DATA] = {BOTH, 1, HOST_FRAME_MAX},
+        [HOST_FRAME_CREDIT] = {BOTH, 4, 4},
+        [HOST_FRAME_END] = {BOTH, 0, 0},
+        [HOST_FRAME_GONE] = {BOTH, 0, 0},
+        [HOST_FRAME_WINDOW] = {1u << LINK_TO_CLIENT, 4, 4},
+        [HOST_FRAME_SIGNAL] = {1u << LINK_TO_CLIENT, 4, 4},
+        [HOST_FRAME_EXIT] = {1u << LINK_TO_GUEST, sizeof(struct host_exit),
+                             sizeof(struct host_exit)},
+        [HOST_FRAME_PANIC] = {1u << LINK_TO_GUEST, 0, 0},
+        [HOST_FRAME_STAMP] = {1u << LINK_TO_GUEST, sizeof(struct host_stamp),
+                              sizeof(struct host_stamp)},
+        [HOST_FRAME_POLL] = {1u << LINK_TO_GUEST, 0, 0},
+        [HOST_FRAME_READY] = {1u << LINK_TO_CLIENT, 0, 0},
+        [HOST_FRAME_CLOSE] = {1u << LINK_TO_GUEST, 0, 0},
     };
+    unsigned channels = link->peer == LINK_TO_GUEST ? HOST_SESSIONS * HOST_CHANNELS : HOST_CHANNELS;
 
-    return frame->type < sizeof(forms) / sizeof(forms[0]) && forms[frame->type].known &&
-           frame->channel < HOST_CHANNELS && !frame->reserved &&
-           frame->size >= forms[frame->type].least && frame->size <= forms[frame->type].most;
+    return frame->type < sizeof(forms) / sizeof(forms[0]) &&
+           forms[frame->type].peers & 1u << link->peer && frame->channel < channels &&
+           !frame->reserved && frame->size >= forms[frame->type].least &&
+           frame->size <= forms[frame->type].most;
 }
 
 /* Hands on all whole frames. */
@@ -87,7 +97,7 @@ static int dispatch(struct link *link, link_handler *handler, void *context)
 
     while (link->in.size >= sizeof(frame)) {
         memcpy(&frame, link->in.data, sizeof(frame));
-        if (!frame_is_valid(&frame))
+        if (!frame_is_valid(link, &frame))
             return -EPROTO;
         if (link->in.size < sizeof(frame) + frame.size)
             break;

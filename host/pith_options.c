@@ -359,10 +359,16 @@ static const struct option_rule rules[] = {
     {"version", 'V', NULL, set_version, "the version"},
 };
 
+/* What all but `run` and `shell` know of the options. */
+static const char *const attach_options[] = {"env", "cwd", "user", "quiet", "help", "version"};
+
 static const char usage_text[] =
     "usage: pith run [OPTIONS] [--] PROGRAM [ARGS...]   run a program in a fresh machine\n"
     "       pith shell [OPTIONS]                        a shell in a fresh machine\n"
     "       pith                                        the same\n"
+    "       pith ps                                     the machines that run, with their ids\n"
+    "       pith attach [ID] [-- PROGRAM [ARGS...]]     a program, or a shell, in one of them\n"
+    "       pith doctor                                 what is missing on this machine\n"
     "\n"
     "The program sees your files below an overlay in memory: whatever it writes is gone with the\n"
     "machine. Its exit status is pith's (128 + N: ended by signal N; 126, 127: as in a shell;\n"
@@ -426,9 +432,22 @@ static void build_getopt(struct option *longs, char *letters)
     longs[ARRAY_SIZE(rules)] = (struct option){0};
 }
 
+static bool has_meaning(const struct option_rule *rule, enum pith_command command)
+{
+    if (command == COMMAND_RUN || command == COMMAND_SHELL)
+        return true;
+    for (size_t i = 0; i < ARRAY_SIZE(attach_options); i++) {
+        if (!strcmp(rule->name, attach_options[i]))
+            return true;
+    }
+    return false;
+}
+
 static int apply_rule(const struct option_rule *rule, struct run_options *options,
                       const char *value)
 {
+    if (!has_meaning(rule, options->command))
+        return usage("--%s is for a machine that starts, not for one that runs", rule->name);
     if (rule->set)
         return rule->set(options, value);
     say("--%s is not available in this version", rule->name);
@@ -498,10 +517,38 @@ static int check_options(struct run_options *options, char **words)
     return 0;
 }
 
+/* [ID] [-- PROGRAM...]; `is_program`: the -- was there already. */
+static int check_attach(struct run_options *options, char **words, bool is_program)
+{
+    if (!is_program && *words) {
+        options->machine_id = *words++;
+        if (options->machine_id[strspn(options->machine_id, "0123456789")])
+            return usage("'%s' is no id of a machine; use pith attach [ID] [-- PROGRAM]",
+                         options->machine_id);
+        if (*words && strcmp(*words, "--"))
+            return usage("give -- before the program: pith attach %s -- %s", options->machine_id,
+                         *words);
+        if (*words && !*++words)
+            return usage("give a program to run");
+    }
+    if (*words)
+        options->program = words;
+    else
+        set_shell(options);
+    return 0;
+}
+
 int options_parse(int argc, char **argv, struct run_options *options)
 {
-    static const char *const waiting[] = {"ps", "attach", "doctor"};
+    static const struct {
+        const char *word;
+        enum pith_command command;
+    } commands[] = {{"run", COMMAND_RUN},   {"shell", COMMAND_SHELL},
+                    {"ps", COMMAND_PS},     {"attach", COMMAND_ATTACH},
+                    {"help", COMMAND_HELP}, {"doctor", COMMAND_DOCTOR}};
     const char *command = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+    bool is_known = !command;
+    char **words;
     int status;
 
     *options = (struct run_options){.command = COMMAND_SHELL,
@@ -509,21 +556,24 @@ int options_parse(int argc, char **argv, struct run_options *options)
                                     .memory_bytes = MEMORY_BYTES_DEFAULT,
                                     .root = "/",
                                     .append = ""};
-    for (size_t i = 0; command && i < ARRAY_SIZE(waiting); i++) {
-        if (!strcmp(command, waiting[i])) {
-            say("pith %s is not available in this version", command);
-            return PITH_FAILED;
+    for (size_t i = 0; command && i < ARRAY_SIZE(commands); i++) {
+        if (!strcmp(command, commands[i].word)) {
+            options->command = commands[i].command;
+            is_known = true;
         }
     }
-    if (command && !strcmp(command, "run"))
-        options->command = COMMAND_RUN;
-    else if (command && !strcmp(command, "help"))
-        options->command = COMMAND_HELP;
-    else if (command && strcmp(command, "shell"))
+    if (!is_known)
         return usage("unknown command '%s'", command);
     caller_take(options);
-    status = parse_options(argc - (command != NULL), argv + (command != NULL), options);
+    words = argv + (command != NULL);
+    status = parse_options(argc - (command != NULL), words, options);
     if (status || options->command == COMMAND_HELP || options->command == COMMAND_VERSION)
         return status;
-    return check_options(options, argv + (command != NULL) + optind);
+    if (options->command == COMMAND_ATTACH)
+        return check_attach(options, words + optind, !strcmp(words[optind - 1], "--"));
+    if ((options->command == COMMAND_PS || options->command == COMMAND_DOCTOR) && words[optind])
+        return usage("pith %s takes no '%s'", command, words[optind]);
+    return options->command == COMMAND_PS || options->command == COMMAND_DOCTOR
+               ? 0
+               : check_options(options, words + optind);
 }

@@ -31,16 +31,13 @@ static bool is_program(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-const char *qemu_find(void)
+const char *qemu_search(void)
 {
     const char *named = getenv("PITH_QEMU");
     const char *folder = getenv("PATH");
 
-    if (named && *named) {
-        if (!is_program(named))
-            fail("PITH_QEMU names %s, which is not a program; unset it or name QEMU", named);
-        return named;
-    }
+    if (named && *named)
+        return is_program(named) ? named : NULL;
     while (folder && *folder) {
         int size = strcspn(folder, ":");
         char *path = text("%.*s/%s", size, folder, QEMU_NAME);
@@ -50,8 +47,19 @@ const char *qemu_find(void)
         free(path);
         folder += size + (folder[size] == ':');
     }
-    fail("QEMU is missing: there is no %s in PATH; install it (apt install qemu-system-x86)",
-         QEMU_NAME);
+    return NULL;
+}
+
+const char *qemu_find(void)
+{
+    const char *path = qemu_search(), *named = getenv("PITH_QEMU");
+
+    if (!path && named && *named)
+        fail("PITH_QEMU names %s, which is not a program; unset it or name QEMU", named);
+    if (!path)
+        fail("QEMU is missing: there is no %s in PATH; install it (apt install qemu-system-x86)",
+             QEMU_NAME);
+    return path;
 }
 
 static void add(struct strings *arguments, const char *option, const char *value)

@@ -47,6 +47,7 @@ struct run {
     struct channels *channels;
     struct buffer log, debug_log; /* a line that is not whole yet */
     struct report *report;        /* NULL: none is wanted */
+    struct sessions *sessions;
     struct boot_time times;
     uint64_t deadline_ns;       /* of --timeout; 0: none */
     uint64_t phase_deadline_ns; /* for what should come next; 0: none */
@@ -57,26 +58,6 @@ struct run {
     bool link_is_up, machine_ended;
     int machine_status;
 };
-
-/* ---- Start ---- */
-
-static void take_signals(struct run *run)
-{
-    static const int taken[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1,
-                                SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGCHLD};
-    sigset_t set;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-        if (!child_caller_ignores(taken[i]) || taken[i] == SIGCHLD)
-            sigaddset(&set, taken[i]);
-    }
-    signal(SIGCHLD, SIG_DFL); /* ignored, it would hide how children end */
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (run->signal_fd < 0)
-        fail("signals cannot be read: %s", strerror(errno));
-}
 
 /* ---- End ---- */
 
@@ -264,6 +245,8 @@ static int handle_frame(void *context, const struct host_frame *frame, const uin
         link_send(&run->link, HOST_FRAME_CREDIT, HOST_CHANNEL_LOG, &used, sizeof(used));
         return 0;
     }
+    if (frame->channel >= HOST_CHANNELS)
+        return sessions_handle(run->sessions, frame, payload);
     if (frame->channel == HOST_CHANNEL_REPORT && frame->type == HOST_FRAME_DATA)
         return take_report(run, payload, frame->size);
     if (frame->type == HOST_FRAME_PANIC)
@@ -416,13 +399,19 @@ static bool is_over(const struct run *run)
 /* Waits for something to happen and handles all that did. */
 static void step(struct run *run)
 {
-    struct pollfd polled[3 + CHANNELS_POLL_MOST] = {
+    struct pollfd polled[3 + SESSIONS_POLL_MOST + CHANNELS_POLL_MOST] = {
         {.fd = run->signal_fd, .events = POLLIN},
         {.fd = run->link_is_up ? run->link.fd : -1,
          .events = POLLIN | (run->link.out.size ? POLLOUT : 0)},
         {.fd = run->parts.debug_fd, .events = POLLIN},
     };
-    size_t count = 3 + channels_poll(run->channels, polled + 3);
+    struct pollfd *others = polled + 3, *attached;
+    size_t count = 3;
+
+    count += channels_poll(run->channels, others);
+    attached = polled + count;
+    if (run->phase == RUNNING)
+        count += sessions_poll(run->sessions, attached);
 
     if (poll(polled, count, next_timeout(run)) < 0)
         return; /* EINTR: a signal that is not ours to read; the next round polls again */
@@ -433,6 +422,8 @@ static void step(struct run *run)
     if (polled[1].revents & (POLLIN | POLLHUP | POLLERR))
         receive_frames(run);
     channels_progress(run->channels);
+    if (attached < polled + count)
+        sessions_progress(run->sessions, attached);
     if (run->link_is_up)
         link_flush(&run->link);
     check_deadlines(run);
@@ -455,18 +446,19 @@ int run_machine(struct run_options *options)
     if (options->deterministic)
         streams_make_repeatable(run->streams, &terminal_fd);
     run->terminal = terminal_open(terminal_fd);
-    take_signals(run);
+    run->signal_fd = signals_open();
     run->report = options->dry_run ? NULL : report_open(options);
     if (!machine_start(options, &run->parts))
         return 0;
     run->times.qemu_ns = run->parts.started_ns;
-    link_open(&run->link, run->parts.link_fd);
+    link_open(&run->link, run->parts.link_fd, LINK_TO_GUEST);
     run->link_is_up = true;
     if (options->gdb_port && !options->quiet)
         say("the machine waits for a debugger: gdb -ex 'target remote :%u' build/pith.elf",
             options->gdb_port);
     run->phase_deadline_ns = options->gdb_port ? 0 : clock_now_ns() + BOOT_LIMIT_NS;
     run->channels = channels_create(&run->link, run->streams, run->terminal);
+    run->sessions = sessions_create(&run->link, run->channels);
     link_send(&run->link, HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version));
     link_flush(&run->link);
     while (!is_over(run))

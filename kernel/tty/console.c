@@ -4,7 +4,9 @@
  *
  * Output is taken from the terminal's ring into frames, as far as the host gave credit and the link
  * has buffers; when either comes back, it goes on (console_room). Input is only asked for once a
- * program uses the terminal: until then what is typed stays with the caller's next command.
+ * program uses the terminal: until then what is typed stays with the caller's next command. It
+ * waits in the channel's ring for the line discipline to take it, and only what that took may be
+ * sent again; so nothing that is typed is lost, however fast.
  */
 #include <pith/tty.h>
 
@@ -23,6 +25,7 @@ static struct {
     struct tty *tty;  /* [const] after boot; NULL: no memory */
     bool input_asked; /* guarded_by the channel's queue lock */
     u32 sending;      /* [atomic] somebody moves output to the link */
+    u32 taking;       /* [atomic] somebody moves input to the terminal */
 } console;
 
 /* Takes up to `wanted` of the host's credit. */
@@ -103,10 +106,32 @@ static void console_room(void)
         console_output_ready(console.tty);
 }
 
-static void console_input(const u8 *bytes, u32 count)
+static u32 input_take(const u8 *bytes, u32 count)
 {
-    if (console.tty && tty_input(console.tty, bytes, count) < count)
-        log_warning("console: the terminal's input is full, typed characters are lost");
+    return tty_input(console.tty, bytes, count);
+}
+
+/* One mover at a time, as for output. */
+static void input_move(void)
+{
+    if (__atomic_exchange_n(&console.taking, 2, __ATOMIC_ACQ_REL) != 0)
+        return;
+    do {
+        __atomic_store_n(&console.taking, 1, __ATOMIC_RELEASE);
+        host_channel_feed(host_channel(HOST_CHANNEL_TERMINAL), input_take);
+    } while (!__atomic_compare_exchange_n(&console.taking, &(u32){1}, 0, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_ACQUIRE));
+}
+
+static void console_input(void)
+{
+    if (console.tty)
+        input_move();
+}
+
+static void console_input_room(struct tty *tty)
+{
+    input_move();
 }
 
 static void console_window(u16 rows, u16 columns)
@@ -126,6 +151,7 @@ static const struct host_port_client port_client = {
 
 static const struct tty_driver console_driver = {
     .output_ready = console_output_ready,
+    .input_room = console_input_room,
 };
 
 /* The first use of the terminal: from here on the host may send what is typed. */
@@ -134,7 +160,7 @@ static void input_ask(void)
     struct host_channel_state *channel = host_channel(HOST_CHANNEL_TERMINAL);
     bool ask;
 
-    if (READ_ONCE(console.input_asked) || !host_link_exists())
+    if (READ_ONCE(console.input_asked) || !host_link_exists() || host_channel_open(channel))
         return;
     spin_lock(&channel->queue.lock);
     ask = !console.input_asked;

@@ -21,7 +21,10 @@
 
 #define SMALL_PAYLOAD_MAX 64
 
-static struct host_channel_state channels[HOST_CHANNELS];
+#define CHANNELS_ALL      (HOST_SESSIONS * HOST_CHANNELS)
+
+static struct host_channel_state channels[CHANNELS_ALL];
+static u32 channels_used = HOST_CHANNELS; /* [atomic] those of sessions that ever were */
 
 static struct {
     /* The parser's. [cpu] of the link's deferred work */
@@ -41,6 +44,19 @@ struct host_channel_state *host_channel(enum host_channel number)
     return &channels[number];
 }
 
+struct host_channel_state *host_channel_numbered(u32 number)
+{
+    return &channels[number];
+}
+
+void host_port_use_session(u32 session)
+{
+    u32 used = (session + 1) * HOST_CHANNELS;
+
+    if (READ_ONCE(channels_used) < used)
+        WRITE_ONCE(channels_used, used);
+}
+
 void host_port_register(const struct host_port_client *client)
 {
     port.client = client;
@@ -48,8 +64,7 @@ void host_port_register(const struct host_port_client *client)
 
 /* ---- Sending ---- */
 
-void host_port_submit(struct host_link_buffer *buffer, enum host_frame_type type,
-                      enum host_channel channel)
+void host_port_submit(struct host_link_buffer *buffer, enum host_frame_type type, u32 channel)
 {
     struct host_frame header = {
         .type = type, .channel = channel, .size = buffer->bytes - sizeof(header)};
@@ -78,8 +93,7 @@ int host_port_buffer_wait(u32 wanted, u32 open_flags, struct host_link_buffer **
     return 0;
 }
 
-int host_port_send(enum host_frame_type type, enum host_channel channel, const void *payload,
-                   u32 bytes)
+int host_port_send(enum host_frame_type type, u32 channel, const void *payload, u32 bytes)
 {
     struct host_link_buffer *buffer;
     int error = host_port_buffer_wait(sizeof(struct host_frame) + bytes, 0, &buffer);
@@ -99,7 +113,7 @@ static bool send_owed_of(struct host_channel_state *channel)
     enum host_frame_type type = HOST_FRAME_CREDIT;
 
     if (!READ_ONCE(channel->owed_credit) && !READ_ONCE(channel->owed_poll) &&
-        !READ_ONCE(channel->owed_withdrawal))
+        !READ_ONCE(channel->owed_withdrawal) && !READ_ONCE(channel->owed_close))
         return true;
     buffer = host_link_buffer_alloc(sizeof(struct host_frame) + sizeof(u32));
     if (!buffer)
@@ -114,6 +128,9 @@ static bool send_owed_of(struct host_channel_state *channel)
     } else if (channel->owed_poll) {
         type = HOST_FRAME_POLL;
         channel->owed_poll = false;
+    } else if (channel->owed_close) {
+        type = HOST_FRAME_CLOSE;
+        channel->owed_close = false;
     } else {
         spin_unlock(&channel->queue.lock);
         host_link_buffer_free(buffer);
@@ -128,7 +145,7 @@ void host_port_send_owed(void)
 {
     if (!host_link_exists())
         return;
-    for (unsigned i = 0; i < HOST_CHANNELS; i++) {
+    for (unsigned i = 0; i < READ_ONCE(channels_used); i++) {
         if (!send_owed_of(&channels[i]))
             return;
     }
@@ -217,13 +234,34 @@ u32 host_channel_take(struct host_channel_state *channel, u8 *to, u32 size)
     return count;
 }
 
+void host_channel_feed(struct host_channel_state *channel, u32 (*take)(const u8 *bytes, u32 count))
+{
+    u32 start, count, taken;
+
+    do {
+        spin_lock(&channel->queue.lock);
+        start = channel->ring_start;
+        count = MIN(channel->ring_count, HOST_RING_BYTES - start);
+        spin_unlock(&channel->queue.lock);
+        /* Only we move the start; the parser writes behind what is there. */
+        taken = count ? take(channel->ring + start, count) : 0;
+        spin_lock(&channel->queue.lock);
+        channel->ring_start = (start + taken) % HOST_RING_BYTES;
+        channel->ring_count -= taken;
+        if (taken)
+            host_channel_ask_locked(channel, taken);
+        spin_unlock(&channel->queue.lock);
+    } while (taken);
+    host_port_send_owed();
+}
+
 /* ---- Receiving ---- */
 
 static void port_die(const char *why)
 {
     log_error("host port: %s", why);
     WRITE_ONCE(port.dead, true);
-    for (unsigned i = 0; i < HOST_CHANNELS; i++) {
+    for (unsigned i = 0; i < CHANNELS_ALL; i++) {
         spin_lock(&channels[i].queue.lock);
         channels[i].ended = true;
         channels[i].gone = true;
@@ -252,35 +290,15 @@ static bool channel_receive(struct host_channel_state *channel, const u8 *bytes,
         wait_queue_wake_locked(&channel->queue, WAKE_ALL, U32_MAX);
     }
     spin_unlock(&channel->queue.lock);
+    if (allowed && channel->number == HOST_CHANNEL_TERMINAL && port.client)
+        port.client->terminal_input();
     return allowed;
-}
-
-/* The terminal's bytes go to its line discipline at once; it bounds what it keeps. */
-static bool data_receive(const u8 *bytes, u32 count)
-{
-    struct host_channel_state *channel = &channels[port.header.channel];
-
-    if (port.header.channel != HOST_CHANNEL_TERMINAL)
-        return channel_receive(channel, bytes, count);
-    spin_lock(&channel->queue.lock);
-    if (count > channel->credit_out) {
-        spin_unlock(&channel->queue.lock);
-        return false;
-    }
-    channel->credit_out -= count;
-    channel->owed_credit += count;
-    channel->credit_out += count;
-    spin_unlock(&channel->queue.lock);
-    if (port.client)
-        port.client->terminal_input(bytes, count);
-    return true;
 }
 
 /* The frame that answers a read of STDIN is over: what the host did not use of the credit is void.
  */
-static void stdin_answered(void)
+static void stdin_answered(struct host_channel_state *channel)
 {
-    struct host_channel_state *channel = &channels[HOST_CHANNEL_STDIN];
 
     spin_lock(&channel->queue.lock);
     channel->credit_out = 0;
@@ -327,11 +345,12 @@ static const u32 payload_sizes[] = {
     [HOST_FRAME_STAMP] = U32_MAX,
     [HOST_FRAME_POLL] = U32_MAX,
     [HOST_FRAME_READY] = 0,
+    [HOST_FRAME_CLOSE] = 0,
 };
 
 static bool header_is_valid(const struct host_frame *header)
 {
-    if (header->channel >= HOST_CHANNELS || header->type == 0 || header->reserved)
+    if (header->channel >= CHANNELS_ALL || header->type == 0 || header->reserved)
         return false;
     if (header->type == HOST_FRAME_DATA)
         return header->size > 0 && header->size <= HOST_FRAME_MAX;
@@ -373,10 +392,13 @@ static void frame_handle(void)
     case HOST_FRAME_EXIT_ACK:
         exit_acknowledged();
         break;
+    case HOST_FRAME_CLOSE:
+        host_session_closed(port.header.channel / HOST_CHANNELS);
+        break;
     }
-    if (port.header.channel == HOST_CHANNEL_STDIN &&
+    if (port.header.channel % HOST_CHANNELS == HOST_CHANNEL_STDIN &&
         (port.header.type == HOST_FRAME_DATA || port.header.type == HOST_FRAME_END))
-        stdin_answered();
+        stdin_answered(channel);
 }
 
 /* Takes what it can of the current frame's payload. Returns how many bytes that were. */
@@ -386,7 +408,7 @@ static u32 payload_receive(const u8 *bytes, u32 count)
 
     if (port.header.type != HOST_FRAME_DATA)
         memcpy(port.payload + port.payload_bytes, bytes, part);
-    else if (!data_receive(bytes, part))
+    else if (!channel_receive(&channels[port.header.channel], bytes, part))
         port_die("the host sent more than it was asked for");
     port.payload_bytes += part;
     return part;
@@ -423,52 +445,6 @@ static const struct host_link_client link_client = {
     .room = port_room,
 };
 
-/* The kernel's log, for --debug; what there is no room for is lost, since logging never waits. */
-static void port_log(const char *line, size_t bytes)
-{
-    struct host_link_buffer *buffer =
-        host_link_buffer_alloc(sizeof(struct host_frame) + (u32)bytes);
-
-    if (!buffer)
-        return;
-    bytes = MIN(bytes, buffer->size - sizeof(struct host_frame));
-    memcpy(buffer->data + sizeof(struct host_frame), line, bytes);
-    buffer->bytes = sizeof(struct host_frame) + bytes;
-    host_port_submit(buffer, HOST_FRAME_DATA, HOST_CHANNEL_LOG);
-}
-
-static bool log_wanted;
-
-static int log_set(const char *value)
-{
-    if (!value || strcmp(value, "host") != 0)
-        return -EINVAL;
-    log_wanted = true;
-    return 0;
-}
-
-PARAMETER(log_host, .name = "log_to", .values = "host",
-          .effect = "sends each line of the kernel's log to the pith command", .set = log_set);
-
-/* A panic's text: the log's last lines as one frame, and the word that it was one. */
-static void port_panic(void)
-{
-    static char text[8192 + sizeof(struct host_frame)];
-    struct host_frame header = {.type = HOST_FRAME_DATA, .channel = HOST_CHANNEL_LOG};
-    u64 end = log_position_end(), position = end > 8192 ? end - 8192 : 0;
-
-    if (!host_link_exists())
-        return;
-    if (!log_wanted && !early_console_has_log()) {
-        header.size = log_read(&position, text + sizeof(header), 8192);
-        memcpy(text, &header, sizeof(header));
-        if (header.size)
-            host_link_send_panic(text, sizeof(header) + header.size);
-    }
-    header = (struct host_frame){.type = HOST_FRAME_PANIC, .channel = HOST_CHANNEL_LOG};
-    host_link_send_panic(&header, sizeof(header));
-}
-
 void host_port_init(void)
 {
     const struct host_stamp entry = {
@@ -476,7 +452,7 @@ void host_port_init(void)
     u32 version = HOST_PROTOCOL_VERSION;
 
     wait_queue_init(&port.room);
-    for (unsigned i = 0; i < HOST_CHANNELS; i++) {
+    for (unsigned i = 0; i < CHANNELS_ALL; i++) {
         wait_queue_init(&channels[i].queue);
         mutex_init(&channels[i].read_mutex, LOCK_PIPE);
         mutex_init(&channels[i].write_mutex, LOCK_PIPE);
@@ -494,7 +470,5 @@ void host_port_init(void)
         host_port_send(HOST_FRAME_STAMP, HOST_CHANNEL_CONTROL, &entry, sizeof(entry)))
         log_error("host port: the greeting could not be sent");
     host_link_register(&link_client);
-    panic_hook_register(port_panic);
-    if (log_wanted)
-        log_sink_register(port_log, LOG_DEBUG);
+    host_log_init();
 }

@@ -26,14 +26,27 @@
 
 static struct host_channel_state *channel_of(const struct file *file)
 {
-    return host_channel(file->inode->rdev & 0xff);
+    return host_channel_numbered(file->inode->rdev & 0xff);
 }
 
 static int stream_open(struct inode *inode, struct file *file)
 {
-    if (!host_link_exists())
-        return -ENXIO;
-    return file->mode & FILE_READ ? host_channel_open(channel_of(file)) : 0;
+    int error = host_link_exists() ? 0 : -ENXIO;
+
+    if (!error && (file->mode & FILE_READ))
+        error = host_channel_open(channel_of(file));
+    return error ? error : host_session_open(channel_of(file));
+}
+
+static void stream_release(struct file *file)
+{
+    host_session_release(channel_of(file));
+}
+
+/* One whose requests are answered by one frame each, and that can be asked by POLL. */
+static bool channel_is_input(const struct host_channel_state *channel)
+{
+    return channel->number % HOST_CHANNELS == HOST_CHANNEL_STDIN;
 }
 
 /* `deterministic`: what a thread waits for on a channel. */
@@ -100,9 +113,18 @@ static int stream_wait_input(struct host_channel_state *channel, u32 wanted, u32
     spin_unlock(&channel->queue.lock);
     if (error != -EINTR)
         return error;
-    if (channel->number == HOST_CHANNEL_STDIN)
+    if (channel_is_input(channel))
         host_channel_withdraw(channel);
     return -ERESTARTSYS;
+}
+
+/* Commands come unasked, as far as there is room for them. */
+static void control_give_back(struct host_channel_state *channel, u32 bytes)
+{
+    spin_lock(&channel->queue.lock);
+    host_channel_ask_locked(channel, bytes);
+    spin_unlock(&channel->queue.lock);
+    host_port_send_owed();
 }
 
 static ssize_t stream_read(struct file *file, struct io_buffer *io, u64 *offset)
@@ -132,6 +154,8 @@ static ssize_t stream_read(struct file *file, struct io_buffer *io, u64 *offset)
         if (copied < count)
             error = -EFAULT;
     }
+    if (done && channel->number == HOST_CHANNEL_CONTROL)
+        control_give_back(channel, (u32)done);
     mutex_unlock(&channel->read_mutex);
 free_copy:
     kfree(copy);
@@ -229,8 +253,7 @@ static u32 stream_poll(struct file *file, struct poll_table *table)
     spin_lock(&channel->queue.lock);
     if (channel->ring_count || channel->ended || channel->ready) {
         events |= POLL_IN | POLL_RDNORM;
-    } else if (channel->number == HOST_CHANNEL_STDIN && channel->credit_out == 0 &&
-               !channel->poll_sent) {
+    } else if (channel_is_input(channel) && channel->credit_out == 0 && !channel->poll_sent) {
         channel->poll_sent = channel->owed_poll = true;
         ask = true;
     }
@@ -266,6 +289,16 @@ int host_streams_exit(u32 status)
     return error ? error : host_port_wait_exit_ack();
 }
 
+static int session_exit(u32 session, u32 status)
+{
+    struct host_exit exit = {.status = status};
+
+    if (session == 0 || session >= HOST_SESSIONS)
+        return -EINVAL;
+    return host_port_send(HOST_FRAME_EXIT, host_channel_of(session, HOST_CHANNEL_CONTROL), &exit,
+                          sizeof(exit));
+}
+
 static s32 signal_target; /* [atomic] the process group that the host's signals go to; 0: none */
 
 static long control_ioctl(struct file *file, u32 command, u64 argument)
@@ -278,6 +311,8 @@ static long control_ioctl(struct file *file, u32 command, u64 argument)
         return error ? error : host_streams_exit(number);
     case HOST_IOCTL_STAMP:
         return error ? error : moment_send(number);
+    case HOST_IOCTL_SESSION_EXIT:
+        return error ? error : session_exit(number >> 16, number & 0xffff);
     case HOST_IOCTL_TARGET:
         if (!error)
             WRITE_ONCE(signal_target, (s32)number);
@@ -297,13 +332,16 @@ void host_streams_signal(u32 signal)
 
 static const struct file_operations control_operations = {
     .open = stream_open,
+    .release = stream_release,
     .read = stream_read,
+    .poll = stream_poll,
     .ioctl = control_ioctl,
     .flags = FILE_OPERATIONS_STREAM,
 };
 
 static const struct file_operations stream_operations = {
     .open = stream_open,
+    .release = stream_release,
     .read = stream_read,
     .write = stream_write,
     .poll = stream_poll,
@@ -332,4 +370,8 @@ void host_streams_init(void)
         if (error)
             log_error("host port: no device %s: error %d", streams[i].name, -error);
     }
+    /* Those of other sessions have no names: init makes them when it needs them. */
+    if (character_device_register(HOST_MAJOR, HOST_CHANNELS, (HOST_SESSIONS - 1) * HOST_CHANNELS,
+                                  NULL, &stream_operations, 0600))
+        log_error("host port: no devices for more sessions");
 }

@@ -56,7 +56,6 @@ def test_what_is_not_possible_here_is_status_125(arguments, word):
 @pytest.mark.parametrize('arguments', [
     ['run', '--net', '--', 'true'], ['run', '-p', '8080:80', '--', 'true'],
     ['run', '--swap', '1G', '--', 'true'], ['run', '--timeline', 'x.html', '--', 'true'],
-    ['attach'], ['ps'], ['doctor'],
 ])
 def test_what_is_not_there_yet_says_so(arguments):
     result = run(*arguments)

@@ -33,7 +33,7 @@ static int open_link(struct link *link)
     int ends[2];
 
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    link_open(link, ends[0]);
+    link_open(link, ends[0], LINK_TO_GUEST);
     return ends[1];
 }
 
@@ -90,7 +90,7 @@ TEST(link_refuses_what_is_no_frame)
         {.type = 0},
         {.type = 200},
         {.type = HOST_FRAME_WINDOW, .size = 4}, /* goes only to the guest */
-        {.type = HOST_FRAME_DATA, .channel = HOST_CHANNELS, .size = 1},
+        {.type = HOST_FRAME_DATA, .channel = HOST_SESSIONS * HOST_CHANNELS, .size = 1},
         {.type = HOST_FRAME_DATA, .channel = 1, .size = 0},
         {.type = HOST_FRAME_DATA, .channel = 1, .size = HOST_FRAME_MAX + 1},
         {.type = HOST_FRAME_DATA, .channel = 1, .reserved = 1, .size = 1},

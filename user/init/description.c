@@ -147,6 +147,8 @@ static const struct entry_rule rules[] = {
     [HOST_RUN_SHARE] = {take_share, 0, sizeof(struct host_share)},
     [HOST_RUN_OVERLAY_BYTES] = {take_numbers, FIELD(overlay_bytes), 8},
     [HOST_RUN_NICE] = {take_numbers, FIELD(nice), 4},
+    [HOST_RUN_SESSION] = {take_numbers, FIELD(session), 4},
+    [HOST_RUN_SIGNAL] = {take_numbers, FIELD(signal), 4},
     [HOST_RUN_REPORT] = {take_numbers, FIELD(report), 4},
     [HOST_RUN_IGNORED] = {take_numbers, FIELD(ignored_signals), 8},
 };
@@ -188,7 +190,7 @@ int description_parse(uint8_t *bytes, size_t size, uint32_t count, struct descri
     size_t at = 0;
     int error;
 
-    *description = (struct description){0};
+    *description = (struct description){.terminal_path = "/dev/console"};
     error = make_room(description, bytes, size);
     for (uint32_t i = 0; i < count && !error; i++) {
         if (size - at < sizeof(entry))
@@ -200,7 +202,9 @@ int description_parse(uint8_t *bytes, size_t size, uint32_t count, struct descri
         error = take_entry(description, entry.type, bytes + at, entry.size);
         at += entry_padded(&entry);
     }
-    if (!error && (!description->program || !description->arguments[0]))
+    if (!error && !description->session && !description->program)
+        error = -EINVAL;
+    if (!error && description->program && !description->arguments[0])
         error = -EINVAL;
     return error;
 }
@@ -237,4 +241,15 @@ void description_read(int control_fd, struct description *description)
     error = description_parse(bytes, header.size, header.count, description);
     if (error)
         fail("the description of the run is broken", NULL, -error);
+    description->bytes = bytes;
+}
+
+void description_free(struct description *description)
+{
+    free(description->arguments);
+    free(description->environment);
+    free(description->groups);
+    free(description->limits);
+    free(description->shares);
+    free(description->bytes);
 }

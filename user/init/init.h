@@ -44,7 +44,11 @@ struct description {
     struct run_share *shares;
     size_t share_count; /* 0: no files of the host */
     uint64_t overlay_bytes;
-    uint32_t report; /* HOST_REPORT_*: what to tell at the end */
+    uint32_t report;           /* HOST_REPORT_*: what to tell at the end */
+    uint32_t session;          /* 0: the run itself */
+    uint32_t signal;           /* for the session's program; 0: none */
+    const char *terminal_path; /* of the program's terminal */
+    uint8_t *bytes;            /* what the strings point into */
 };
 
 struct run_limit {
@@ -72,6 +76,7 @@ int open_above_streams(const char *path, int flags);
 
 /* Reads it from the control device. */
 void description_read(int control_fd, struct description *description);
+void description_free(struct description *description);
 /*
  * Takes it apart, in place: `bytes` are its entries, without the header, and change. 0 or -EINVAL;
  * -ENOMEM.
@@ -106,5 +111,23 @@ void report_send(const struct description *description, int lower_fd);
 
 /* ---- program.c ---- */
 
-/* In the child: becomes the program, or says why not and ends. */
+/*
+ * In the child: becomes the program, or says why not and ends. `control_fd`: tells the host that it
+ * starts, and makes it the one that gets the host's signals; -1: not so.
+ */
 _Noreturn void program_become(const struct description *description, int control_fd);
+
+/* ---- sessions.c: programs that the host starts later ---- */
+
+/* A channel of a session other than 0. -1 and errno. */
+int session_open_channel(uint32_t session, uint32_t channel, int flags);
+/* There is a command on the control device. */
+void session_command(int control_fd);
+/* A child ended that is not the run's program. */
+void session_reaped(int control_fd, pid_t child, int status);
+
+/* ---- main.c ---- */
+
+uint32_t status_as_in_a_shell(int wait_status);
+/* Sentences go there from now on; -1: nowhere. Takes the descriptor over. */
+void complain_to(int fd);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,13 @@ void complain(const char *what, const char *object, int error)
         pieces[i] = (struct iovec){(void *)parts[i], strlen(parts[i])};
     if (writev(complaint_fd, pieces, sizeof(parts) / sizeof(*parts)) < 0)
         return; /* there is nobody to tell */
+}
+
+void complain_to(int fd)
+{
+    if (complaint_fd >= 0)
+        close(complaint_fd);
+    complaint_fd = fd;
 }
 
 /* Tells the host; the machine goes down with that. */
@@ -88,11 +96,9 @@ static void direct_complaints(const struct description *description)
 {
     if (description->streams[STDERR_FILENO] == HOST_STREAM_CHANNEL)
         return;
-    if (complaint_fd >= 0)
-        close(complaint_fd);
-    complaint_fd = -1;
-    if (description->streams[STDERR_FILENO] == HOST_STREAM_TERMINAL)
-        complaint_fd = open_above_streams("/dev/console", O_WRONLY);
+    complain_to(description->streams[STDERR_FILENO] == HOST_STREAM_TERMINAL
+                    ? open_above_streams("/dev/console", O_WRONLY)
+                    : -1);
 }
 
 /* The date, the name and the random numbers. */
@@ -126,18 +132,40 @@ static void set_terminal(const struct description *description)
     close(fd);
 }
 
-/* Reaps orphans until the program ends. Its status as a shell has it. */
+uint32_t status_as_in_a_shell(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static void wake_up(int number)
+{
+}
+
+/*
+ * Reaps orphans and starts what the host asks for until the program ends. SIGCHLD comes only while
+ * we wait, so none is missed between looking and waiting.
+ */
 static uint32_t wait_for_program(pid_t program)
 {
+    struct pollfd control = {.fd = control_fd, .events = POLLIN};
+    sigset_t child_signal, none;
     int status;
     pid_t child;
 
-    do {
-        child = waitpid(-1, &status, 0);
-        if (child < 0 && errno != EINTR)
-            fail("cannot wait for the program", NULL, errno);
-    } while (child != program);
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    sigemptyset(&none);
+    sigemptyset(&child_signal);
+    sigaddset(&child_signal, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child_signal, NULL);
+    signal(SIGCHLD, wake_up);
+    for (;;) {
+        while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
+            if (child == program)
+                return status_as_in_a_shell(status);
+            session_reaped(control_fd, child, status);
+        }
+        if (ppoll(&control, 1, NULL, &none) > 0)
+            session_command(control_fd);
+    }
 }
 
 /* What the program left running must not change what is reported. */

@@ -28,15 +28,18 @@
 
 /* ---- Streams ---- */
 
-static int stream_open(uint32_t kind, int number)
+static int stream_open(const struct description *description, int number)
 {
     static const char *const channels[STREAMS] = {"/dev/host/stdin", "/dev/host/stdout",
                                                   "/dev/host/stderr"};
+    uint32_t kind = description->streams[number];
     const char *path = kind == HOST_STREAM_CHANNEL    ? channels[number]
-                       : kind == HOST_STREAM_TERMINAL ? "/dev/console"
+                       : kind == HOST_STREAM_TERMINAL ? description->terminal_path
                                                       : "/dev/null";
     int flags = kind != HOST_STREAM_CHANNEL ? O_RDWR : number ? O_WRONLY : O_RDONLY;
-    int fd = open_above_streams(path, flags);
+    int fd = description->session && kind == HOST_STREAM_CHANNEL
+                 ? session_open_channel(description->session, HOST_CHANNEL_STDIN + number, flags)
+                 : open_above_streams(path, flags);
 
     if (fd < 0)
         fail("cannot open", path, errno);
@@ -60,7 +63,7 @@ static void open_streams(const struct description *description)
     for (int i = 0; i < STREAMS; i++) {
         fds[i] = -1;
         if (description->streams[i] != HOST_STREAM_CLOSED)
-            fds[i] = stream_open(description->streams[i], i);
+            fds[i] = stream_open(description, i);
         if (description->streams[i] == HOST_STREAM_CHANNEL ||
             description->streams[i] == HOST_STREAM_TERMINAL)
             give_to_user(description, fds[i]);
@@ -81,7 +84,7 @@ static void take_terminal(const struct description *description)
     setsid();
     if (!description->has_terminal)
         return;
-    fd = open("/dev/console", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    fd = open(description->terminal_path, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || ioctl(fd, TIOCSCTTY, 0))
         fail("cannot take the terminal", NULL, errno);
     close(fd);
@@ -216,14 +219,18 @@ void program_become(const struct description *description, int control_fd)
 
     take_terminal(description);
     open_streams(description);
+    if (description->session) /* its own standard error is not the run's */
+        complain_to(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STREAMS));
     set_limits(description);
-    ioctl(control_fd, HOST_IOCTL_TARGET, &self);
+    if (control_fd >= 0)
+        ioctl(control_fd, HOST_IOCTL_TARGET, &self);
     set_ids(description);
     umask(description->umask);
     ignore_signals(description->ignored_signals);
     if (description->directory && chdir(description->directory))
         fail("cannot change to the directory", description->directory, errno);
-    ioctl(control_fd, HOST_IOCTL_STAMP, &moment);
+    if (control_fd >= 0)
+        ioctl(control_fd, HOST_IOCTL_STAMP, &moment);
     if (strchr(description->program, '/')) {
         become_path(description, description->program);
         error = errno;

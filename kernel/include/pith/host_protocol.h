@@ -30,9 +30,18 @@
  * CONTROL to the guest with HOST_CREDIT_CONTROL, so that neither side waits at the start: `pith`
  * sends HELLO, the description and the first window size before the machine runs. TERMINAL to the
  * guest starts with none: the kernel gives credit when a program first reads, polls or sets the
- * terminal, and from then on as its line discipline has room. Until then the caller's terminal
+ * terminal, and from then on for what its line discipline took. Until then the caller's terminal
  * stays as it is, and what was typed ahead stays there for the next command. A panic's text needs
  * no credit.
+ *
+ * More programs may be attached to the machine (`pith attach`). Each is a session with channels of
+ * its own: channel = session * HOST_CHANNELS + enum host_channel; the run itself is session 0. A
+ * session's description comes on CONTROL of session 0, with HOST_RUN_SESSION in it, and so do its
+ * signals and window sizes, as descriptions that hold nothing else; init sees to them. TERMINAL of
+ * a session is a stream like any other there, between a relay of init's and the far side of a pty,
+ * and its EXIT says how its program ended. When nobody in the guest has a session's channels any
+ * more, the kernel sends CLOSE; the host sends CLOSE back, nothing more on these channels, and may
+ * give the number to another.
  *
  * A program that powers the machine off (reboot(2)) makes the kernel send EXIT with status 0.
  *
@@ -63,6 +72,12 @@ enum host_channel {
     HOST_CHANNEL_REPORT = 7,   /* to the host, when the program has ended: struct host_report */
     HOST_CHANNELS = 8,
 };
+#define HOST_SESSIONS 8
+
+static inline uint8_t host_channel_of(uint32_t session, uint32_t channel)
+{
+    return (uint8_t)(session * HOST_CHANNELS + channel);
+}
 
 enum host_frame_type {
     HOST_FRAME_HELLO = 1,    /* payload: u32 version; the first frame of each side */
@@ -78,11 +93,12 @@ enum host_frame_type {
     HOST_FRAME_POLL = 12,    /* to the host, STDIN, no payload: say when a read would not wait */
     HOST_FRAME_READY = 13,   /* to the guest, STDIN, no payload: it would not wait now */
     HOST_FRAME_STAMP = 11,   /* to the host, CONTROL: struct host_stamp, a moment of the boot */
+    HOST_FRAME_CLOSE = 14,   /* CONTROL of a session, no payload: it is over */
 };
 
 struct host_frame {
     uint8_t type;      /* enum host_frame_type */
-    uint8_t channel;   /* enum host_channel */
+    uint8_t channel;   /* session and enum host_channel */
     uint16_t reserved; /* 0 */
     uint32_t size;     /* of the payload, in bytes */
 };
@@ -152,6 +168,8 @@ enum host_run_type {
     HOST_RUN_NICE = 17,    /* s32, 0 */
     HOST_RUN_IGNORED = 18, /* u64: signals that the program ignores at its start, bit N-1 */
     HOST_RUN_REPORT = 19,  /* u32, HOST_REPORT_*: what to tell on REPORT at the end; u32 0 */
+    HOST_RUN_SESSION = 20, /* u32: the session that this is about; u32 0 */
+    HOST_RUN_SIGNAL = 21,  /* u32: a signal for the session's program; u32 0 */
 };
 
 /* What a descriptor of the program is. */
@@ -227,6 +245,8 @@ enum host_report_kind {
  */
 #define HOST_IOCTL_EXIT  0x40047001u /* sends EXIT with this status; returns after EXIT_ACK came */
 #define HOST_IOCTL_STAMP 0x40047002u /* sends STAMP with this enum host_moment, now */
+/* Sends EXIT of a session: its number times 65536, and the status. */
+#define HOST_IOCTL_SESSION_EXIT 0x40047004u
 #define HOST_IOCTL_TARGET                                                   \
     0x40047003u /* HOST_FRAME_SIGNAL goes to this process group from now on \
                  */
