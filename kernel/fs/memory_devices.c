@@ -128,16 +128,60 @@ static const char *log_line_parse(const char *line, u64 *microseconds_out)
     return *line == ']' && line[1] == ' ' ? line + 2 : line;
 }
 
+static struct {
+    struct wait_queue queue;
+    bool is_watched; /* [atomic] somebody waited, once: from then on each line wakes */
+} kmsg;
+
+static void kmsg_wake(struct deferred *work)
+{
+    wait_queue_wake(&kmsg.queue, WAKE_ALL, POLL_READABLE);
+}
+
+static struct deferred kmsg_work = DEFERRED_INIT(kmsg_wake);
+
+/* Everybody logs, whatever he holds: those who wait are woken later. log_lock is held. */
+static void kmsg_sink(const char *line, size_t bytes)
+{
+    if (READ_ONCE(kmsg.is_watched) && !cpu_current()->in_nmi)
+        deferred_schedule(&kmsg_work);
+}
+
+static bool kmsg_has_line(const struct file *file)
+{
+    return log_position_end() > file->offset;
+}
+
+static int kmsg_wait(const struct file *file)
+{
+    int error = 0;
+
+    __atomic_store_n(&kmsg.is_watched, true, __ATOMIC_SEQ_CST); /* before the look at the log */
+    spin_lock(&kmsg.queue.lock);
+    while (!kmsg_has_line(file) && !error)
+        error = wait_queue_wait(&kmsg.queue, WAIT_INTERRUPTIBLE, WAIT_FOR_FILE);
+    spin_unlock(&kmsg.queue.lock);
+    return error ? -ERESTARTSYS : 0;
+}
+
+static u32 kmsg_poll(struct file *file, struct poll_table *table)
+{
+    __atomic_store_n(&kmsg.is_watched, true, __ATOMIC_SEQ_CST);
+    poll_wait(table, &kmsg.queue);
+    return POLL_WRITABLE | (kmsg_has_line(file) ? POLL_READABLE : 0);
+}
+
 static ssize_t kmsg_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     char line[LOG_LINE_MOST], record[LOG_LINE_MOST + CHUNK_BYTES];
     const char *text;
     u64 microseconds;
-    int bytes;
+    int bytes, error = 0;
 
-    /* What is new comes when it is there: nobody is woken for a log line. */
-    if (!log_line_at(&file->offset, line, sizeof(line)))
-        return file->flags & O_NONBLOCK ? -EAGAIN : 0;
+    while (!log_line_at(&file->offset, line, sizeof(line)) && !error)
+        error = file->flags & O_NONBLOCK ? -EAGAIN : kmsg_wait(file);
+    if (error)
+        return error;
     text = log_line_parse(line, &microseconds);
     bytes = format_text_clipped(record, sizeof(record), "6,%lu,%lu,-;%s\n", file->offset,
                                 microseconds, text);
@@ -185,7 +229,7 @@ static const struct file_operations full_operations = {
 static const struct file_operations random_operations = {
     .flags = FILE_OPERATIONS_NO_SEEK, .read = random_read, .write = random_write};
 static const struct file_operations kmsg_operations = {
-    .read = kmsg_read, .write = kmsg_write, .seek = kmsg_seek};
+    .read = kmsg_read, .write = kmsg_write, .poll = kmsg_poll, .seek = kmsg_seek};
 
 static const struct {
     u32 minor, mode;
@@ -199,6 +243,8 @@ static const struct {
 
 void memory_devices_init(void)
 {
+    wait_queue_init(&kmsg.queue);
+    log_sink_register(kmsg_sink, LOG_DEBUG);
     for (size_t i = 0; i < ARRAY_SIZE(memory_devices); i++)
         if (character_device_register(MAJOR_MEMORY, memory_devices[i].minor, 1,
                                       memory_devices[i].name, memory_devices[i].operations,

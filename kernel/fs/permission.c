@@ -131,3 +131,8 @@ int may_delete(const struct path *directory, const struct dentry *victim, u32 vi
         return -EISDIR;
     return victim->mounts ? -EBUSY : 0;
 }
+
+bool path_allows_set_ids(const struct path *path)
+{
+    return !(READ_ONCE(path->mount->flags) & MS_NOSUID);
+}

@@ -137,9 +137,11 @@ void credentials_fsuid_changed(struct credentials *changed, const struct credent
 
 /* ---- exec ---- */
 
-static void take_set_ids(const struct inode *inode, struct credentials *credentials)
+static void take_set_ids(const struct file *file, struct credentials *credentials)
 {
-    if (credentials->no_new_privileges)
+    const struct inode *inode = file->inode;
+
+    if (credentials->no_new_privileges || !path_allows_set_ids(&file->path))
         return;
     if (inode->mode & S_ISUID)
         credentials->euid = inode->uid;
@@ -162,11 +164,11 @@ static void transform_capabilities(struct credentials *credentials, bool ids_cha
     }
 }
 
-static void transform(const struct inode *inode, struct credentials *credentials)
+static void transform(const struct file *file, struct credentials *credentials)
 {
     u32 euid = credentials->euid, egid = credentials->egid;
 
-    take_set_ids(inode, credentials);
+    take_set_ids(file, credentials);
     credentials->suid = credentials->euid;
     credentials->fsuid = credentials->euid;
     credentials->sgid = credentials->egid;
@@ -180,7 +182,7 @@ int credentials_for_exec(const struct file *file, struct credentials **credentia
 {
     struct credentials *before = thread_current()->credentials, after = *before;
 
-    transform(file->inode, &after);
+    transform(file, &after);
     *secure_out = after.uid != after.euid || after.gid != after.egid;
     after.references = before->references;
     if (memcmp(&after, before, sizeof(after)) == 0) {

@@ -5,6 +5,7 @@
  */
 #include "guest.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
@@ -32,6 +33,29 @@ TEST(dev_zero_gives_zeroes)
     for (size_t i = 0; i < sizeof(block); i++)
         CHECK_EQ(block[i], 0);
     CHECK_EQ(write(fd, "abc", 3), 3);
+}
+
+TEST(dev_kmsg_wakes_who_waits_for_a_line)
+{
+    int fd = open("/dev/kmsg", O_RDWR);
+    char text[1024] = "";
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    pid_t child;
+
+    if (fd < 0)
+        SKIP("no right to the kernel's log");
+    CHECK_OK(lseek(fd, 0, SEEK_END));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        sleep_ms(30);
+        CHECK_GE(write(fd, "hello from a test\n", 18), 1);
+        _exit(0);
+    }
+    while (!strstr(text, "hello from a test")) {
+        CHECK_EQ(poll(&entry, 1, -1), 1);
+        CHECK_GE(read(fd, text, sizeof(text) - 1), 1);
+    }
+    CHECK_EXIT(child, 0);
 }
 
 TEST(dev_full_gives_enospc)

@@ -24,6 +24,40 @@ static void leave(void)
     CHECK_OK(chdir("/"));
 }
 
+/* Runs a set-user-ID copy of `id -u` in "dir" as another user; the first digit that it prints. */
+static char id_of_set_user_id_program(void)
+{
+    char digit = '?';
+    int fds[2];
+    pid_t child;
+
+    CHECK_OK(pipe(fds));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        dup2(fds[1], 1);
+        CHECK_OK(setgid(2345));
+        CHECK_OK(setuid(2345));
+        execl("dir/id", "id", "-u", NULL);
+        _exit(1);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(read(fds[0], &digit, 1), 1);
+    return digit;
+}
+
+TEST(mount_with_nosuid_runs_set_user_id_programs_as_their_caller)
+{
+    enter_with_tmpfs();
+    CHECK_OK(chmod(".", 0755));
+    CHECK_OK(chmod("dir", 0755));
+    CHECK_EQ(system("cp /usr/bin/id dir/id && chmod 4755 dir/id"), 0);
+    CHECK_EQ(id_of_set_user_id_program(), '0');
+    CHECK_OK(mount(NULL, "dir", NULL, MS_REMOUNT | MS_NOSUID, NULL));
+    CHECK_EQ(id_of_set_user_id_program(), '2');
+    CHECK_OK(umount("dir"));
+    leave();
+}
+
 TEST(mount_of_tmpfs_hides_what_was_there_until_umount)
 {
     struct stat before, after;

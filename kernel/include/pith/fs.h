@@ -247,6 +247,9 @@ int inode_permission(struct inode *inode, u32 wanted) must_check;
 /* Also what the mount forbids: -EROFS. */
 int path_permission(const struct path *path, u32 wanted) must_check;
 
+/* Whether set-user-ID and set-group-ID programs there run as such: not on a mount with nosuid. */
+bool path_allows_set_ids(const struct path *path);
+
 /* ---- Devices ---- */
 
 /*
