@@ -9,7 +9,6 @@
  */
 #include <pith/fs.h>
 
-#include "memory_names.h"
 #include "memory_pages.h"
 #include "tmpfs.h"
 
@@ -157,7 +156,7 @@ int tmpfs_inode_create(struct file_system *file_system, const struct inode *dire
     }
     list_init(&node->xattrs);
     list_init(&node->draining_link);
-    node->next_position = 2;
+    memory_names_init(&node->names, TMPFS_FIRST_POSITION);
     node->inode = inode;
     node->parent_number = inode->number;
     inode->private_data = node;

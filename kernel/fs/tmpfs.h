@@ -2,7 +2,10 @@
 #pragma once
 
 #include <pith/fs.h>
-#include <pith/tree.h>
+
+#include "memory_names.h"
+
+#define TMPFS_FIRST_POSITION 2 /* of a directory's names: behind "." and ".." */
 
 /* An instance. */
 struct tmpfs {
@@ -14,20 +17,9 @@ struct tmpfs {
     bool is_draining;
 };
 
-/* A name in a directory. guarded by the directory's inode.lock */
-struct tmpfs_entry {
-    struct tree_node by_name, by_position;
-    u64 position;
-    struct inode *inode; /* a reference */
-    u32 hash;
-    u16 name_bytes;
-    char name[];
-};
-
 /* What tmpfs keeps of an inode (inode.private_data). guarded_by(&inode->lock) */
 struct tmpfs_node {
-    struct tree names, positions; /* a directory's entries, in both orders */
-    u64 next_position;
+    struct memory_names names; /* a directory's */
     u64 parent_number;
     struct list xattrs;
     struct list draining_link;

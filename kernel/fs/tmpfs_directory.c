@@ -1,123 +1,45 @@
 /*
- * tmpfs's directories: each is two trees over the same entries, one by name for looking up, one by
- * position for listing. A position is given once and never again, so a listing that goes on later
- * neither repeats an entry nor leaves one out that was there all the time. "." and ".." have the
+ * tmpfs's directories: names in memory (memory_names.c), listed behind "." and "..", which have the
  * positions 0 and 1.
  *
- * An entry holds a reference on its inode: so names may leave the cache at any time, and what is
- * named stays. A directory that goes while it still has entries (its file system is unmounted)
- * gives them up one by one in a loop, never by recursion: a directory in it that goes too is only
- * put on the list of those that are still to be drained.
+ * A directory that goes while it still has names (its file system is unmounted) gives them up one
+ * by one in a loop, never by recursion: a directory in it that goes too is only put on the list of
+ * those that are still to be drained.
  *
- * Locking: an entry is guarded by its directory's inode.lock, which the callers hold.
+ * Locking: a name is guarded by its directory's inode.lock, which the callers hold.
  */
 #include <pith/fs.h>
 
 #include "tmpfs.h"
 
-#define FIRST_POSITION 2
+#define NAME_BYTES 20 /* what a name adds to its directory's size, as in Linux */
 
-static struct tmpfs_entry *entry_by_name(struct tree_node *node)
+/* ---- Names ---- */
+
+static struct memory_name *entry_find(const struct inode *directory, const struct dentry *dentry)
 {
-    return tree_entry(node, struct tmpfs_entry, by_name);
+    return memory_name_find(&tmpfs_node_of(directory)->names, dentry_name(dentry),
+                            dentry_name_bytes(dentry));
 }
 
-/* ---- Entries ---- */
-
-static u32 hash_name(const char *name, u32 bytes)
-{
-    u32 hash = 0;
-
-    for (u32 i = 0; i < bytes; i++)
-        hash = (hash ^ (u8)name[i]) * 0x01000193u; /* FNV-1a's prime */
-    return hash;
-}
-
-static int compare_name(const struct tmpfs_entry *entry, u32 hash, const char *name, u32 bytes)
-{
-    if (hash != entry->hash)
-        return hash < entry->hash ? -1 : 1;
-    if (bytes != entry->name_bytes)
-        return bytes < entry->name_bytes ? -1 : 1;
-    return memcmp(name, entry->name, bytes);
-}
-
-static bool before_by_name(const struct tree_node *a, const struct tree_node *b)
-{
-    const struct tmpfs_entry *left = tree_entry(a, struct tmpfs_entry, by_name);
-
-    return compare_name(tree_entry(b, struct tmpfs_entry, by_name), left->hash, left->name,
-                        left->name_bytes) < 0;
-}
-
-static bool before_by_position(const struct tree_node *a, const struct tree_node *b)
-{
-    return tree_entry(a, struct tmpfs_entry, by_position)->position <
-           tree_entry(b, struct tmpfs_entry, by_position)->position;
-}
-
-static struct tmpfs_entry *entry_find(const struct inode *directory, const struct dentry *dentry)
-{
-    const char *name = dentry_name(dentry);
-    u32 bytes = dentry_name_bytes(dentry), hash = hash_name(name, bytes);
-    struct tree_node *node = tmpfs_node_of(directory)->names.root;
-
-    while (node) {
-        struct tmpfs_entry *entry = entry_by_name(node);
-        int order = compare_name(entry, hash, name, bytes);
-
-        if (order == 0)
-            return entry;
-        node = order < 0 ? node->left : node->right;
-    }
-    return NULL;
-}
-
-/* Adds a name for the inode, of which the entry takes a reference. NULL: no memory. */
-static struct tmpfs_entry *entry_create(struct inode *directory, const struct dentry *dentry,
+/* Adds a name for the inode, of which it takes a reference. NULL: no memory. */
+static struct memory_name *entry_create(struct inode *directory, const struct dentry *dentry,
                                         struct inode *inode)
 {
-    struct tmpfs_node *node = tmpfs_node_of(directory);
-    u32 bytes = dentry_name_bytes(dentry);
-    struct tmpfs_entry *entry = kmalloc(sizeof(*entry) + bytes, ALLOC_CLEARED);
+    struct memory_name *entry = memory_name_create(&tmpfs_node_of(directory)->names,
+                                                   dentry_name(dentry), dentry_name_bytes(dentry));
 
     if (!entry)
         return NULL;
-    memcpy(entry->name, dentry_name(dentry), bytes);
-    entry->name_bytes = bytes;
-    entry->hash = hash_name(entry->name, bytes);
-    entry->position = node->next_position++;
-    entry->inode = inode;
-    inode_get(inode);
-    tree_insert(&node->names, &entry->by_name, before_by_name);
-    tree_insert(&node->positions, &entry->by_position, before_by_position);
-    directory->size += sizeof(struct tmpfs_entry);
+    memory_name_set(entry, inode);
+    directory->size += NAME_BYTES;
     return entry;
 }
 
-static void entry_destroy(struct inode *directory, struct tmpfs_entry *entry)
+static void entry_destroy(struct inode *directory, struct memory_name *entry)
 {
-    struct tmpfs_node *node = tmpfs_node_of(directory);
-    struct inode *inode = entry->inode;
-
-    tree_remove(&node->names, &entry->by_name);
-    tree_remove(&node->positions, &entry->by_position);
-    directory->size -= sizeof(struct tmpfs_entry);
-    kfree(entry);
-    inode_put(inode);
-}
-
-static void entries_give_up(struct tmpfs_node *node)
-{
-    struct tree_node *at;
-
-    while ((at = node->names.root)) {
-        struct tmpfs_entry *entry = entry_by_name(at);
-
-        tree_remove(&node->names, &entry->by_name);
-        inode_put(entry->inode);
-        kfree(entry);
-    }
+    directory->size -= NAME_BYTES;
+    memory_name_destroy(&tmpfs_node_of(directory)->names, entry);
 }
 
 void tmpfs_entries_release(struct inode *directory)
@@ -136,7 +58,7 @@ void tmpfs_entries_release(struct inode *directory)
     while (!list_is_empty(&tmpfs->draining)) {
         node = list_entry(list_pop_front(&tmpfs->draining), struct tmpfs_node, draining_link);
         spin_unlock(&file_system->inode_lock);
-        entries_give_up(node);
+        memory_names_fini(&node->names);
         kfree(node);
         spin_lock(&file_system->inode_lock);
     }
@@ -148,7 +70,7 @@ void tmpfs_entries_release(struct inode *directory)
 
 static int tmpfs_lookup(struct inode *directory, struct dentry *dentry, struct inode **inode_out)
 {
-    struct tmpfs_entry *entry = entry_find(directory, dentry);
+    struct memory_name *entry = entry_find(directory, dentry);
 
     *inode_out = entry ? entry->inode : NULL;
     if (entry)
@@ -230,7 +152,7 @@ static int tmpfs_link(struct inode *directory, struct dentry *dentry, struct ino
 
 static int tmpfs_unlink(struct inode *directory, struct dentry *dentry)
 {
-    struct tmpfs_entry *entry = entry_find(directory, dentry);
+    struct memory_name *entry = entry_find(directory, dentry);
     struct inode *inode = dentry_inode(dentry);
 
     if (!entry)
@@ -247,7 +169,7 @@ static int tmpfs_rmdir(struct inode *directory, struct dentry *dentry)
     struct inode *inode = dentry_inode(dentry);
     int error;
 
-    if (!tree_is_empty(&tmpfs_node_of(inode)->names))
+    if (!tree_is_empty(&tmpfs_node_of(inode)->names.names))
         return -ENOTEMPTY;
     error = tmpfs_unlink(directory, dentry);
     if (error)
@@ -269,8 +191,8 @@ static void directory_moved(struct inode *moved, struct inode *from, struct inod
     to->links++;
 }
 
-static int tmpfs_exchange(struct inode *from_directory, struct tmpfs_entry *from,
-                          struct inode *to_directory, struct tmpfs_entry *to)
+static int tmpfs_exchange(struct inode *from_directory, struct memory_name *from,
+                          struct inode *to_directory, struct memory_name *to)
 {
     struct inode *inode = from->inode;
 
@@ -283,12 +205,12 @@ static int tmpfs_exchange(struct inode *from_directory, struct tmpfs_entry *from
 }
 
 /* What `to` names goes: it was checked that it may. -ENOTEMPTY. */
-static int replaced_remove(struct inode *directory, struct tmpfs_entry *to)
+static int replaced_remove(struct inode *directory, struct memory_name *to)
 {
     struct inode *inode = to->inode;
 
     if (inode_is_directory(inode)) {
-        if (!tree_is_empty(&tmpfs_node_of(inode)->names))
+        if (!tree_is_empty(&tmpfs_node_of(inode)->names.names))
             return -ENOTEMPTY;
         inode->links = 0;
         directory->links--;
@@ -300,8 +222,8 @@ static int replaced_remove(struct inode *directory, struct tmpfs_entry *to)
 }
 
 /* Gives the name `to` (a new one, or one that is replaced) to what `from` names. */
-static int entry_rename(struct inode *from_directory, struct tmpfs_entry *from,
-                        struct inode *to_directory, struct tmpfs_entry *to,
+static int entry_rename(struct inode *from_directory, struct memory_name *from,
+                        struct inode *to_directory, struct memory_name *to,
                         struct dentry *to_dentry)
 {
     struct inode *moved = from->inode;
@@ -311,9 +233,7 @@ static int entry_rename(struct inode *from_directory, struct tmpfs_entry *from,
         error = replaced_remove(to_directory, to);
         if (error)
             return error;
-        inode_get(moved);
-        inode_put(to->inode);
-        to->inode = moved;
+        memory_name_set(to, moved);
     } else if (!entry_create(to_directory, to_dentry, moved)) {
         return -ENOMEM;
     }
@@ -323,23 +243,23 @@ static int entry_rename(struct inode *from_directory, struct tmpfs_entry *from,
 }
 
 /* overlay's whiteout in the place of what was moved away: a device 0:0. */
-static int whiteout_put(struct inode *directory, struct tmpfs_entry *from)
+static int whiteout_put(struct inode *directory, struct memory_name *from)
 {
     struct inode *inode;
     int error = tmpfs_inode_create(directory->file_system, directory, S_IFCHR, 0, &inode);
 
     if (error)
         return error;
-    inode_put(from->inode);
-    from->inode = inode;
+    memory_name_set(from, inode);
+    inode_put(inode);
     return 0;
 }
 
 static int tmpfs_rename(struct inode *from_directory, struct dentry *from,
                         struct inode *to_directory, struct dentry *to, u32 flags)
 {
-    struct tmpfs_entry *from_entry = entry_find(from_directory, from);
-    struct tmpfs_entry *to_entry = entry_find(to_directory, to);
+    struct memory_name *from_entry = entry_find(from_directory, from);
+    struct memory_name *to_entry = entry_find(to_directory, to);
     int error;
 
     if (!from_entry)
@@ -372,34 +292,15 @@ static int tmpfs_tmpfile(struct inode *directory, u32 mode, struct inode **inode
 
 /* ---- Listing ---- */
 
-/* The first entry at or behind a position. */
-static struct tmpfs_entry *entry_from(const struct tmpfs_node *node, u64 position)
-{
-    struct tree_node *at = node->positions.root;
-    struct tmpfs_entry *found = NULL;
-
-    while (at) {
-        struct tmpfs_entry *entry = tree_entry(at, struct tmpfs_entry, by_position);
-
-        if (entry->position >= position) {
-            found = entry;
-            at = at->left;
-        } else {
-            at = at->right;
-        }
-    }
-    return found;
-}
-
 static bool add_dots(struct file *file, struct directory_sink *sink)
 {
     struct inode *inode = file->inode;
     const struct directory_entry dots[] = {
         {".", 1, DT_DIR, inode->number, 1},
-        {"..", 2, DT_DIR, tmpfs_node_of(inode)->parent_number, FIRST_POSITION},
+        {"..", 2, DT_DIR, tmpfs_node_of(inode)->parent_number, TMPFS_FIRST_POSITION},
     };
 
-    while (file->offset < FIRST_POSITION) {
+    while (file->offset < TMPFS_FIRST_POSITION) {
         if (!sink->add(sink, &dots[file->offset]))
             return false;
         file->offset++;
@@ -409,16 +310,15 @@ static bool add_dots(struct file *file, struct directory_sink *sink)
 
 static int tmpfs_iterate(struct file *file, struct directory_sink *sink)
 {
-    struct tmpfs_node *node = tmpfs_node_of(file->inode);
-    struct tmpfs_entry *entry;
+    struct memory_name *entry;
 
     if (!add_dots(file, sink))
         return 0;
-    entry = entry_from(node, file->offset);
+    entry = memory_name_from(&tmpfs_node_of(file->inode)->names, file->offset);
     while (entry) {
         struct directory_entry listed = {
-            .name = entry->name,
-            .name_bytes = entry->name_bytes,
+            .name = entry->text,
+            .name_bytes = entry->bytes,
             .type = (entry->inode->mode & S_IFMT) >> 12,
             .inode_number = entry->inode->number,
             .next = entry->position + 1,
@@ -427,7 +327,7 @@ static int tmpfs_iterate(struct file *file, struct directory_sink *sink)
         if (!sink->add(sink, &listed))
             break;
         file->offset = listed.next;
-        entry = tree_entry_or_null(tree_next(&entry->by_position), struct tmpfs_entry, by_position);
+        entry = memory_name_next(entry);
     }
     return 0;
 }

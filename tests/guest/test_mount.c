@@ -47,6 +47,8 @@ static char id_of_set_user_id_program(void)
 
 TEST(mount_with_nosuid_runs_set_user_id_programs_as_their_caller)
 {
+    if (access("/usr/bin/id", X_OK))
+        SKIP("no id(1) here");
     enter_with_tmpfs();
     CHECK_OK(chmod(".", 0755));
     CHECK_OK(chmod("dir", 0755));
