@@ -350,6 +350,15 @@ int socket_wait_writable(struct socket *socket, u64 deadline_ns)
 
 /* ---- As a file ---- */
 
+/*
+ * The table of system calls has read and write made again after -EINTR; with a time limit they are
+ * not (signal(7)), whatever the handler's SA_RESTART says.
+ */
+static ssize_t result_of_file(ssize_t result)
+{
+    return result == -EINTR ? -ERESTARTNOHAND : result;
+}
+
 static ssize_t socket_file_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct socket_message message = {.io = *io};
@@ -361,7 +370,7 @@ static ssize_t socket_file_read(struct file *file, struct io_buffer *io, u64 *of
         message.flags = MSG_DONTWAIT;
     done = socket_receive(file, &message);
     *io = message.io;
-    return done;
+    return result_of_file(done);
 }
 
 static ssize_t socket_file_write(struct file *file, struct io_buffer *io, u64 *offset)
@@ -373,7 +382,7 @@ static ssize_t socket_file_write(struct file *file, struct io_buffer *io, u64 *o
         message.flags = MSG_DONTWAIT;
     done = socket_send(file, &message);
     *io = message.io;
-    return done;
+    return result_of_file(done);
 }
 
 static u32 socket_file_poll(struct file *file, struct poll_table *table)

@@ -311,6 +311,30 @@ TEST(recv_goes_on_after_a_signal_with_sa_restart)
     CHECK_EXIT(child, 0);
 }
 
+TEST(read_with_a_time_limit_is_not_made_again_after_a_signal)
+{
+    struct timeval limit = {.tv_sec = 20};
+    pid_t child;
+    char byte;
+    int fds[2];
+
+    CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    CHECK_OK(setsockopt(fds[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        handle_signal(SIGUSR1, count_signal, SA_RESTART);
+        CHECK_ERRNO(read(fds[1], &byte, 1), EINTR);
+        CHECK_ERRNO(recv(fds[1], &byte, 1, 0), EINTR);
+        _exit(0);
+    }
+    for (int i = 0; i < 2; i++) {
+        wait_for_state(__FILE__, __LINE__, child, 'S');
+        kill(child, SIGUSR1);
+        sleep_ms(30);
+    }
+    CHECK_EXIT(child, 0);
+}
+
 TEST(send_that_waits_ends_with_a_signal)
 {
     static char bytes[MANY];
