@@ -97,7 +97,39 @@ static long two_words_call(const struct syscall_args *args, int operation)
 
     if ((s32)request.count < 0 || (s32)request.value < 0)
         return -EINVAL;
+    if (request.operation == FUTEX_CMP_REQUEUE_PI)
+        return request.count == 1 ? futex_requeue_pi(&request) : -EINVAL;
     return futex_two(&request);
+}
+
+/* Their limit is a moment, so that they are just made again after a signal. */
+static long pi_wait_call(const struct syscall_args *args, int operation)
+{
+    struct futex_request request = {
+        .at = arg_user_ptr(args, 0),
+        .second = arg_user_ptr(args, 4),
+        .operation = operation & FUTEX_COMMAND,
+        .is_private = operation & FUTEX_PRIVATE_FLAG,
+        .value = arg_u32(args, 2),
+        .deadline_ns = U64_MAX,
+    };
+    int error = 0;
+
+    if (request.operation == FUTEX_LOCK_PI)
+        operation |= FUTEX_CLOCK_REALTIME;
+    if (request.operation != FUTEX_TRYLOCK_PI)
+        error = futex_deadline(args, operation, &request.deadline_ns);
+    if (error)
+        return error;
+    error = request.operation == FUTEX_WAIT_REQUEUE_PI ? futex_wait_requeue_pi(&request)
+                                                       : futex_lock_pi(&request);
+    return error == -EINTR ? -ERESTARTNOINTR : error;
+}
+
+static bool takes_clock(int command)
+{
+    return command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI ||
+           command == FUTEX_LOCK_PI2;
 }
 
 long sys_futex(const struct syscall_args *args)
@@ -105,7 +137,7 @@ long sys_futex(const struct syscall_args *args)
     int operation = arg_int(args, 1), command = operation & FUTEX_COMMAND;
     bool is_private = operation & FUTEX_PRIVATE_FLAG;
 
-    if ((operation & FUTEX_CLOCK_REALTIME) && command != FUTEX_WAIT_BITSET)
+    if ((operation & FUTEX_CLOCK_REALTIME) && !takes_clock(command))
         return -ENOSYS;
     switch (command) {
     case FUTEX_WAIT:
@@ -120,10 +152,77 @@ long sys_futex(const struct syscall_args *args)
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
     case FUTEX_WAKE_OP:
+    case FUTEX_CMP_REQUEUE_PI:
         return two_words_call(args, operation);
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+    case FUTEX_TRYLOCK_PI:
+    case FUTEX_WAIT_REQUEUE_PI:
+        return pi_wait_call(args, operation);
+    case FUTEX_UNLOCK_PI:
+        return futex_unlock_pi(arg_user_ptr(args, 0), is_private);
     default:
         return -ENOSYS;
     }
+}
+
+/* ---- futex_waitv ---- */
+
+static int waitv_read(struct user_ptr at, u32 count, struct futex_request *requests)
+{
+    for (u32 i = 0; i < count; i++) {
+        struct abi_futex_waitv one;
+
+        if (copy_in(&one, user_ptr_add(at, i * sizeof(one)), sizeof(one)))
+            return -EFAULT;
+        if ((one.flags & ~(FUTEX_32 | FUTEX_PRIVATE_FLAG)) || !(one.flags & FUTEX_32) ||
+            one.reserved || one.value > U32_MAX)
+            return -EINVAL;
+        requests[i] = (struct futex_request){
+            .at = user_ptr_at(one.address),
+            .is_private = one.flags & FUTEX_PRIVATE_FLAG,
+            .value = (u32)one.value,
+        };
+    }
+    return 0;
+}
+
+/* The limit is a moment of one of two clocks, named by number. */
+static int waitv_deadline(const struct syscall_args *args, u64 *deadline_out)
+{
+    int clock = arg_int(args, 4), operation = FUTEX_WAIT_BITSET;
+
+    *deadline_out = U64_MAX;
+    if (user_ptr_is_null(arg_user_ptr(args, 3)))
+        return 0;
+    if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
+        return -EINVAL;
+    if (clock == CLOCK_REALTIME)
+        operation |= FUTEX_CLOCK_REALTIME;
+    return futex_deadline(args, operation, deadline_out);
+}
+
+long sys_futex_waitv(const struct syscall_args *args)
+{
+    u32 count = arg_u32(args, 1);
+    struct futex_request *requests;
+    u64 deadline_ns;
+    long result;
+
+    if (arg_u32(args, 2) || count == 0 || count > FUTEX_WAITV_MAX ||
+        user_ptr_is_null(arg_user_ptr(args, 0)))
+        return -EINVAL;
+    result = waitv_deadline(args, &deadline_ns);
+    if (result)
+        return result;
+    requests = kmalloc(count * sizeof(*requests), 0);
+    if (!requests)
+        return -ENOMEM;
+    result = waitv_read(arg_user_ptr(args, 0), count, requests);
+    if (!result)
+        result = futex_wait_any(requests, count, deadline_ns);
+    kfree(requests);
+    return result;
 }
 
 long sys_set_robust_list(const struct syscall_args *args)

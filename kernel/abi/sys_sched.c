@@ -87,7 +87,7 @@ static int class_permission(struct thread *thread, int class, u32 priority)
     if (!class_is_realtime(class) ||
         credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
         return 0;
-    if (priority <= thread->policy.priority)
+    if (priority <= thread->priority)
         return 0;
     return priority <= limit_of(thread, RLIMIT_RTPRIO) ? 0 : -EPERM;
 }
@@ -156,7 +156,7 @@ long sys_sched_getparam(const struct syscall_args *args)
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
-    priority = class_is_realtime(thread->class) ? (s32)thread->policy.priority : 0;
+    priority = class_is_realtime(thread->class) ? (s32)thread->priority : 0;
     thread_put(thread);
     return copy_out(arg_user_ptr(args, 1), &priority, sizeof(priority));
 }
@@ -231,7 +231,7 @@ long sys_sched_getattr(const struct syscall_args *args)
     attributes.size = MIN(size, sizeof(attributes));
     attributes.policy = thread->class;
     attributes.nice = thread->nice;
-    attributes.priority = class_is_realtime(thread->class) ? thread->policy.priority : 0;
+    attributes.priority = class_is_realtime(thread->class) ? thread->priority : 0;
     thread_put(thread);
     return copy_out(arg_user_ptr(args, 1), &attributes, attributes.size);
 }
@@ -302,7 +302,7 @@ static int nice_write(struct thread *thread, s32 *nice)
         return -EPERM;
     if (*nice < thread->nice && !may_lower)
         return -EACCES;
-    return thread_set_class(thread, thread->class, thread->policy.priority, *nice);
+    return thread_set_class(thread, thread->class, thread->priority, *nice);
 }
 
 static bool process_is_meant(struct process *process, int which, int id)

@@ -206,6 +206,7 @@ static void identity_reset(struct thread_identity *identity, const char *path)
     identity->clear_child_tid = user_ptr_at(0);
     identity->set_child_tid = user_ptr_at(0);
     identity->robust_list = user_ptr_at(0);
+    identity->pi_released = false;
     rseq_forget(identity->thread);
     exec_name_set(identity, path);
 }

@@ -47,6 +47,7 @@ static void clear_child_tid(struct thread_identity *identity)
 void thread_memory_release(struct thread *thread)
 {
     thread_robust_list_release(thread->identity);
+    pi_locks_release(thread);
     clear_child_tid(thread->identity);
 }
 

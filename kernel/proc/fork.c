@@ -137,7 +137,8 @@ void scheduling_clone(const struct thread *parent, struct thread *child)
     child->nice = parent->nice;
     child->io_priority = READ_ONCE(parent->io_priority);
     child->policy.weight = parent->policy.weight;
-    child->policy.priority = parent->policy.priority;
+    child->priority = parent->priority;
+    child->policy.priority = parent->priority;
     child->affinity = parent->affinity;
     child->limits_file_size = parent->limits_file_size;
     child->limits_open_files = parent->limits_open_files;

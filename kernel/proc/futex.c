@@ -18,14 +18,9 @@
  * Locking: bucket.lock (LOCK_FUTEX); two by address. A waiter's `bucket` changes under both.
  * Context: threads only. Waits sleep.
  */
-#include "internal.h"
+#include "futex.h"
 
 #define BUCKET_BITS 8
-
-struct futex_key {
-    u64 object, offset;
-    struct frame *frame; /* a reference, or NULL: private */
-};
 
 struct bucket {
     struct spinlock lock;
@@ -38,7 +33,17 @@ struct futex_waiter {
     struct futex_key key;
     struct thread *thread;
     u32 bitset;
-    bool woken; /* the bucket's lock */
+    bool woken;                         /* the bucket's lock */
+    struct futex_any *any;              /* it waits for others as well; NULL: for this alone */
+    const struct futex_key *requeue_to; /* WAIT_REQUEUE_PI: the lock that it may be moved to ... */
+    struct pi_waiter pi;                /* ... and how it waits there */
+    bool is_pi_waiter;                  /* the bucket's lock: it was moved */
+};
+
+/* A thread that waits for several words sleeps under this lock: no bucket's keeps all of them. */
+struct futex_any {
+    struct spinlock lock; /* LOCK_WAIT_QUEUE */
+    bool woken;           /* guarded_by(&lock) */
 };
 
 static struct bucket buckets[1u << BUCKET_BITS];
@@ -65,7 +70,7 @@ static bool region_is_shared(struct address_space *space, u64 address)
     return shared;
 }
 
-static int key_of(struct user_ptr at, bool is_private, struct futex_key *key)
+int futex_key_get(struct user_ptr at, bool is_private, struct futex_key *key)
 {
     struct address_space *space = thread_current()->space;
     int error;
@@ -85,26 +90,19 @@ static int key_of(struct user_ptr at, bool is_private, struct futex_key *key)
     return 0;
 }
 
-static void key_put(struct futex_key *key)
+void futex_key_put(struct futex_key *key)
 {
     if (key->frame)
         frame_put(key->frame);
 }
 
-static bool key_is(const struct futex_key *a, const struct futex_key *b)
-{
-    return a->offset == b->offset && a->object == b->object;
-}
-
 static struct bucket *bucket_of(const struct futex_key *key)
 {
-    u64 hash = (key->object ^ key->offset) * 0x9e3779b97f4a7c15ul; /* Fibonacci hashing */
-
-    return &buckets[hash >> (64 - BUCKET_BITS)];
+    return &buckets[futex_key_hash(key, BUCKET_BITS)];
 }
 
 /* Makes the word present, so that the next _nofault access finds it. */
-static int word_touch(struct user_ptr at, unsigned access)
+int futex_word_touch(struct user_ptr at, unsigned access)
 {
     int error =
         address_space_populate(thread_current()->space, at.address & PAGE_MASK, PAGE_SIZE, access);
@@ -136,7 +134,7 @@ static int waiter_finish(struct futex_waiter *waiter, int result)
 
     if (waiter->woken)
         result = 0;
-    else
+    else if (!waiter->is_pi_waiter)
         list_remove(&waiter->link);
     spin_unlock(&bucket->lock);
     return result;
@@ -169,7 +167,7 @@ static int wait_with_key(const struct futex_request *request, struct futex_waite
         spin_unlock(&bucket->lock);
         if (!error)
             return -EAGAIN;
-        error = word_touch(request->at, PAGER_READ);
+        error = futex_word_touch(request->at, PAGER_READ);
         if (error)
             return -EFAULT;
     }
@@ -177,19 +175,16 @@ static int wait_with_key(const struct futex_request *request, struct futex_waite
 
 int futex_wait(const struct futex_request *request)
 {
-    struct futex_waiter waiter;
+    struct futex_waiter waiter = {.thread = thread_current(), .bitset = request->bitset};
     int error;
 
     if (!request->bitset)
         return -EINVAL;
-    error = key_of(request->at, request->is_private, &waiter.key);
+    error = futex_key_get(request->at, request->is_private, &waiter.key);
     if (error)
         return error;
-    waiter.thread = thread_current();
-    waiter.bitset = request->bitset;
-    waiter.woken = false;
     error = wait_with_key(request, &waiter);
-    key_put(&waiter.key);
+    futex_key_put(&waiter.key);
     return error;
 }
 
@@ -199,9 +194,17 @@ int futex_wait(const struct futex_request *request)
 static void waiter_wake(struct futex_waiter *waiter)
 {
     struct thread *thread = waiter->thread;
+    struct futex_any *any = waiter->any;
 
     list_remove(&waiter->link);
     WRITE_ONCE(waiter->woken, true);
+    if (any) {
+        spin_lock(&any->lock);
+        any->woken = true;
+        thread_wake(thread);
+        spin_unlock(&any->lock);
+        return;
+    }
     thread_wake(thread);
 }
 
@@ -213,7 +216,7 @@ static u32 wake_locked(struct bucket *bucket, const struct futex_key *key, u32 c
     list_for_each_safe (waiter, following, &bucket->waiters, link) {
         if (woken == count)
             break;
-        if (!key_is(&waiter->key, key) || !(waiter->bitset & bitset))
+        if (!futex_key_is(&waiter->key, key) || !(waiter->bitset & bitset) || waiter->requeue_to)
             continue;
         waiter_wake(waiter);
         woken++;
@@ -230,7 +233,7 @@ long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private)
 
     if (!bitset)
         return -EINVAL;
-    error = key_of(at, is_private, &key);
+    error = futex_key_get(at, is_private, &key);
     if (error)
         return error;
     bucket = bucket_of(&key);
@@ -238,7 +241,7 @@ long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private)
     if (!list_is_empty(&bucket->waiters))
         woken = wake_locked(bucket, &key, MAX(count, 1u), bitset);
     spin_unlock(&bucket->lock);
-    key_put(&key);
+    futex_key_put(&key);
     return woken;
 }
 
@@ -256,13 +259,13 @@ struct two_keys {
 
 static int two_keys_get(const struct futex_request *request, struct two_keys *keys)
 {
-    int error = key_of(request->at, request->is_private, &keys->first);
+    int error = futex_key_get(request->at, request->is_private, &keys->first);
 
     if (error)
         return error;
-    error = key_of(request->second, request->is_private, &keys->second);
+    error = futex_key_get(request->second, request->is_private, &keys->second);
     if (error) {
-        key_put(&keys->first);
+        futex_key_put(&keys->first);
         return error;
     }
     keys->from = bucket_of(&keys->first);
@@ -272,8 +275,8 @@ static int two_keys_get(const struct futex_request *request, struct two_keys *ke
 
 static void two_keys_put(struct two_keys *keys)
 {
-    key_put(&keys->first);
-    key_put(&keys->second);
+    futex_key_put(&keys->first);
+    futex_key_put(&keys->second);
 }
 
 /* Both buckets are locked. Moves waiters of the first word to the second. */
@@ -285,12 +288,12 @@ static u32 requeue_locked(struct two_keys *keys, u32 count)
     list_for_each_safe (waiter, following, &keys->from->waiters, link) {
         if (moved == count)
             break;
-        if (!key_is(&waiter->key, &keys->first))
+        if (!futex_key_is(&waiter->key, &keys->first) || waiter->requeue_to)
             continue;
         list_remove(&waiter->link);
         if (keys->second.frame)
             frame_get(keys->second.frame);
-        key_put(&waiter->key);
+        futex_key_put(&waiter->key);
         waiter->key = keys->second;
         WRITE_ONCE(waiter->bucket, keys->to);
         list_push_back(&keys->to->waiters, &waiter->link);
@@ -333,6 +336,11 @@ static u32 operation_result(u32 operation, u32 argument, u32 old)
     default:
         return old ^ argument;
     }
+}
+
+static bool operation_is_known(u32 encoded)
+{
+    return (encoded >> 28 & 7) <= 4 && (encoded >> 24 & 0xf) <= 5;
 }
 
 static bool operation_compares(u32 comparison, s32 old, s32 argument)
@@ -402,8 +410,11 @@ long futex_two(const struct futex_request *request)
     bool operates = request->operation == FUTEX_WAKE_OP;
     struct two_keys keys;
     long result = 0;
-    int error = two_keys_get(request, &keys);
+    int error;
 
+    if (operates && !operation_is_known(request->third))
+        return -ENOSYS;
+    error = two_keys_get(request, &keys);
     if (error)
         return error;
     for (;;) {
@@ -411,12 +422,231 @@ long futex_two(const struct futex_request *request)
                          : requeue_attempt(request, &keys, &result);
         if (!error)
             break;
-        error = word_touch(operates ? request->second : request->at,
-                           operates ? PAGER_WRITE : PAGER_READ);
+        error = futex_word_touch(operates ? request->second : request->at,
+                                 operates ? PAGER_WRITE : PAGER_READ);
         if (error) {
             result = -EFAULT;
             break;
         }
+    }
+    two_keys_put(&keys);
+    return result;
+}
+
+/* ---- Several words: futex_waitv(2) ---- */
+
+/* Queues one of them if its word is as expected. */
+static int any_queue(struct futex_waiter *waiter, const struct futex_request *request)
+{
+    struct bucket *bucket = bucket_of(&waiter->key);
+
+    for (;;) {
+        u32 value;
+        int error;
+
+        spin_lock(&bucket->lock);
+        error = user_load_u32_nofault(request->at, &value);
+        if (!error && value == request->value) {
+            waiter->bucket = bucket;
+            list_push_back(&bucket->waiters, &waiter->link);
+        }
+        spin_unlock(&bucket->lock);
+        if (!error)
+            return value == request->value ? 0 : -EAGAIN;
+        if (futex_word_touch(request->at, PAGER_READ))
+            return -EFAULT;
+    }
+}
+
+/* Takes the first `count` off again. The index of the last that was woken, or `result`. */
+static int any_finish(struct futex_waiter *waiters, u32 count, int result)
+{
+    for (u32 i = 0; i < count; i++) {
+        if (waiter_finish(&waiters[i], -EINTR) == 0)
+            result = (int)i;
+    }
+    return result;
+}
+
+static int any_sleep(struct futex_any *any, u64 deadline_ns)
+{
+    int error = 0;
+
+    spin_lock(&any->lock);
+    while (!any->woken && !error)
+        error = thread_block_until(WAIT_INTERRUPTIBLE, WAIT_FOR_FUTEX, &any->lock, deadline_ns);
+    spin_unlock(&any->lock);
+    return error;
+}
+
+static int any_wait(struct futex_waiter *waiters, const struct futex_request *requests, u32 count,
+                    u64 deadline_ns)
+{
+    struct futex_any any = {};
+    u32 queued = 0;
+    int error = 0;
+
+    spin_init(&any.lock, LOCK_WAIT_QUEUE);
+    while (queued < count && !error) {
+        waiters[queued].any = &any;
+        error = any_queue(&waiters[queued], &requests[queued]);
+        queued += !error;
+    }
+    if (!error)
+        error = any_sleep(&any, deadline_ns);
+    return any_finish(waiters, queued, error);
+}
+
+int futex_wait_any(const struct futex_request *requests, u32 count, u64 deadline_ns)
+{
+    struct futex_waiter *waiters = kmalloc(count * sizeof(*waiters), ALLOC_CLEARED);
+    u32 keys = 0;
+    int result = 0;
+
+    if (!waiters)
+        return -ENOMEM;
+    while (keys < count && !result) {
+        struct futex_waiter *waiter = &waiters[keys];
+
+        waiter->thread = thread_current();
+        waiter->bitset = FUTEX_BITSET_MATCH_ANY;
+        result = futex_key_get(requests[keys].at, requests[keys].is_private, &waiter->key);
+        keys += !result;
+    }
+    if (!result)
+        result = any_wait(waiters, requests, count, deadline_ns);
+    while (keys)
+        futex_key_put(&waiters[--keys].key);
+    kfree(waiters);
+    return result;
+}
+
+/* ---- From a word to a lock with priority inheritance ---- */
+
+/* What a wait that may be moved to a lock ended with. */
+static int requeued_wait_end(struct futex_waiter *waiter, struct user_ptr lock_at, u64 deadline_ns,
+                             int result)
+{
+    if (waiter->is_pi_waiter)
+        return pi_wait_moved(&waiter->pi, lock_at, deadline_ns);
+    if (result == 0) /* the lock was free, and was taken for us */
+        return waiter->pi.granted ? 0 : -EAGAIN;
+    return result;
+}
+
+int futex_wait_requeue_pi(const struct futex_request *request)
+{
+    struct futex_waiter waiter = {
+        .thread = thread_current(),
+        .bitset = FUTEX_BITSET_MATCH_ANY,
+        .pi.thread = thread_current(),
+    };
+    struct futex_key lock_key;
+    int error = futex_key_get(request->second, request->is_private, &lock_key);
+
+    if (error)
+        return error;
+    list_init(&waiter.pi.link);
+    waiter.requeue_to = &lock_key;
+    error = futex_key_get(request->at, request->is_private, &waiter.key);
+    if (!error && futex_key_is(&waiter.key, &lock_key))
+        error = -EINVAL;
+    else if (!error)
+        error = requeued_wait_end(&waiter, request->second, request->deadline_ns,
+                                  wait_with_key(request, &waiter));
+    futex_key_put(&waiter.key);
+    futex_key_put(&lock_key);
+    return error;
+}
+
+static struct futex_waiter *first_to_move(struct two_keys *keys)
+{
+    struct futex_waiter *waiter;
+
+    list_for_each (waiter, &keys->from->waiters, link)
+        if (futex_key_is(&waiter->key, &keys->first))
+            return waiter;
+    return NULL;
+}
+
+/* The lock is given to the waiter, or it waits there from now on. The bucket is locked. */
+static int move_waiter(struct futex_waiter *waiter, struct pi_attempt *attempt)
+{
+    int result;
+
+    attempt->waiter = &waiter->pi;
+    result = pi_attempt(attempt);
+    if (result == PI_ACQUIRED) {
+        waiter_wake(waiter);
+    } else if (result == PI_QUEUED) {
+        list_remove(&waiter->link);
+        waiter->is_pi_waiter = true;
+    }
+    return result;
+}
+
+/* Moves the first waiter. 0: nobody waits; else a PI_* or an error. */
+static int move_one(struct two_keys *keys, struct pi_attempt *attempt)
+{
+    struct futex_waiter *waiter;
+    int result = 0;
+
+    spin_lock(&keys->from->lock);
+    waiter = first_to_move(keys);
+    if (waiter && (!waiter->requeue_to || !futex_key_is(waiter->requeue_to, &keys->second)))
+        result = -EINVAL;
+    else if (waiter)
+        result = move_waiter(waiter, attempt);
+    spin_unlock(&keys->from->lock);
+    return result;
+}
+
+/* -EAGAIN: the first word is not what the caller saw. */
+static int first_word_check(const struct futex_request *request, struct two_keys *keys)
+{
+    u32 value;
+    int error;
+
+    do {
+        spin_lock(&keys->from->lock);
+        error = user_load_u32_nofault(request->at, &value);
+        spin_unlock(&keys->from->lock);
+        if (!error)
+            return value == request->third ? 0 : -EAGAIN;
+    } while (!futex_word_touch(request->at, PAGER_READ));
+    return -EFAULT;
+}
+
+/* Until `count` are moved, or nobody waits. How many, or an error if it is none. */
+static long move_all(struct two_keys *keys, struct pi_attempt *attempt, u32 count)
+{
+    long moved = 0;
+    int result;
+
+    while (moved < (long)count) {
+        result = pi_attempt_prepare(attempt);
+        if (!result)
+            result = move_one(keys, attempt);
+        if (result <= 0)
+            return moved ? moved : result;
+        moved += result != PI_AGAIN;
+    }
+    return moved;
+}
+
+long futex_requeue_pi(const struct futex_request *request)
+{
+    struct pi_attempt attempt;
+    struct two_keys keys;
+    long result = two_keys_get(request, &keys);
+
+    if (result)
+        return result;
+    result = futex_key_is(&keys.first, &keys.second) ? -EINVAL : first_word_check(request, &keys);
+    if (!result) {
+        pi_attempt_init(&attempt, request->second, &keys.second);
+        result = move_all(&keys, &attempt, request->value + 1);
+        pi_attempt_fini(&attempt);
     }
     two_keys_put(&keys);
     return result;

@@ -201,6 +201,9 @@ void process_settings_show(void);
 
 void thread_robust_list_release(struct thread_identity *identity);
 void futex_init(void);
+void futex_pi_init(void);
+/* The locks with priority inheritance that an ending thread holds go to those who wait. */
+void pi_locks_release(struct thread *thread);
 void oom_init(void);
 /* From 0 to 2000, as proc(5)'s oom_score; 0 for who is never ended. */
 u64 process_oom_score(struct process *process);

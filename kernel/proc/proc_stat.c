@@ -93,12 +93,12 @@ static void snapshot_put(struct snapshot *snapshot)
 
 /* ---- stat ---- */
 
-/* What top and ps show: 20 + nice, or below 0 for real-time threads. */
+/* What top and ps show: 20 + nice, or below 0 for who runs with a real-time priority. */
 static int shown_priority(const struct thread *thread)
 {
     if (!thread)
         return 20;
-    if (thread->class == CLASS_FIFO || thread->class == CLASS_RR)
+    if (thread->policy.priority)
         return -1 - (int)thread->policy.priority;
     return 20 + thread->nice;
 }
@@ -140,7 +140,7 @@ static void print_stat_tail(struct text_sink *sink, const struct snapshot *s)
                s->blocked & 0x7fffffff, s->ignored & 0x7fffffff, s->caught & 0x7fffffff);
     text_print(sink, " %d 0 0 %d %u %u %u 0 0 0", waits,
                s->one_thread ? -1 : s->process->exit_signal, thread ? thread->cpu : 0,
-               thread ? thread->policy.priority : 0, thread ? (u32)thread->class : 0);
+               thread ? thread->priority : 0, thread ? (u32)thread->class : 0);
     if (space)
         text_print(sink, " %lu %lu %lu %lu %lu %lu %lu", space->data_start, space->data_end,
                    space->heap_start, space->arguments_start, space->arguments_end,

@@ -188,6 +188,7 @@ int process_thread_adopt(struct process *process, struct thread *thread)
     process_get(process);
     list_init(&identity->link);
     pending_init(&identity->pending);
+    list_init(&identity->pi_locks);
     identity->alternate.flags = SS_DISABLE;
     identity->timer_slack_ns = TIMER_SLACK_NS;
     thread->process = process;

@@ -10,7 +10,7 @@
 #include "internal.h"
 
 #define ENTRIES_MAX 2048 /* as on Linux */
-#define ENTRY_PI    1ul  /* bit 0 of a pointer: a PI futex, which we do not have */
+#define ENTRY_PI    1ul  /* bit 0 of a pointer: a lock with priority inheritance (futex_pi.c) */
 
 struct robust_head {
     u64 next;   /* the first entry, or the head itself */

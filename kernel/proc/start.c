@@ -156,6 +156,7 @@ void proc_init(void)
     signalfd_init();
     credentials_init();
     futex_init();
+    futex_pi_init();
     oom_init();
     process_init = process_create_first("init");
     process_kernel = process_create_first("kernel");

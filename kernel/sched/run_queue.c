@@ -85,9 +85,11 @@ void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle)
 /* The tables and the queue of a thread: fifo and rr share one queue, each with its own table. */
 static const struct policy *policy_of(const struct run_queue *queue, const struct thread *thread)
 {
-    if (thread->class == CLASS_FIFO)
+    enum thread_class class = thread_class_now(thread);
+
+    if (class == CLASS_FIFO)
         return &policy_fifo;
-    return thread->class == CLASS_RR ? &policy_rr : queue->base.policy;
+    return class == CLASS_RR ? &policy_rr : queue->base.policy;
 }
 
 static struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread)
@@ -387,37 +389,64 @@ bool run_queue_steal(struct run_queue *queue)
  * A queued thread is taken out and put back, so that its policy sees it anew. Under thread.lock: a
  * push that goes on meanwhile would ask one policy's table and fill another's queue.
  */
-int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
-{
-    u64 now_ns = clock_monotonic_ns();
+struct anew {
     struct run_queue *queue;
     bool queued, running;
+    u64 now_ns;
+};
+
+static void anew_begin(struct anew *anew, struct thread *thread)
+{
+    struct run_queue *queue;
+
+    spin_lock(&thread->lock);
+    queue = run_queue_lock_of(thread);
+    *anew = (struct anew){queue, thread->queued, queue->running == thread, clock_monotonic_ns()};
+    run_queue_charge(queue, anew->now_ns);
+    if (anew->queued)
+        run_queue_remove(queue, thread, anew->now_ns);
+    if (anew->running)
+        policy_of(queue, thread)->block(part_of(queue, thread), &thread->policy, anew->now_ns);
+}
+
+static void anew_end(struct anew *anew, struct thread *thread)
+{
+    struct run_queue *queue = anew->queue;
+
+    thread->policy.priority = MAX(thread->priority, thread->lent_priority);
+    thread->policy.slice_left_ns = 0;
+    thread->policy.weight = thread_weight(thread);
+    if (anew->queued)
+        run_queue_push(queue, thread, POLICY_PUSH_WOKEN, anew->now_ns);
+    if (anew->running) /* it joins its new policy when it is put back */
+        run_queue_reschedule(queue);
+    else
+        preemption_check(queue, anew->now_ns);
+    spin_unlock(&queue->lock);
+    spin_unlock(&thread->lock);
+}
+
+int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
+{
+    struct anew anew;
 
     if (nice < -20 || nice > 19 || priority >= POLICY_PRIORITIES)
         return -EINVAL;
-    spin_lock(&thread->lock);
-    queue = run_queue_lock_of(thread);
-    run_queue_charge(queue, now_ns);
-    queued = thread->queued;
-    running = queue->running == thread;
-    if (queued)
-        run_queue_remove(queue, thread, now_ns);
-    if (running)
-        policy_of(queue, thread)->block(part_of(queue, thread), &thread->policy, now_ns);
+    anew_begin(&anew, thread);
     thread->class = class;
     thread->nice = nice;
-    thread->policy.priority = priority;
-    thread->policy.slice_left_ns = 0;
-    thread->policy.weight = thread_weight(thread);
-    if (queued)
-        run_queue_push(queue, thread, POLICY_PUSH_WOKEN, now_ns);
-    if (running) /* it joins its new policy when it is put back */
-        run_queue_reschedule(queue);
-    else
-        preemption_check(queue, now_ns);
-    spin_unlock(&queue->lock);
-    spin_unlock(&thread->lock);
+    thread->priority = priority;
+    anew_end(&anew, thread);
     return 0;
+}
+
+void thread_lend_priority(struct thread *thread, u32 priority)
+{
+    struct anew anew;
+
+    anew_begin(&anew, thread);
+    thread->lent_priority = priority;
+    anew_end(&anew, thread);
 }
 
 int thread_set_affinity(struct thread *thread, u64 allowed)

@@ -33,9 +33,17 @@ enum leave {
     LEAVE_BLOCKED,   /* its state says what: it waits, is stopped or dead */
 };
 
+/* As what it is scheduled: with a priority that was lent to it, as a real-time thread. */
+static inline enum thread_class thread_class_now(const struct thread *thread)
+{
+    return thread->lent_priority > thread->priority ? CLASS_FIFO : thread->class;
+}
+
 static inline bool thread_is_realtime(const struct thread *thread)
 {
-    return thread->class == CLASS_FIFO || thread->class == CLASS_RR;
+    enum thread_class class = thread_class_now(thread);
+
+    return class == CLASS_FIFO || class == CLASS_RR;
 }
 
 struct run_queue *run_queue_of(u32 cpu);

@@ -35,6 +35,7 @@
     X(PAGE_CLOCK, SPIN, "which files have pages in memory, for reclaim")                          \
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
+    X(FUTEX_PI, SPIN, "futexes with priority inheritance, which may follow a bucket")             \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \
     X(SIGNAL_ACTIONS, SPIN, "actions that two processes may share")                               \
     X(CPU_ALARMS, SPIN, "alarms on CPU time: one process's, set by another")                      \

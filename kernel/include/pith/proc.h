@@ -24,6 +24,7 @@
 #include <pith/vm.h>
 
 struct number;
+struct pi_waiter;
 struct signal_actions;
 struct tty;
 
@@ -87,6 +88,11 @@ struct thread_identity {
     struct user_ptr robust_list;     /* [owner] */
     u64 timer_slack_ns;              /* [owner] */
     struct rseq rseq;                /* [owner] */
+
+    /* futex_pi.c's lock guards the three. */
+    struct list pi_locks;        /* those that it owns and others wait for */
+    struct pi_waiter *pi_waiter; /* how it waits for one; NULL: it does not */
+    bool pi_released;            /* it ends, and takes no more */
     struct rcu_head rcu;
 };
 
@@ -505,7 +511,7 @@ int rseq_unregister(struct user_ptr area, u32 bytes, u32 signature) must_check;
 
 struct futex_request {
     struct user_ptr at, second;
-    int operation; /* the two-word forms: FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP */
+    int operation; /* where one function does several */
     bool is_private;
     u32 value, count, bitset, third;
     u64 deadline_ns; /* U64_MAX: none */
@@ -515,6 +521,14 @@ int futex_wait(const struct futex_request *request) must_check;
 /* How many it woke, or an error. */
 long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private);
 long futex_two(const struct futex_request *request);
+/* futex_waitv(2): until one of the words is woken. Its index; -EAGAIN, -ETIMEDOUT, -EINTR, ... */
+int futex_wait_any(const struct futex_request *requests, u32 count, u64 deadline_ns) must_check;
+/* Locks with priority inheritance. 0: it is ours; -EDEADLK, -ESRCH, -EPERM, -ETIMEDOUT, ... */
+int futex_lock_pi(const struct futex_request *request) must_check;
+int futex_unlock_pi(struct user_ptr at, bool is_private) must_check;
+/* Waits for `at`, then for the lock `second`; moves waiters there: how many. */
+int futex_wait_requeue_pi(const struct futex_request *request) must_check;
+long futex_requeue_pi(const struct futex_request *request);
 /* Wakes one waiter of a word that the kernel wrote (clear_child_tid). */
 void futex_wake_one(struct user_ptr at);
 

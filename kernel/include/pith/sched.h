@@ -105,9 +105,11 @@ struct thread {
     u64 affinity;            /* guarded_by(&lock) CPUs it may run on */
     enum thread_class class; /* guarded by the run queue's lock, as all below */
     s32 nice;
-    u16 io_priority; /* [atomic] ioprio_set(2) */
-    struct policy_thread policy;
-    struct list queue_link; /* in its run queue while it is READY */
+    u16 io_priority;             /* [atomic] ioprio_set(2) */
+    u32 priority;                /* 1 to 99 with CLASS_FIFO and CLASS_RR, else 0 */
+    u32 lent_priority;           /* of those who wait for it (proc/futex_pi.c); 0: none */
+    struct policy_thread policy; /* its `priority` is the greater of the two */
+    struct list queue_link;      /* in its run queue while it is READY */
     u64 state_since_ns;
     u64 time_in_ns[THREAD_STATES];
     u64 waited_ns[WAIT_REASONS];
@@ -184,6 +186,8 @@ void sched_point(void);
 void sched_preempt(void);
 int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
     must_check;
+/* Until it is lent another, or 0, the thread runs with no less than this real-time priority. */
+void thread_lend_priority(struct thread *thread, u32 priority);
 int thread_set_affinity(struct thread *thread, u64 cpus)
     must_check; /* -EINVAL: no such CPU online */
 /* RUNNING time up to now, split into user and system, in ns. */

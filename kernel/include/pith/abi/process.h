@@ -160,8 +160,14 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define FUTEX_REQUEUE            3
 #define FUTEX_CMP_REQUEUE        4
 #define FUTEX_WAKE_OP            5
+#define FUTEX_LOCK_PI            6
+#define FUTEX_UNLOCK_PI          7
+#define FUTEX_TRYLOCK_PI         8
 #define FUTEX_WAIT_BITSET        9
 #define FUTEX_WAKE_BITSET        10
+#define FUTEX_WAIT_REQUEUE_PI    11
+#define FUTEX_CMP_REQUEUE_PI     12
+#define FUTEX_LOCK_PI2           13
 #define FUTEX_COMMAND            0x7f /* all but the flags */
 #define FUTEX_PRIVATE_FLAG       128
 #define FUTEX_CLOCK_REALTIME     256
@@ -169,6 +175,13 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define FUTEX_OWNER_DIED         0x40000000u
 #define FUTEX_TID_MASK           0x3fffffffu
 #define FUTEX_BITSET_MATCH_ANY   0xffffffffu
+#define FUTEX_32                 2u /* futex_waitv.flags: the word's size, the only one there is */
+#define FUTEX_WAITV_MAX          128u
+
+struct abi_futex_waitv {
+    u64 value, address;
+    u32 flags, reserved;
+};
 
 /* personality(2) (linux/personality.h) */
 #define PER_MASK           0x000000fful
