@@ -42,6 +42,11 @@ struct fuse_node {
     u32 preload_bytes; /* of the next part */
     u64 preload_next;  /* the offset at which it begins */
     u64 preload_valid_until_ns;
+    /* The same of its names, which lie in the page cache. */
+    s64 listing_modified_ns;
+    u64 listing_bytes;
+    u64 listing_next; /* the offset of the entry that is to be kept next */
+    bool listing_is_whole;
 };
 
 /* One mounted server: file_system.private_data. */
@@ -101,6 +106,8 @@ int fuse_remove_xattr(struct inode *inode, const char *name);
 /* fuse_listing.c */
 /* The name is right for as long as the entry says. */
 void fuse_dentry_validate(struct dentry *dentry, const struct fuse_entry_out *entry);
+/* The directory's names were changed by us; it is locked. */
+void fuse_listing_forget(struct inode *directory);
 /* A name is about to be asked for: also reads a part of the listing, if that is worth it. The
  * directory is locked. */
 void fuse_names_preload(struct inode *directory, const struct dentry *wanted);

@@ -69,9 +69,10 @@ static int fuse_revalidate(struct inode *directory, struct dentry *dentry)
 
 /* ---- Changing ---- */
 
-/* A directory's own attributes are no longer what they were. */
+/* A directory's own attributes and names are no longer what they were. */
 static void directory_changed(struct inode *directory)
 {
+    fuse_listing_forget(directory);
     WRITE_ONCE(fuse_node_of(directory)->valid_until_ns, 0);
 }
 

@@ -5,6 +5,16 @@
  *
  * An open directory keeps what it read and has not yet given away. Offsets are the server's.
  *
+ * Who reads a directory from its start to its end leaves the names in the directory's own page
+ * cache, one `struct fuse_dirent` behind the other, none over the end of a page:
+ *
+ *     page 0                             page 1
+ *     | name | name | name | 0 ......... | name | name | 0 ...     listing_bytes
+ *
+ * The next reader gets them from there, for one question: whether the directory was modified since
+ * what we knew of it before we listed it.
+ * Pages go when memory is short, and with the first that is missing the listing is void.
+ *
  * Who looks up one name after the other (git's index, a compiler's headers) would pay a round trip
  * for each. So after some lookups in a directory a part of its listing is read in advance, larger
  * each time; what that costs stays in proportion to what was asked, whether the names are used
@@ -24,6 +34,7 @@
 #define PRELOAD_AFTER 4u
 #define PRELOAD_FIRST (16u * 1024)
 #define PRELOAD_END   U64_MAX
+#define LISTING_LOST  U64_MAX
 
 /* An open directory. guarded by the directory's inode.lock */
 struct directory_reader {
@@ -31,6 +42,7 @@ struct directory_reader {
     u32 size;        /* of `entries` */
     u32 bytes, used; /* of what was read; given away of it */
     u64 next;        /* the offset at which `used` stands */
+    u64 kept_at;     /* the same place in the kept listing */
     bool at_end;     /* what was read was the directory's last: there was room for more */
 };
 
@@ -137,6 +149,157 @@ static void directory_release(struct file *file)
     kfree(reader);
 }
 
+/* ---- The kept listing ---- */
+
+static bool listing_is_kept(const struct inode *inode)
+{
+    const struct fuse_node *node = fuse_node_of(inode);
+
+    return node->listing_is_whole && node->listing_modified_ns == inode->modified_ns;
+}
+
+void fuse_listing_forget(struct inode *directory)
+{
+    fuse_node_of(directory)->listing_is_whole = false;
+    fuse_node_of(directory)->listing_next = LISTING_LOST;
+}
+
+/*
+ * A reader is at the start: what it will be given is kept from here on. But a directory that was
+ * modified just now may be again within the same tick of the host's clock, and nobody could tell.
+ */
+static void listing_begin(struct inode *inode)
+{
+    struct fuse_node *node = fuse_node_of(inode);
+    bool is_settled = (s64)clock_realtime_ns() - inode->modified_ns > (s64)NS_PER_SECOND;
+
+    page_cache_invalidate(inode, 0, U64_MAX / PAGE_SIZE);
+    node->listing_is_whole = false;
+    node->listing_modified_ns = inode->modified_ns;
+    node->listing_bytes = 0;
+    node->listing_next = is_settled ? 0 : LISTING_LOST;
+}
+
+/* The page at which the listing ends, new at its start. NULL: it is lost. */
+static struct frame *listing_page(struct inode *inode, u64 at)
+{
+    struct frame *frame;
+
+    if (at % PAGE_SIZE)
+        return page_cache_find(&inode->pages, at / PAGE_SIZE);
+    if (page_cache_get_locked(inode, at / PAGE_SIZE, &frame))
+        return NULL;
+    memset(frame_data(frame), 0, PAGE_SIZE);
+    page_mark_uptodate(frame);
+    page_unlock(frame);
+    return frame;
+}
+
+static u32 dirent_bytes(const struct fuse_dirent *entry)
+{
+    return ALIGN_UP((u32)sizeof(*entry) + entry->namelen, FUSE_ENTRY_ALIGN);
+}
+
+/* Keeps an entry that was given at `offset`, if the listing has come just so far. */
+static void listing_append(struct inode *inode, u64 offset, const struct fuse_dirent *entry)
+{
+    struct fuse_node *node = fuse_node_of(inode);
+    u32 bytes = dirent_bytes(entry);
+    struct frame *frame;
+
+    if (node->listing_is_whole || node->listing_next != offset)
+        return;
+    if (node->listing_bytes % PAGE_SIZE + bytes > PAGE_SIZE)
+        node->listing_bytes = ALIGN_UP(node->listing_bytes, PAGE_SIZE);
+    frame = listing_page(inode, node->listing_bytes);
+    if (!frame) {
+        node->listing_next = LISTING_LOST;
+        return;
+    }
+    memcpy((u8 *)frame_data(frame) + node->listing_bytes % PAGE_SIZE, entry,
+           sizeof(*entry) + entry->namelen);
+    frame_put(frame);
+    node->listing_bytes += bytes;
+    node->listing_next = entry->off;
+}
+
+/* The entry at *at, which moves over the end of a page; NULL: there is none. */
+static const struct fuse_dirent *kept_entry(const struct frame *frame, u64 at)
+{
+    const struct fuse_dirent *entry =
+        (const struct fuse_dirent *)((u8 *)frame_data(frame) + at % PAGE_SIZE);
+
+    if (at % PAGE_SIZE + sizeof(*entry) > PAGE_SIZE || entry->namelen == 0)
+        return NULL;
+    return entry;
+}
+
+/*
+ * Gives what one page has, to the sink or, where that is NULL, to nobody until the offset is found.
+ * Returns 1 if the sink is full or the offset found, 0 at the page's end; -ENOENT: the page is
+ * lost.
+ */
+static int kept_page_give(struct file *file, u64 *at, struct directory_sink *sink)
+{
+    struct frame *frame = page_cache_find(&file->inode->pages, *at / PAGE_SIZE);
+    u64 end = ALIGN_UP(*at + 1, PAGE_SIZE);
+    const struct fuse_dirent *entry;
+    int result = 0;
+
+    if (!frame)
+        return -ENOENT;
+    while (!result && *at < end && (entry = kept_entry(frame, *at))) {
+        const struct directory_entry listed = {entry->name, entry->namelen, entry->type, entry->ino,
+                                               entry->off};
+
+        if (sink && !sink->add(sink, &listed)) {
+            result = 1;
+            break;
+        }
+        *at += dirent_bytes(entry);
+        if (sink)
+            file->offset = entry->off;
+        else
+            result = entry->off == file->offset;
+    }
+    frame_put(frame);
+    if (!result)
+        *at = end;
+    return result;
+}
+
+/* Where the kept listing stands at the file's offset. -ENOENT: nowhere. */
+static int kept_seek(struct file *file, struct directory_reader *reader)
+{
+    int result = 0;
+
+    if (reader->next == file->offset && reader->kept_at)
+        return 0;
+    reader->kept_at = 0;
+    while (file->offset && !result && reader->kept_at < fuse_node_of(file->inode)->listing_bytes)
+        result = kept_page_give(file, &reader->kept_at, NULL);
+    return file->offset && result != 1 ? -ENOENT : 0;
+}
+
+/* Lists from what was kept. -ENOENT: the server has to be asked. */
+static int kept_iterate(struct file *file, struct directory_sink *sink)
+{
+    struct directory_reader *reader = file->private_data;
+    struct fuse_node *node = fuse_node_of(file->inode);
+    int result = kept_seek(file, reader);
+
+    while (!result && reader->kept_at < node->listing_bytes)
+        result = kept_page_give(file, &reader->kept_at, sink);
+    if (result < 0)
+        node->listing_is_whole = false;
+    reader->next = file->offset;
+    reader->bytes = reader->used = 0;
+    reader->at_end = false;
+    return MIN(result, 0);
+}
+
+/* ---- Listing ---- */
+
 /* Gives away what was read. Returns 1 if the sink is full, 0 at its end, or an error. */
 static int reader_drain(struct directory_reader *reader, struct file *file,
                         struct directory_sink *sink)
@@ -157,6 +320,7 @@ static int reader_drain(struct directory_reader *reader, struct file *file,
         if (!sink->add(sink, &listed))
             return 1;
         entry_cache(file->path.dentry, entry);
+        listing_append(file->inode, file->offset, &entry->dirent);
         reader->used += bytes;
         file->offset = reader->next = entry->dirent.off;
     }
@@ -166,14 +330,27 @@ static int reader_drain(struct directory_reader *reader, struct file *file,
 static int fuse_iterate(struct file *file, struct directory_sink *sink)
 {
     struct directory_reader *reader = file->private_data;
-    int result;
+    struct fuse_node *node = fuse_node_of(file->inode);
+    int result = 0;
 
+    if (file->offset == 0 && node->listing_is_whole)
+        result = fuse_attributes_renew(file->inode);
+    if (result)
+        return result;
+    if (listing_is_kept(file->inode) && kept_iterate(file, sink) == 0)
+        return 0;
     if (reader->next != file->offset) { /* somebody sought */
         reader->bytes = reader->used = 0;
         reader->at_end = false;
     }
+    if (file->offset == 0)
+        listing_begin(file->inode);
     for (;;) {
         result = reader_drain(reader, file, sink);
+        if (result == 0 && reader->at_end && node->listing_next == file->offset) {
+            node->listing_is_whole = true;
+            reader->kept_at = node->listing_bytes;
+        }
         if (result || reader->at_end)
             return MIN(result, 0);
         result = reader_fill(reader, file->inode, file->offset, READ_BYTES);

@@ -1,4 +1,5 @@
 """The host's files change while a VM runs: what it opens is as it is by then, and nothing hangs."""
+import os
 import subprocess
 import threading
 
@@ -59,6 +60,21 @@ def test_open_sees_what_the_host_wrote_replaced_and_deleted(guest, tmp_path):
     assert guest.do(f'cat {file}') == 'four\n'
     file.unlink()
     assert 'No such file' in guest.do(f'cat {file}')
+
+
+def test_listing_again_shows_the_names_that_the_host_made_and_removed(guest, tmp_path):
+    directory = tmp_path / 'directory'
+    directory.mkdir()
+    names = {f'name{i:04}' for i in range(1000)}
+    for name in names:
+        (directory / name).touch()
+    os.utime(directory, (1, 1)) # long ago: what is listed may be kept
+    assert set(guest.do(f'ls {directory}').split()) == names
+    assert set(guest.do(f'ls {directory}').split()) == names
+    (directory / 'new').touch()
+    (directory / 'name0500').unlink()
+    assert set(guest.do(f'ls {directory}').split()) == names - {'name0500'} | {'new'}
+    assert set(guest.do(f'ls {directory}').split()) == names - {'name0500'} | {'new'}
 
 
 def test_what_the_guest_changed_stays_as_it_made_it(guest, tmp_path):
