@@ -114,7 +114,7 @@ $(STRESS): tests/soak/stress.c
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
 
-.PHONY: test-stress soak-guest soak-san soak-commands
+.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile
 test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
 	@for cpus in $(SOAK_CPUS); do \
 		echo "$$cpus CPUs:"; \
@@ -128,4 +128,6 @@ soak-san:
 	$(MAKE) SAN=1 test-e2e test-programs
 soak-commands:
 	PITH_SOAK=1 $(MAKE) test-commands
-soak: test-stress soak-guest soak-san soak-commands soak-fs-fuzz ## all that takes long: an hour
+soak-hostile: $(B)/tests/unit/dev_hostile_host ## a million runs of a hostile host side
+	HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $<
+soak: test-stress soak-guest soak-san soak-commands soak-hostile soak-fs-fuzz ## all that takes long: an hour

@@ -104,19 +104,15 @@ static void pieces_fill(struct fuse_request *request, struct virtio_piece *piece
             (struct virtio_piece){virt_to_phys(request->arguments), request->argument_bytes};
     for (u32 i = 0; i < request->piece_count; i++)
         extra_bytes += request->pieces[i].bytes;
-    if (request->pieces_are_read) {
-        memcpy(pieces + used, request->pieces, request->piece_count * sizeof(*pieces));
-        used += request->piece_count;
-    }
+    for (u32 i = 0; request->pieces_are_read && i < request->piece_count; i++)
+        pieces[used++] = request->pieces[i];
     *readable_out = used;
     pieces[used++] = (struct virtio_piece){virt_to_phys(&request->out), sizeof(request->out)};
     if (request->answer_bytes)
         pieces[used++] =
             (struct virtio_piece){virt_to_phys(request->answer), request->answer_bytes};
-    if (!request->pieces_are_read) {
-        memcpy(pieces + used, request->pieces, request->piece_count * sizeof(*pieces));
-        used += request->piece_count;
-    }
+    for (u32 i = 0; !request->pieces_are_read && i < request->piece_count; i++)
+        pieces[used++] = request->pieces[i];
     *writable_out = used - *readable_out;
     request->in.len = sizeof(request->in) + request->argument_bytes +
                       (request->pieces_are_read ? extra_bytes : 0);
