@@ -6,7 +6,7 @@
  */
 #include <pith/abi.h>
 
-#include <pith/fs.h>
+#include <pith/file_calls.h>
 
 #include "syscalls.h"
 #include "user_vector.h"
@@ -208,9 +208,22 @@ int rwf_to_io_flags(u32 flags, u32 *io_flags_out)
     return 0;
 }
 
+/* After a write with RWF_SYNC or RWF_DSYNC; what cannot be synchronised needs not be. */
+static int sync_written(int fd, int data_only)
+{
+    struct fd_use use = fd_enter(fd);
+    int error = 0;
+
+    if (use.file && inode_is_regular(use.file->inode))
+        error = file_sync(use.file, data_only);
+    fd_leave(use);
+    return error;
+}
+
 static long transfer_vector_flags(const struct syscall_args *args, transfer_function *function)
 {
     s64 position = arg_s64(args, 3);
+    long result;
     u32 flags;
     int error = rwf_to_io_flags(arg_u32(args, 5), &flags);
 
@@ -218,7 +231,10 @@ static long transfer_vector_flags(const struct syscall_args *args, transfer_func
         return error;
     if (position < -1)
         return -EINVAL;
-    return transfer_vector(args, function, position, flags);
+    result = transfer_vector(args, function, position, flags);
+    if (result > 0 && (arg_u32(args, 5) & (RWF_DSYNC | RWF_SYNC)))
+        error = sync_written(arg_int(args, 0), !(arg_u32(args, 5) & RWF_SYNC));
+    return error ? error : result;
 }
 
 long sys_preadv2(const struct syscall_args *args)

@@ -38,170 +38,150 @@ static int name_get(struct user_ptr from, char *name)
     return bytes < 0 ? (int)bytes : 0;
 }
 
-/* ---- Reading ---- */
+/* What a family does to a file; `name` NULL: it lists. */
+typedef long xattr_function(const struct path *path, const char *name,
+                            const struct syscall_args *args);
 
-static long get_value(const struct path *path, const char *name, struct user_ptr to, u64 size)
+static long xattr_list(const struct path *path, const char *name, const struct syscall_args *args);
+
+static long xattr_by(const struct syscall_args *args, enum by by, xattr_function *function)
 {
+    char name[XATTR_NAME_MAX + 1];
+    struct path path;
+    long result = path_get_by(args, by, &path);
+
+    if (result)
+        return result;
+    if (function != xattr_list)
+        result = name_get(arg_user_ptr(args, 1), name);
+    if (!result)
+        result = function(&path, name, args);
+    path_put(&path);
+    return result;
+}
+
+/* ---- What is done ---- */
+
+static long xattr_get(const struct path *path, const char *name, const struct syscall_args *args)
+{
+    u64 size = MIN(arg_u64(args, 3), (u64)XATTR_SIZE_MAX);
     void *value = NULL;
     ssize_t bytes;
 
-    size = MIN(size, (u64)XATTR_SIZE_MAX);
     if (size) {
         value = kmalloc(size, 0);
         if (!value)
             return -ENOMEM;
     }
     bytes = path_get_xattr(path, name, value, size);
-    if (bytes > 0 && size && copy_out(to, value, (size_t)bytes))
+    if (bytes > 0 && size && copy_out(arg_user_ptr(args, 2), value, (size_t)bytes))
         bytes = -EFAULT;
     kfree(value);
     return bytes;
 }
 
-static long get_by(const struct syscall_args *args, enum by by)
-{
-    char name[XATTR_NAME_MAX + 1];
-    struct path path;
-    long result = path_get_by(args, by, &path);
-
-    if (result)
-        return result;
-    result = name_get(arg_user_ptr(args, 1), name);
-    if (!result)
-        result = get_value(&path, name, arg_user_ptr(args, 2), arg_u64(args, 3));
-    path_put(&path);
-    return result;
-}
-
-long sys_getxattr(const struct syscall_args *args)
-{
-    return get_by(args, BY_NAME);
-}
-
-long sys_lgetxattr(const struct syscall_args *args)
-{
-    return get_by(args, BY_LINK);
-}
-
-long sys_fgetxattr(const struct syscall_args *args)
-{
-    return get_by(args, BY_FD);
-}
-
-static long list_by(const struct syscall_args *args, enum by by)
+static long xattr_list(const struct path *path, const char *name, const struct syscall_args *args)
 {
     u64 size = MIN(arg_u64(args, 2), (u64)XATTR_LIST_MAX);
     char *list = NULL;
-    struct path path;
-    long result = path_get_by(args, by, &path);
+    ssize_t bytes;
 
-    if (result)
-        return result;
-    if (size)
+    if (size) {
         list = kmalloc(size, 0);
-    result = size && !list ? -ENOMEM : path_list_xattr(&path, list, size);
-    if (result > 0 && size && copy_out(arg_user_ptr(args, 1), list, (size_t)result))
-        result = -EFAULT;
+        if (!list)
+            return -ENOMEM;
+    }
+    bytes = path_list_xattr(path, list, size);
+    if (bytes > 0 && size && copy_out(arg_user_ptr(args, 1), list, (size_t)bytes))
+        bytes = -EFAULT;
     kfree(list);
-    path_put(&path);
-    return result;
+    return bytes;
 }
 
-long sys_listxattr(const struct syscall_args *args)
+static long xattr_set(const struct path *path, const char *name, const struct syscall_args *args)
 {
-    return list_by(args, BY_NAME);
-}
-
-long sys_llistxattr(const struct syscall_args *args)
-{
-    return list_by(args, BY_LINK);
-}
-
-long sys_flistxattr(const struct syscall_args *args)
-{
-    return list_by(args, BY_FD);
-}
-
-/* ---- Changing ---- */
-
-static long set_value(const struct path *path, const char *name, struct user_ptr from, u64 size,
-                      int flags)
-{
-    void *value = kmalloc(MAX(size, 1ul), 0);
+    u64 size = arg_u64(args, 3);
+    int flags = arg_int(args, 4);
+    void *value;
     long result;
 
+    if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+        return -EINVAL;
+    if (size > XATTR_SIZE_MAX)
+        return -E2BIG;
+    value = kmalloc(MAX(size, 1ul), 0);
     if (!value)
         return -ENOMEM;
-    result = copy_in(value, from, size);
+    result = copy_in(value, arg_user_ptr(args, 2), size);
     if (!result)
         result = path_set_xattr(path, name, value, size, flags);
     kfree(value);
     return result;
 }
 
-static long set_by(const struct syscall_args *args, enum by by)
+static long xattr_remove(const struct path *path, const char *name, const struct syscall_args *args)
 {
-    char name[XATTR_NAME_MAX + 1];
-    int flags = arg_int(args, 4);
-    u64 size = arg_u64(args, 3);
-    struct path path;
-    long result;
+    return path_remove_xattr(path, name);
+}
 
-    if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
-        return -EINVAL;
-    result = name_get(arg_user_ptr(args, 1), name);
-    if (!result && size > XATTR_SIZE_MAX)
-        result = -E2BIG;
-    if (!result)
-        result = path_get_by(args, by, &path);
-    if (result)
-        return result;
-    result = set_value(&path, name, arg_user_ptr(args, 2), size, flags);
-    path_put(&path);
-    return result;
+/* ---- The calls ---- */
+
+long sys_getxattr(const struct syscall_args *args)
+{
+    return xattr_by(args, BY_NAME, xattr_get);
+}
+
+long sys_lgetxattr(const struct syscall_args *args)
+{
+    return xattr_by(args, BY_LINK, xattr_get);
+}
+
+long sys_fgetxattr(const struct syscall_args *args)
+{
+    return xattr_by(args, BY_FD, xattr_get);
+}
+
+long sys_listxattr(const struct syscall_args *args)
+{
+    return xattr_by(args, BY_NAME, xattr_list);
+}
+
+long sys_llistxattr(const struct syscall_args *args)
+{
+    return xattr_by(args, BY_LINK, xattr_list);
+}
+
+long sys_flistxattr(const struct syscall_args *args)
+{
+    return xattr_by(args, BY_FD, xattr_list);
 }
 
 long sys_setxattr(const struct syscall_args *args)
 {
-    return set_by(args, BY_NAME);
+    return xattr_by(args, BY_NAME, xattr_set);
 }
 
 long sys_lsetxattr(const struct syscall_args *args)
 {
-    return set_by(args, BY_LINK);
+    return xattr_by(args, BY_LINK, xattr_set);
 }
 
 long sys_fsetxattr(const struct syscall_args *args)
 {
-    return set_by(args, BY_FD);
-}
-
-static long remove_by(const struct syscall_args *args, enum by by)
-{
-    char name[XATTR_NAME_MAX + 1];
-    struct path path;
-    long result = path_get_by(args, by, &path);
-
-    if (result)
-        return result;
-    result = name_get(arg_user_ptr(args, 1), name);
-    if (!result)
-        result = path_remove_xattr(&path, name);
-    path_put(&path);
-    return result;
+    return xattr_by(args, BY_FD, xattr_set);
 }
 
 long sys_removexattr(const struct syscall_args *args)
 {
-    return remove_by(args, BY_NAME);
+    return xattr_by(args, BY_NAME, xattr_remove);
 }
 
 long sys_lremovexattr(const struct syscall_args *args)
 {
-    return remove_by(args, BY_LINK);
+    return xattr_by(args, BY_LINK, xattr_remove);
 }
 
 long sys_fremovexattr(const struct syscall_args *args)
 {
-    return remove_by(args, BY_FD);
+    return xattr_by(args, BY_FD, xattr_remove);
 }

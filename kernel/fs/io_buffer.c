@@ -22,11 +22,6 @@ static size_t piece_from_user(u64 address, void *kernel, size_t bytes)
     return copy_in_partial(kernel, user_ptr_at(address), bytes);
 }
 
-static size_t piece_to_user_nofault(u64 address, void *kernel, size_t bytes)
-{
-    return copy_out_nofault(user_ptr_at(address), kernel, bytes);
-}
-
 static size_t piece_from_user_nofault(u64 address, void *kernel, size_t bytes)
 {
     return copy_in_nofault(kernel, user_ptr_at(address), bytes);
@@ -108,13 +103,6 @@ size_t io_copy_from(struct io_buffer *io, void *to, size_t bytes)
     return io_move(io, to, bytes, piece_from_user);
 }
 
-size_t io_copy_to_nofault(struct io_buffer *io, const void *from, size_t bytes)
-{
-    if (io->flags & IO_BUFFER_KERNEL)
-        return io_move(io, (void *)from, bytes, piece_to_kernel);
-    return io_move(io, (void *)from, bytes, piece_to_user_nofault);
-}
-
 size_t io_copy_from_nofault(struct io_buffer *io, void *to, size_t bytes)
 {
     if (io->flags & IO_BUFFER_KERNEL)
@@ -138,16 +126,6 @@ size_t io_clear(struct io_buffer *io, size_t bytes)
     if (unlikely(io->flags & IO_BUFFER_KERNEL))
         return io_move(io, NULL, bytes, piece_clear_kernel);
     return io_move(io, NULL, bytes, piece_clear_user);
-}
-
-void io_skip(struct io_buffer *io, u64 bytes)
-{
-    while (bytes) {
-        size_t piece = io_piece(io, bytes);
-
-        io_advance(io, piece);
-        bytes -= piece;
-    }
 }
 
 int io_fault_in(struct io_buffer *io, unsigned access)

@@ -444,11 +444,6 @@ void page_cache_fini(struct page_cache *cache)
         cache->operations->pages_dropped(cache->inode, dirty);
 }
 
-u64 page_cache_total_pages(void)
-{
-    return frames_count_of(FRAME_CACHE);
-}
-
 void page_caches_init(void)
 {
     for (unsigned i = 0; i < PAGE_QUEUES; i++)

@@ -60,25 +60,17 @@ static void grant_all_that_may(struct rwlock *lock)
     __atomic_fetch_and(&lock->state, ~WAITED_FOR, __ATOMIC_RELEASE);
 }
 
-static noinline int lock_slowly(struct rwlock *lock, bool writes, enum wait_kind kind)
+static noinline void lock_slowly(struct rwlock *lock, bool writes)
 {
     struct lock_waiter own = {.waiter.thread = thread_current(), .writes = writes};
-    int error = 0;
 
     spin_lock(&lock->queue.lock);
     __atomic_fetch_or(&lock->state, WAITED_FOR, __ATOMIC_RELAXED);
     list_push_back(&lock->queue.waiters, &own.waiter.link);
     grant_all_that_may(lock);
-    while (!own.granted && !error)
-        error = thread_block(kind, WAIT_FOR_LOCK, &lock->queue.lock);
-    if (own.granted) {
-        error = 0;
-    } else {
-        list_remove(&own.waiter.link);
-        grant_all_that_may(lock);
-    }
+    while (!own.granted)
+        thread_block(WAIT_UNINTERRUPTIBLE, WAIT_FOR_LOCK, &lock->queue.lock);
     spin_unlock(&lock->queue.lock);
-    return error;
 }
 
 void rwlock_read_lock(struct rwlock *lock)
@@ -87,7 +79,7 @@ void rwlock_read_lock(struct rwlock *lock)
 
     sleep_check_acquire(lock->class);
     if (unlikely((state & (WRITER | WAITED_FOR)) || !state_replace(lock, state, state + 1)))
-        (void)lock_slowly(lock, false, WAIT_UNINTERRUPTIBLE);
+        lock_slowly(lock, false);
 }
 
 static noinline void hand_on(struct rwlock *lock)
@@ -105,23 +97,12 @@ void rwlock_read_unlock(struct rwlock *lock)
     sched_shake();
 }
 
-static int write_lock(struct rwlock *lock, enum wait_kind kind)
-{
-    int error = 0;
-
-    sleep_check_acquire(lock->class);
-    if (unlikely(!state_replace(lock, 0, WRITER)))
-        error = lock_slowly(lock, true, kind);
-    if (error)
-        sleep_check_release(lock->class);
-    else
-        lock->writer = thread_current();
-    return error;
-}
-
 void rwlock_write_lock(struct rwlock *lock)
 {
-    (void)write_lock(lock, WAIT_UNINTERRUPTIBLE);
+    sleep_check_acquire(lock->class);
+    if (unlikely(!state_replace(lock, 0, WRITER)))
+        lock_slowly(lock, true);
+    lock->writer = thread_current();
 }
 
 bool rwlock_write_try_lock(struct rwlock *lock)
@@ -132,11 +113,6 @@ bool rwlock_write_try_lock(struct rwlock *lock)
         thread_current()->sleep_locks_held |= BIT(lock->class);
     lock->writer = thread_current();
     return true;
-}
-
-int rwlock_write_lock_killable(struct rwlock *lock)
-{
-    return write_lock(lock, WAIT_KILLABLE);
 }
 
 void rwlock_write_unlock(struct rwlock *lock)

@@ -8,6 +8,7 @@
 #include "guest.h"
 
 #include <limits.h>
+#include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -405,6 +406,23 @@ TEST(preadv_and_pwritev_leave_the_offset)
     CHECK_MEM_EQ(a, "ab", 2);
     CHECK_EQ(lseek(fd, 0, SEEK_CUR), 2);
     CHECK_ERRNO(syscall(SYS_preadv2, fd, in, 1, 0L, 0L, 0x8000), EOPNOTSUPP);
+}
+
+TEST(pwritev2_appends_and_synchronises_as_its_flags_say)
+{
+    struct iovec out[1] = {{"xy", 2}};
+    struct stat status;
+    int fd = new_file("abcdef"), fds[2];
+
+    CHECK_EQ(syscall(SYS_pwritev2, fd, out, 1, 0L, 0L, RWF_APPEND | RWF_SYNC), 2);
+    CHECK_EQ(syscall(SYS_pwritev2, fd, out, 1, 1L, 0L, RWF_DSYNC | RWF_HIPRI), 2);
+    CHECK_OK(fstat(fd, &status));
+    CHECK_EQ(status.st_size, 8);
+    CHECK_OK(pipe(fds));
+    CHECK_ERRNO(syscall(SYS_preadv2, fds[0], out, 1, -1L, 0L, RWF_NOWAIT), EAGAIN);
+    CHECK_ERRNO(syscall(SYS_pwritev2, fd, out, 1, 0L, 0L, 0x8000), EOPNOTSUPP);
+    CHECK_ERRNO(syscall(SYS_pwritev2, fd, out, 1, -2L, 0L, 0), EINVAL);
+    CHECK_ERRNO(syscall(SYS_pwritev2, 99, out, 1, 0L, 0L, 0), EBADF);
 }
 
 TEST(lseek_sets_adds_and_counts_from_the_end)

@@ -9,6 +9,7 @@
 #include "guest.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
@@ -332,6 +333,8 @@ TEST(pidfd_open_becomes_readable_when_the_process_ends)
     siginfo_t info;
     pid_t child = CHECK_OK(fork());
     struct pollfd entry = {.events = POLLIN};
+    struct epoll_event event = {.events = EPOLLIN};
+    int set;
 
     if (child == 0) {
         pause();
@@ -339,8 +342,12 @@ TEST(pidfd_open_becomes_readable_when_the_process_ends)
     }
     entry.fd = CHECK_OK(syscall(SYS_pidfd_open, child, 0));
     CHECK_EQ(fcntl(entry.fd, F_GETFD), FD_CLOEXEC);
+    set = CHECK_OK(epoll_create1(0));
+    CHECK_OK(epoll_ctl(set, EPOLL_CTL_ADD, entry.fd, &event));
     CHECK_EQ(poll(&entry, 1, 0), 0);
+    CHECK_EQ(epoll_wait(set, &event, 1, 0), 0);
     CHECK_OK(syscall(SYS_pidfd_send_signal, entry.fd, SIGTERM, NULL, 0));
+    CHECK_EQ(epoll_wait(set, &event, 1, -1), 1);
     CHECK_EQ(poll(&entry, 1, 10000), 1);
     CHECK_OK(waitid(3 /* P_PIDFD */, entry.fd, &info, WEXITED));
     CHECK_EQ(info.si_status, SIGTERM);

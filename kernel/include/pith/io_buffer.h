@@ -53,9 +53,6 @@ size_t io_copy_to(struct io_buffer *io, const void *from, size_t bytes) must_che
 size_t io_copy_from(struct io_buffer *io, void *to, size_t bytes) must_check;
 size_t io_clear(struct io_buffer *io, size_t bytes) must_check;
 /* The same without faulting pages in, for callers that hold a page lock. */
-size_t io_copy_to_nofault(struct io_buffer *io, const void *from, size_t bytes) must_check;
 size_t io_copy_from_nofault(struct io_buffer *io, void *to, size_t bytes) must_check;
 /* Touches the page where the buffer goes on, so that a _nofault copy gets further. -EFAULT. */
 int io_fault_in(struct io_buffer *io, unsigned access) must_check;
-/* Leaves out the next `bytes`, which are no more than are left. */
-void io_skip(struct io_buffer *io, u64 bytes);

@@ -102,8 +102,6 @@ void page_cache_punch(struct inode *inode, u64 first, u64 count);
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count);
 /* Writes dirty pages back. */
 int page_cache_sync(struct inode *inode) must_check;
-/* Pages in all caches, for /proc/meminfo. */
-u64 page_cache_total_pages(void);
 
 /* A file was read: its access time, as its mount wants it. */
 void file_accessed(struct file *file);

@@ -283,7 +283,6 @@ void rwlock_read_lock(struct rwlock *lock);
 void rwlock_read_unlock(struct rwlock *lock);
 void rwlock_write_lock(struct rwlock *lock);
 bool rwlock_write_try_lock(struct rwlock *lock) must_check;
-int rwlock_write_lock_killable(struct rwlock *lock) must_check;
 void rwlock_write_unlock(struct rwlock *lock);
 bool rwlock_is_write_held(const struct rwlock *lock); /* by the caller */
 
