@@ -120,19 +120,28 @@ static void action_exchange(struct signal_action *action, const struct abi_sigac
     };
 }
 
+static void actions_exchange(struct signal_actions *actions, int signal,
+                             const struct abi_sigaction *changed, struct abi_sigaction *before_out)
+{
+    spin_lock(&actions->lock);
+    action_exchange(&actions->actions[signal - 1], changed, before_out);
+    spin_unlock(&actions->lock);
+}
+
 void signal_action_exchange(int signal, const struct abi_sigaction *changed,
                             struct abi_sigaction *before_out)
 {
     struct process *process = process_current();
-    struct signal_actions *actions = process->actions;
+    bool ignores = changed && (changed->handler == SIG_IGN ||
+                               (changed->handler == SIG_DFL && signal_default_is_ignore(signal)));
 
-    spin_lock(&process->signals_lock);
-    spin_lock(&actions->lock);
-    action_exchange(&actions->actions[signal - 1], changed, before_out);
-    spin_unlock(&actions->lock);
+    if (!ignores) {
+        actions_exchange(process->actions, signal, changed, before_out);
+        return;
+    }
     /* What is ignored from now on is not pending any more (POSIX, sigaction). */
-    if (changed && (changed->handler == SIG_IGN ||
-                    (changed->handler == SIG_DFL && signal_default_is_ignore(signal))))
-        pending_flush_all(process, signal_bit(signal));
+    spin_lock(&process->signals_lock);
+    actions_exchange(process->actions, signal, changed, before_out);
+    pending_flush_all(process, signal_bit(signal));
     spin_unlock(&process->signals_lock);
 }
