@@ -392,7 +392,7 @@ enum io_class {
 /* ioprio_set counts from 1 what setpriority counts from 0. */
 static int which_of_io(int which)
 {
-    return which - 1 + PRIO_PROCESS;
+    return (int)((u32)which - 1 + PRIO_PROCESS);
 }
 
 static int io_priority_read(struct thread *thread, s32 *value)
