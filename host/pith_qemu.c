@@ -83,6 +83,10 @@ static void add_devices(struct strings *arguments, const struct run_options *opt
             text("vhost-user-fs-%s,chardev=files,tag=%s,queue-size=%d", bus, HOST_SHARE_TAG,
                  FILES_QUEUE_SIZE));
     }
+    /* Takes free memory back; when it does is not the guest's to say, so not if all is to repeat.
+     */
+    if (!options->deterministic)
+        add(arguments, "-device", text("virtio-balloon-%s,free-page-reporting=on", bus));
     add(arguments, "-chardev", text("socket,id=debug,fd=%d", fds->debug));
     add(arguments, "-device", "isa-debugcon,iobase=" DEBUG_PORT_BASE ",chardev=debug");
 }

@@ -95,6 +95,7 @@ void virtio_device_interrupt(struct virtio_device *device)
 void dev_init(void)
 {
     host_link_init();
+    balloon_init();
     if (!pci_init())
         virtio_mmio_init();
 }

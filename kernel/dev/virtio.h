@@ -48,6 +48,8 @@ void virtqueue_interrupt(struct virtqueue *queue);
 
 /* Registers the driver of the link to the `pith` command. */
 void host_link_init(void);
+/* Registers the driver that gives free memory back to the host. */
+void balloon_init(void);
 void virtio_mmio_init(void);
 /* Returns whether there is a PCI bus. */
 bool pci_init(void);

@@ -13,6 +13,9 @@
  * say FRAME_RESERVED. So "is my buddy free as a whole?" is a look at one frame, and to give the
  * allocator gigabytes at boot touches one frame for every 4 MiB.
  *
+ * Blocks of the largest order that were reported to the host (balloon) stand at the end of their
+ * list, and are given last: all before the first of them were used since.
+ *
  * Invariants: no two free buddies of one order, but for the largest; a frame is FRAME_FREE exactly
  *             if a free list holds it; free_frames is the sum over the lists.
  * Locking:    the caller's (frame.c: frames.lock). Context: any.
@@ -31,6 +34,7 @@ static void block_push(struct buddy *buddy, struct frame *frame, unsigned order)
 {
     frame->kind = FRAME_FREE;
     frame->order = order;
+    frame->flags = 0;
     list_push_front(&buddy->free[order], &frame->link);
 }
 
@@ -91,4 +95,32 @@ void buddy_free(struct buddy *buddy, struct frame *frame, unsigned order)
     }
     buddy->frames[number].kind = FRAME_RESERVED;
     block_push(buddy, &buddy->frames[number], order);
+}
+
+struct frame *buddy_report_take(struct buddy *buddy)
+{
+    struct frame *frame = list_first_entry(&buddy->free[BUDDY_ORDERS - 1], struct frame, link);
+
+    if (!frame || (frame->flags & FRAME_FLAG_REPORTED))
+        return NULL;
+    block_remove(frame);
+    buddy->free_frames -= 1ul << (BUDDY_ORDERS - 1);
+    return frame;
+}
+
+void buddy_report_return(struct buddy *buddy, struct frame *frame)
+{
+    frame->kind = FRAME_FREE;
+    frame->order = BUDDY_ORDERS - 1;
+    frame->flags = FRAME_FLAG_REPORTED;
+    list_push_back(&buddy->free[BUDDY_ORDERS - 1], &frame->link);
+    buddy->free_frames += 1ul << (BUDDY_ORDERS - 1);
+}
+
+void buddy_mark_reported(struct buddy *buddy)
+{
+    struct frame *frame;
+
+    list_for_each (frame, &buddy->free[BUDDY_ORDERS - 1], link)
+        frame->flags = FRAME_FLAG_REPORTED;
 }

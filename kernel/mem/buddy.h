@@ -18,3 +18,9 @@ void buddy_add(struct buddy *buddy, u64 first, u64 count);
 /* A block of 2^order frames, or NULL. Its frames are FRAME_RESERVED. */
 struct frame *buddy_alloc(struct buddy *buddy, unsigned order) must_check;
 void buddy_free(struct buddy *buddy, struct frame *frame, unsigned order);
+/* A block of the largest order that was used since it was last reported; NULL: there is none. */
+struct frame *buddy_report_take(struct buddy *buddy) must_check;
+/* Frees it again, as one that was reported. */
+void buddy_report_return(struct buddy *buddy, struct frame *frame);
+/* At boot: nothing was used yet, so there is nothing to give back. */
+void buddy_mark_reported(struct buddy *buddy);

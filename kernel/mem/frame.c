@@ -309,6 +309,24 @@ void frames_release(phys_addr start, u64 bytes)
     spin_unlock(&frames.lock);
 }
 
+struct frame *frame_report_take(void)
+{
+    struct frame *block;
+
+    _Static_assert(FRAME_REPORT_BYTES == PAGE_SIZE << (BUDDY_ORDERS - 1), "the largest block");
+    spin_lock(&frames.lock);
+    block = buddy_report_take(&frames.buddy);
+    spin_unlock(&frames.lock);
+    return block;
+}
+
+void frame_report_return(struct frame *first)
+{
+    spin_lock(&frames.lock);
+    buddy_report_return(&frames.buddy, first);
+    spin_unlock(&frames.lock);
+}
+
 void mem_init(void)
 {
     struct ranges ranges;
@@ -318,6 +336,7 @@ void mem_init(void)
     /* Lists give what came last: so the lowest memory is given first. */
     for (u32 i = ranges.count; i-- > 0;)
         frames_release(ranges.range[i].start, ranges.range[i].bytes);
+    buddy_mark_reported(&frames.buddy);
     reserve_update();
     frames.ready = true;
     slab_init();

@@ -1,10 +1,12 @@
 """Small machines: what must still work in them, and what the kernel itself needs."""
 import os
 import re
+import subprocess
+import time
 
 import pytest
 
-from machine import output_of, run_program
+from machine import command, output_of, run_program
 from pith import BUILD
 
 
@@ -42,3 +44,29 @@ def test_memory_is_given_back_after_use():
 def test_faults_that_wait_for_the_host_are_counted_as_major():
     text = 'import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_majflt > 0)'
     assert output_of('python3', '-c', text) == 'True\n'
+
+
+def memory_of_children(pid):
+    """KiB of shared memory that the machines of a `pith` have from the host."""
+    total = 0
+    for child in subprocess.run(['pgrep', '-P', str(pid)], capture_output=True, text=True).stdout.split():
+        try:
+            with open(f'/proc/{child}/status') as status:
+                total += sum(int(line.split()[1]) for line in status if line.startswith('RssShmem'))
+        except OSError:
+            pass  # it ended
+    return total
+
+
+def test_memory_that_a_program_gave_back_goes_back_to_the_host():
+    text = 'x = bytearray(200 << 20); del x; print("freed", flush=True); input()'
+    with subprocess.Popen(command('python3', '-c', text, options=['--mem', '512M']),
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as machine:
+        assert machine.stdout.readline() == b'freed\n'
+        used = memory_of_children(machine.pid)
+        assert used > 200 << 10
+        until = time.monotonic() + 60
+        while memory_of_children(machine.pid) > used - (150 << 10) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert memory_of_children(machine.pid) <= used - (150 << 10)
+        machine.stdin.write(b'\n')

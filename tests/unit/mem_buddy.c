@@ -114,3 +114,21 @@ TEST(buddy_never_gives_a_frame_twice_and_merges_all_at_the_end)
     CHECK_EQ(buddy.free_frames, FRAMES);
     CHECK_EQ(count_free(10), FRAMES / 1024);
 }
+
+TEST(buddy_report_takes_each_block_once_that_was_used)
+{
+    struct frame *used, *block;
+
+    buddy_with_frames(0, 2048);
+    buddy_mark_reported(&buddy);
+    CHECK_EQ(buddy_report_take(&buddy), NULL);
+    used = buddy_alloc(&buddy, 0);
+    buddy_free(&buddy, used, 0);
+    block = buddy_report_take(&buddy);
+    CHECK_EQ(block, used - (used - frames) % 1024);
+    CHECK_EQ(buddy.free_frames, 1024);
+    CHECK_EQ(buddy_report_take(&buddy), NULL);
+    buddy_report_return(&buddy, block);
+    CHECK_EQ(buddy_report_take(&buddy), NULL);
+    CHECK_EQ(buddy.free_frames, 2048);
+}

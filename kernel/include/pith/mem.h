@@ -29,6 +29,7 @@ enum frame_kind {
 #define FRAME_FLAG_WAITED     BIT(3) /* cache: somebody waits for that lock */
 #define FRAME_FLAG_REFERENCED BIT(4) /* used since the clock hand came by */
 #define FRAME_FLAG_ERROR      BIT(5) /* cache: the last read failed */
+#define FRAME_FLAG_REPORTED   BIT(6) /* free: the host was told */
 
 struct page_cache;
 struct slab_cache;
@@ -110,6 +111,14 @@ u64 frames_count_of(enum frame_kind kind);
 const char *frame_kind_name(enum frame_kind kind);
 /* Gives memory that was in use at boot (the initramfs, once unpacked) to the allocator. */
 void frames_release(phys_addr start, u64 bytes);
+
+/*
+ * Blocks of free memory that the host may have: takes one that was used since it was last reported
+ * (NULL: there is none), and gives it back to the allocator. In between it is nobody's.
+ */
+#define FRAME_REPORT_BYTES (4ul << 20)
+struct frame *frame_report_take(void) must_check;
+void frame_report_return(struct frame *first);
 
 /*
  * Called, from a context that may sleep, when free frames run low; frees what it can, up to about
