@@ -10,7 +10,10 @@
 #define CAPABILITY_AMBIENT_RAISE  2
 #define CAPABILITY_AMBIENT_LOWER  3
 #define CAPABILITY_AMBIENT_CLEAR  4
-#define SECURE_KEEP_CAPABILITIES  BIT(4)
+#define SECURE_KNOWN              0xffu /* four settings, each with its lock */
+#define SECURE_LOCKS              0xaau
+#define TIMING_STATISTICAL        0
+#define TSC_ENABLED               1
 
 static long name_set(struct user_ptr at)
 {
@@ -68,6 +71,26 @@ static long keep_capabilities_set(u64 keep)
     return 0;
 }
 
+/* Each setting has a bit that locks it; what is locked stays. */
+static long secure_bits_set(u64 bits)
+{
+    const struct credentials *before = thread_current()->credentials;
+    u64 locked = before->secure_bits & SECURE_LOCKS;
+    struct credentials *changed;
+
+    if (bits & ~(u64)SECURE_KNOWN)
+        return -EPERM;
+    if (((before->secure_bits ^ bits) & locked >> 1) || (locked & ~bits) ||
+        !credentials_can(before, CAPABILITY_SETPCAP))
+        return -EPERM;
+    changed = credentials_prepare();
+    if (!changed)
+        return -ENOMEM;
+    changed->secure_bits = (u32)bits;
+    credentials_install(changed);
+    return 0;
+}
+
 static long ambient_change(u64 what, u64 capability)
 {
     const struct credentials *before = thread_current()->credentials;
@@ -79,6 +102,8 @@ static long ambient_change(u64 what, u64 capability)
         return !!(before->capabilities_ambient & BIT(capability));
     if (what < CAPABILITY_AMBIENT_RAISE || what > CAPABILITY_AMBIENT_CLEAR)
         return -EINVAL;
+    if (what == CAPABILITY_AMBIENT_RAISE && (before->secure_bits & SECURE_NO_AMBIENT_RAISE))
+        return -EPERM;
     if (what == CAPABILITY_AMBIENT_RAISE &&
         !(before->capabilities_permitted & before->capabilities_inheritable & BIT(capability)))
         return -EPERM;
@@ -125,6 +150,8 @@ static long prctl_credentials(const struct syscall_args *args)
         return bounding_drop(value);
     case PR_GET_SECUREBITS:
         return credentials->secure_bits;
+    case PR_SET_SECUREBITS:
+        return secure_bits_set(value);
     case PR_GET_KEEPCAPS:
         return !!(credentials->secure_bits & SECURE_KEEP_CAPABILITIES);
     case PR_SET_KEEPCAPS:
@@ -194,6 +221,17 @@ long sys_prctl(const struct syscall_args *args)
         return subreaper_set(value);
     case PR_GET_CHILD_SUBREAPER:
         return copy_out_int(at, process->is_subreaper);
+    case PR_GET_TIMING:
+        return TIMING_STATISTICAL;
+    case PR_SET_TIMING:
+        return value == TIMING_STATISTICAL ? 0 : -EINVAL;
+    case PR_GET_TSC:
+        return copy_out_int(at, TSC_ENABLED);
+    case PR_SET_TSC: /* forbidding it is not there */
+        return value == TSC_ENABLED ? 0 : -EINVAL;
+    case PR_TASK_PERF_EVENTS_DISABLE: /* a process without counters */
+    case PR_TASK_PERF_EVENTS_ENABLE:
+        return 0;
     case PR_GET_TID_ADDRESS:
         return copy_out(at, &identity->clear_child_tid, sizeof(identity->clear_child_tid));
     case PR_GET_THP_DISABLE:

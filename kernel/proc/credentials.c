@@ -9,8 +9,7 @@
  */
 #include "internal.h"
 
-#define SECURE_KEEP_CAPABILITIES BIT(4) /* SECBIT_KEEP_CAPS */
-#define CAPABILITIES_ALL         (BIT(CAPABILITY_LAST + 1) - 1)
+#define CAPABILITIES_ALL (BIT(CAPABILITY_LAST + 1) - 1)
 /* What the file-system uid 0 brings: CHOWN, DAC_*, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD,
  * MAC_OVERRIDE
  */
@@ -112,6 +111,8 @@ static bool any_uid_is_root(const struct credentials *credentials)
 
 void credentials_uids_changed(struct credentials *changed, const struct credentials *before)
 {
+    if (changed->secure_bits & SECURE_NO_SETUID_FIXUP)
+        return;
     if (any_uid_is_root(before) && !any_uid_is_root(changed)) {
         if (!(changed->secure_bits & SECURE_KEEP_CAPABILITIES)) {
             changed->capabilities_permitted = 0;
@@ -129,6 +130,8 @@ void credentials_fsuid_changed(struct credentials *changed, const struct credent
 {
     u64 own = changed->capabilities_permitted & CAPABILITIES_FILE_SYSTEM;
 
+    if (changed->secure_bits & SECURE_NO_SETUID_FIXUP)
+        return;
     if (before->fsuid == 0 && changed->fsuid != 0)
         changed->capabilities_effective &= ~CAPABILITIES_FILE_SYSTEM;
     if (before->fsuid != 0 && changed->fsuid == 0)
@@ -153,7 +156,8 @@ static void transform_capabilities(struct credentials *credentials, bool ids_cha
 {
     if (ids_changed)
         credentials->capabilities_ambient = 0;
-    if (credentials->uid == 0 || credentials->euid == 0) {
+    if ((credentials->uid == 0 || credentials->euid == 0) &&
+        !(credentials->secure_bits & SECURE_NO_ROOT)) {
         credentials->capabilities_permitted =
             credentials->capabilities_inheritable | credentials->capabilities_bounding;
         credentials->capabilities_effective =

@@ -247,3 +247,47 @@ TEST(prctl_no_new_privs_and_dumpable_read_back)
     CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
     CHECK_ERRNO(prctl(PR_SET_DUMPABLE, 7), EINVAL);
 }
+
+TEST(prctl_securebits_are_obeyed_and_locked)
+{
+    struct {
+        uint32_t version;
+        int pid;
+    } header = {0x20080522, 0};
+    uint32_t data[6];
+
+    NEEDS_ROOT();
+    CHECK_EQ(prctl(PR_GET_SECUREBITS), 0);
+    CHECK_ERRNO(prctl(PR_SET_SECUREBITS, 0x10000), EPERM);
+    CHECK_OK(prctl(PR_SET_SECUREBITS, 0x4 | 0x8)); /* no fix-up at setuid, locked */
+    CHECK_ERRNO(prctl(PR_SET_SECUREBITS, 0x8), EPERM);
+    CHECK_ERRNO(prctl(PR_SET_SECUREBITS, 0x4), EPERM);
+    CHECK_EQ(prctl(PR_GET_SECUREBITS), 0xc);
+    CHECK_OK(setresuid(65530, 65530, 65530));
+    CHECK_OK(syscall(SYS_capget, &header, data));
+    CHECK_NE(data[0], 0); /* effective: they stayed */
+}
+
+TEST(prctl_securebits_are_not_for_users)
+{
+    NEEDS_ROOT();
+    CHECK_OK(setresuid(65530, 65530, 65530));
+    CHECK_ERRNO(prctl(PR_SET_SECUREBITS, 1), EPERM);
+}
+
+TEST(prctl_rarer_settings_answer_as_documented)
+{
+    int value = 0;
+
+    CHECK_EQ(prctl(PR_GET_TIMING), PR_TIMING_STATISTICAL);
+    CHECK_OK(prctl(PR_SET_TIMING, PR_TIMING_STATISTICAL));
+    CHECK_ERRNO(prctl(PR_SET_TIMING, PR_TIMING_TIMESTAMP), EINVAL);
+    CHECK_OK(prctl(PR_GET_TSC, &value));
+    CHECK_EQ(value, PR_TSC_ENABLE);
+    CHECK_OK(prctl(PR_TASK_PERF_EVENTS_DISABLE));
+    CHECK_OK(prctl(PR_TASK_PERF_EVENTS_ENABLE));
+    CHECK_ERRNO(prctl(PR_GET_UNALIGN, &value), EINVAL);
+    CHECK_ERRNO(prctl(PR_GET_FPEMU, &value), EINVAL);
+    CHECK_ERRNO(prctl(PR_GET_ENDIAN, &value), EINVAL);
+    CHECK_ERRNO(prctl(0x7fff1234), EINVAL);
+}

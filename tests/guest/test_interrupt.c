@@ -20,7 +20,7 @@
 static struct shared {
     uint32_t word;
     int handled; /* [atomic] */
-} *shared;
+} * shared;
 static int fds[2], file;
 static struct flock whole = {.l_type = F_WRLCK};
 

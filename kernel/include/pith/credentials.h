@@ -52,6 +52,12 @@ enum capability {
     CAPABILITY_LAST = 40,
 };
 
+/* credentials.secure_bits: settings of capabilities(7); the bit above each locks it. */
+#define SECURE_NO_ROOT           (1u << 0) /* exec by uid 0 brings no capabilities */
+#define SECURE_NO_SETUID_FIXUP   (1u << 2) /* changes of uids leave them */
+#define SECURE_KEEP_CAPABILITIES (1u << 4) /* ... those that are permitted */
+#define SECURE_NO_AMBIENT_RAISE  (1u << 6)
+
 static inline bool credentials_can(const struct credentials *credentials, enum capability what)
 {
     return credentials->capabilities_effective & BIT(what);
