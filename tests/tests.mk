@@ -79,7 +79,8 @@ E2E_LIGHT := tests/e2e/test_pith_options.py tests/e2e/test_pith_protocol.py \
 	tests/e2e/test_run_status.py tests/e2e/test_run_memory.py
 E2E_PROGRAMS := $(filter-out $(E2E_LIGHT) tests/e2e/test_commands.py,$(wildcard tests/e2e/test_*.py))
 
-.PHONY: test-e2e test-e2e-programs test-machine test-failures test-programs test-commands test packages-test
+.PHONY: test-e2e test-e2e-programs test-machine test-failures test-programs test-commands \
+	test-libpython test packages-test
 test-e2e: all ## the pith command and the machine's ends, as a user sees them
 	@$(PYTEST) $(E2E_LIGHT)
 # Ends of runs, streams, and of the shells' and programs' tests some of each kind.
@@ -91,12 +92,15 @@ test-machine: all ## ends, streams and some programs, with PITH_RUN_FLAGS="--mac
 	@PITH_RUN_FLAGS="$(PITH_RUN_FLAGS)" $(PYTEST) $(E2E_MACHINE) -k "$(E2E_MACHINE_SOME)"
 test-failures: all ## with SAN=1: allocations fail one by one
 	@$(PYTEST) tests/e2e/test_allocation_failure.py
-test-programs: test-e2e-programs test-commands test-bochs ## programs of the host in Pith; other processors
+test-programs: test-e2e-programs test-commands test-libpython test-bochs ## programs of the host in Pith; other processors
 test-e2e-programs: all guest-programs
 	@tools/install-packages programs
 	@$(PYTEST) $(E2E_PROGRAMS)
 test-commands: all ## every small program of Debian; COMMANDS_FLAGS="-k 'not one_cpu'" or the like
 	@$(PYTEST) $(COMMANDS_FLAGS) tests/e2e/test_commands.py
+test-libpython: all ## a part of Python's own tests in Pith, each as on Linux; LIBPYTHON_FLAGS
+	@tools/install-packages programs
+	@tests/programs/run_libpython --pith $(B)/pith $(or $(LIBPYTHON_FLAGS),--short)
 
 packages-test:
 	@tools/install-packages build test
@@ -114,7 +118,7 @@ $(STRESS): tests/soak/stress.c
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
 
-.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile
+.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile soak-libpython record-libpython
 test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
 	@for cpus in $(SOAK_CPUS); do \
 		echo "$$cpus CPUs:"; \
@@ -130,4 +134,9 @@ soak-commands:
 	PITH_SOAK=1 $(MAKE) test-commands
 soak-hostile: $(B)/tests/unit/dev_hostile_host ## a million runs of a hostile host side
 	HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $<
-soak: test-stress soak-guest soak-san soak-commands soak-hostile soak-fs-fuzz ## all that takes long: an hour
+soak-libpython: all record-libpython
+	@tests/programs/run_libpython --pith $(B)/pith --all
+record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
+	@tools/install-packages programs
+	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
+soak: test-stress soak-guest soak-san soak-commands soak-hostile soak-libpython soak-fs-fuzz ## all that takes long: an hour
