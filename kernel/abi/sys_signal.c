@@ -321,7 +321,7 @@ long sys_pidfd_send_signal(const struct syscall_args *args)
         return -EFAULT;
     if (told != signal)
         return -EINVAL;
-    process = pidfd_process(arg_int(args, 0), NULL);
+    process = pidfd_process_to_signal(arg_int(args, 0));
     if (!process)
         return -EBADF;
     if (user_ptr_is_null(info_at))

@@ -172,6 +172,7 @@ void thread_memory_release(struct thread *thread);
 void processes_put_reaped(struct list *reaped);
 /* The signal or exit code in a wait status. */
 int status_detail(int status);
+struct process *proc_directory_process(const struct file *directory);
 int pidfd_for_clone(const struct clone_request *request, struct process *process) must_check;
 
 /* ---- rseq.c ---- */

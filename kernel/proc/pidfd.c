@@ -65,6 +65,18 @@ struct process *pidfd_process(int fd, bool *nonblock_out)
     return process;
 }
 
+struct process *pidfd_process_to_signal(int fd)
+{
+    struct process *process = pidfd_process(fd, NULL);
+    struct file *file = process ? NULL : fd_find(fd);
+
+    if (file) {
+        process = proc_directory_process(file);
+        file_put(file);
+    }
+    return process;
+}
+
 int process_find_file(struct process *process, int fd, struct file **file_out)
 {
     struct file_table *files;

@@ -304,6 +304,17 @@ static const struct proc_directory process_directory = {
 static const struct proc_entry process_entry = {.mode = S_IFDIR | 0555,
                                                 .directory = &process_directory};
 
+struct process *proc_directory_process(const struct file *directory)
+{
+    struct process *process = NULL;
+
+    if (proc_inode_directory(directory->inode) == &process_directory) {
+        process = proc_inode_object(directory->inode);
+        process_get(process);
+    }
+    return process;
+}
+
 /* ---- The root: a directory for each process ---- */
 
 static int root_lookup(void *object, const char *name, u32 bytes,

@@ -260,6 +260,28 @@ TEST(pidfd_getfd_takes_over_another_processes_descriptor)
     CHECK_KILLED(child, SIGKILL);
 }
 
+TEST(pidfd_send_signal_takes_an_open_directory_of_proc_too)
+{
+    char path[64];
+    pid_t child = child_that_waits();
+    int directory, status;
+
+    snprintf(path, sizeof(path), "/proc/%d", child);
+    directory = CHECK_OK(open(path, O_DIRECTORY));
+    status = CHECK_OK(openat(directory, "status", O_RDONLY));
+    CHECK_ERRNO(syscall(SYS_pidfd_send_signal, status, SIGKILL, NULL, 0), EBADF);
+    CHECK_ERRNO(syscall(SYS_pidfd_send_signal, CHECK_OK(open("/proc", O_DIRECTORY)), 0, NULL, 0),
+                EBADF);
+    CHECK_ERRNO(syscall(SYS_pidfd_send_signal, CHECK_OK(open(path, O_PATH)), 0, NULL, 0), EBADF);
+    CHECK_ERRNO(syscall(SYS_pidfd_send_signal, CHECK_OK(openat(directory, "task", O_DIRECTORY)), 0,
+                        NULL, 0),
+                EBADF);
+    CHECK_ERRNO(syscall(SYS_pidfd_getfd, directory, 0, 0), EBADF);
+    CHECK_OK(syscall(SYS_pidfd_send_signal, directory, SIGKILL, NULL, 0));
+    CHECK_KILLED(child, SIGKILL);
+    CHECK_ERRNO(syscall(SYS_pidfd_send_signal, directory, 0, NULL, 0), ESRCH);
+}
+
 TEST(pidfd_getfd_of_another_users_process_gives_eperm)
 {
     pid_t child;

@@ -676,6 +676,14 @@ TEST(fcntl_record_locks_that_wait_in_a_circle_give_edeadlk)
     CHECK_OK(lock_byte(fd, F_SETLKW, F_WRLCK, 1));
 }
 
+TEST(fcntl_that_asks_for_no_more_notifications_is_granted)
+{
+    int directory = CHECK_OK(open("/", O_DIRECTORY));
+
+    CHECK_OK(fcntl(directory, F_NOTIFY, DN_MULTISHOT));
+    CHECK_OK(fcntl(directory, F_NOTIFY, 0));
+}
+
 TEST(proc_locks_lists_locks_of_each_kind)
 {
     struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};

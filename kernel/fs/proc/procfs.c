@@ -21,6 +21,13 @@ u64 proc_inode_key(const struct inode *inode)
     return proc_node_of(inode)->key;
 }
 
+const struct proc_directory *proc_inode_directory(const struct inode *inode)
+{
+    if (inode->operations != &proc_directory_inode_operations)
+        return NULL;
+    return proc_node_of(inode)->directory;
+}
+
 /* ---- Attributes: the owner may change while we live (setuid) ---- */
 
 static void owner_refresh(struct inode *inode)

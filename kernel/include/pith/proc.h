@@ -470,6 +470,8 @@ void session_clear_terminal(s32 session);
 int pidfd_open(struct process *process, u32 flags) must_check;
 /* A reference; NULL: `fd` is no pidfd. *nonblock_out (or NULL): it was opened with O_NONBLOCK. */
 struct process *pidfd_process(int fd, bool *nonblock_out) must_check;
+/* The same for what signals may be sent to: also an open /proc/PID. */
+struct process *pidfd_process_to_signal(int fd) must_check;
 /* A process's open file, with a reference. -EPERM: it is not ours to see; -EBADF; -ESRCH. */
 int process_find_file(struct process *process, int fd, struct file **file_out) must_check;
 

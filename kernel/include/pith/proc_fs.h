@@ -92,6 +92,9 @@ int sys_register_entry(const char *folder, const struct proc_entry *entry) must_
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);
+/* What a directory of /proc consists of; NULL: it is no directory, none of /proc or a plain folder.
+ */
+const struct proc_directory *proc_inode_directory(const struct inode *inode);
 
 /* `show` functions for /proc/PID: as the calling thread's root sees the mounts. */
 int proc_show_mounts(struct text_sink *sink, void *object);

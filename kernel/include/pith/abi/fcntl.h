@@ -53,6 +53,8 @@
 #define F_ADD_SEALS           1033
 #define F_GET_SEALS           1034
 
+#define DN_MULTISHOT          0x80000000U
+
 #define FD_CLOEXEC            1
 
 #define F_RDLCK               0
