@@ -41,7 +41,7 @@
 
 #define PAGE            4096
 #define CALLS_A_SLICE   250
-#define SLICE_SECONDS   10 /* then it is killed */
+#define SLICE_SECONDS   2 /* then it is killed: it waits with the timer's signal blocked */
 #define DEATH_SECONDS   60 /* after that it hangs */
 #define TIMER_MS        20 /* interrupts what waits */
 #define FUZZ_USER       65534
@@ -565,7 +565,7 @@ int main(int argc, char **argv)
 {
     uint64_t seed = option(argc, argv, "--seed", time(NULL));
     unsigned long wanted = option(argc, argv, "--calls", 100000);
-    int count = option(argc, argv, "--workers", 4), hung, leaks;
+    int count = option(argc, argv, "--workers", 8), hung, leaks;
     int verbose = argc > 1 && !strcmp(argv[argc - 1], "--verbose");
     char folder[] = "/tmp/fuzz.XXXXXX";
     static struct use before, after;
