@@ -41,7 +41,7 @@
 
 #define PAGE            4096
 #define CALLS_A_SLICE   250
-#define SLICE_SECONDS   2 /* then it is killed: it waits with the timer's signal blocked */
+#define SLICE_SECONDS   2  /* then it is killed: it waits with the timer's signal blocked */
 #define DEATH_SECONDS   60 /* after that it hangs */
 #define TIMER_MS        20 /* interrupts what waits */
 #define FUZZ_USER       65534
