@@ -134,8 +134,10 @@ soak-commands:
 	PITH_SOAK=1 $(MAKE) test-commands
 soak-hostile: $(B)/tests/unit/dev_hostile_host ## a million runs of a hostile host side
 	HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $<
-soak-libpython: all record-libpython
-	@tests/programs/run_libpython --pith $(B)/pith --all
+soak-libpython: all record-libpython ## all of Python's own tests that Pith can run
+	@for cpus in 1 2; do \
+		tests/programs/run_libpython --pith $(B)/pith --cpus $$cpus --all || failed=1; \
+	done; exit $$failed
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
