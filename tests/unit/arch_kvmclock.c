@@ -38,3 +38,13 @@ TEST(kvmclock_time_does_not_overflow_after_years)
 
     CHECK(ns > 31535999000000000ul && ns < 31536001000000000ul);
 }
+
+TEST(kvmclock_time_is_copied_only_when_it_is_of_one_piece)
+{
+    struct kvm_time copy, shared = {.version = 3, .system_ns = 7};
+
+    CHECK(!kvm_time_copy(&copy, &shared));
+    shared.version = 4;
+    CHECK(kvm_time_copy(&copy, &shared));
+    CHECK_EQ(copy.system_ns, 7);
+}

@@ -41,20 +41,31 @@ static bool kvmclock_is_here(void)
            !memcmp(&name.edx, "M\0\0\0", 4) && cpuid(KVM_FEATURES_LEAF, 0).eax & KVM_FEATURE_CLOCK;
 }
 
+/* What KVM says now. It writes at our next entry of the guest, before the write of the MSR ends. */
+static struct kvm_time kvm_time_ask(void)
+{
+    struct kvm_time copy;
+
+    msr_write(MSR_KVM_SYSTEM_TIME, kernel_image_phys(&kvm_time) | SYSTEM_TIME_ON);
+    while (!kvm_time_copy(&copy, &kvm_time))
+        cpu_relax();
+    return copy;
+}
+
 u64 kvmclock_tsc_hz(void)
 {
-    u64 hz;
+    struct kvm_time time;
 
     if (!kvmclock_is_here())
         return 0;
-    msr_write(MSR_KVM_SYSTEM_TIME, kernel_image_phys(&kvm_time) | SYSTEM_TIME_ON);
-    hz = kvm_time_tsc_hz(READ_ONCE(kvm_time.tsc_to_ns_scale), READ_ONCE(kvm_time.tsc_shift));
+    time = kvm_time_ask();
     msr_write(MSR_KVM_SYSTEM_TIME, 0);
-    return hz;
+    return kvm_time_tsc_hz(time.tsc_to_ns_scale, time.tsc_shift);
 }
 
 void kvmclock_set_date(void)
 {
+    struct kvm_time time;
     u64 at_boot_ns, now_ns;
 
     if (!kvmclock_is_here())
@@ -62,8 +73,8 @@ void kvmclock_set_date(void)
     msr_write(MSR_KVM_WALL_CLOCK, kernel_image_phys(&wall_clock));
     at_boot_ns = READ_ONCE(wall_clock.seconds) * NS_PER_SECOND + READ_ONCE(wall_clock.nanoseconds);
     /* The date of the system time's 0: that clock says how long ago it was. */
-    msr_write(MSR_KVM_SYSTEM_TIME, kernel_image_phys(&kvm_time) | SYSTEM_TIME_ON);
-    now_ns = kvm_time_ns(&kvm_time, tsc_read());
+    time = kvm_time_ask();
+    now_ns = kvm_time_ns(&time, tsc_read());
     msr_write(MSR_KVM_SYSTEM_TIME, 0);
     if (at_boot_ns)
         clock_realtime_set(at_boot_ns + now_ns);

@@ -14,6 +14,19 @@ struct kvm_time {
     u8 padding_2[2];
 };
 
+/*
+ * Copies what KVM wrote if it is of one piece. KVM may write anew between any two instructions of
+ * ours (the vCPU was off its CPU); its version is odd while it does, and another afterwards.
+ */
+static inline bool kvm_time_copy(struct kvm_time *copy, const struct kvm_time *shared)
+{
+    u32 version = __atomic_load_n(&shared->version, __ATOMIC_ACQUIRE);
+
+    *copy = *(const volatile struct kvm_time *)shared;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return !(version & 1) && __atomic_load_n(&shared->version, __ATOMIC_RELAXED) == version;
+}
+
 /* ns = ((tsc << shift) * scale) >> 32, so the rate is 10^9 * 2^32 / scale >> shift. 0: no scale. */
 static inline u64 kvm_time_tsc_hz(u32 scale, s8 shift)
 {
