@@ -118,7 +118,7 @@ $(STRESS): tests/soak/stress.c
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
 
-.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile soak-libpython record-libpython
+.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile soak-programs soak-libpython record-libpython
 test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
 	@for cpus in $(SOAK_CPUS); do \
 		echo "$$cpus CPUs:"; \
@@ -132,6 +132,9 @@ soak-san:
 	$(MAKE) SAN=1 test-e2e test-programs
 soak-commands:
 	PITH_SOAK=1 $(MAKE) test-commands
+soak-programs: all ## programs whose compilers are large: Java, Go, Rust
+	@tools/install-packages soak
+	@$(PYTEST) tests/e2e/test_heavy_programs.py
 soak-hostile: $(B)/tests/unit/dev_hostile_host ## a million runs of a hostile host side
 	HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $<
 soak-libpython: all record-libpython ## all of Python's own tests that Pith can run
@@ -141,4 +144,4 @@ soak-libpython: all record-libpython ## all of Python's own tests that Pith can 
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
-soak: test-stress soak-guest soak-san soak-commands soak-hostile soak-libpython soak-fs-fuzz ## all that takes long: an hour
+soak: test-stress soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz ## all that takes long: an hour
