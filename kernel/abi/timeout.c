@@ -41,8 +41,9 @@ int deadline_from_timeval(struct user_ptr at, u64 *deadline_out)
         return -EFAULT;
     if (limit.seconds < 0 || limit.microseconds < 0)
         return -EINVAL;
-    limit.seconds += limit.microseconds / 1000000;
-    *deadline_out = deadline_after(limit.seconds, limit.microseconds % 1000000 * NS_PER_US);
+    /* select(2) takes more than a second's microseconds; two halves of 63 bits fit in 64. */
+    *deadline_out = deadline_after((u64)limit.seconds + (u64)limit.microseconds / 1000000,
+                                   (u64)limit.microseconds % 1000000 * NS_PER_US);
     return 0;
 }
 
