@@ -127,6 +127,7 @@ test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK
 	done
 soak-guest: all guest-programs
 	@tests/run_guest --pith $(B)/pith --not-yet tests/guest/not-yet.txt --pith-only --cpus 8 --jobs 1 $(GUEST_PROGRAMS)
+	$(MAKE) test-machine PITH_RUN_FLAGS="--cpus 8"
 soak-san:
 	$(MAKE) SAN=1 test-stress
 	$(MAKE) SAN=1 test-e2e test-programs
