@@ -14,3 +14,9 @@ int file_begin_writing(struct file *file) must_check;
 struct inode *inode_create_anonymous(u32 mode) must_check;
 void files_init(void);
 void memfd_init(void); /* memfd.c */
+/*
+ * A regular file in memory without a name, open for both. operations NULL: tmpfs's, with which it
+ * can be read and written. -ENOMEM, -ENOSPC.
+ */
+int file_create_unnamed(const char *name, u64 bytes, const struct file_operations *operations,
+                        struct file **file_out) must_check;

@@ -10,33 +10,38 @@
 
 static struct mount *unnamed; /* [const] after memfd_init */
 
-static int memfd_inode_create(struct inode **inode_out)
-{
-    int error = tmpfs_inode_create(unnamed->file_system, NULL, S_IFREG | 0777, 0, inode_out);
-
-    if (!error)
-        (*inode_out)->links = 0;
-    return error;
-}
-
-int memfd_open(const char *name, u32 seals, struct file **file_out)
+int file_create_unnamed(const char *name, u64 bytes, const struct file_operations *operations,
+                        struct file **file_out)
 {
     struct path path = {.mount = unnamed};
-    char kind[NAME_MAX_BYTES + 1];
     struct inode *inode;
-    int error = memfd_inode_create(&inode);
+    int error = tmpfs_inode_create(unnamed->file_system, NULL, S_IFREG | 0777, 0, &inode);
 
     if (error)
         return error;
-    inode->seals = seals;
-    format_text(kind, sizeof(kind), "memfd:%s", name);
-    path.dentry = dentry_create_anonymous(inode, kind);
+    inode->links = 0;
+    inode->size = bytes;
+    if (operations)
+        inode->file_operations = operations;
+    path.dentry = dentry_create_anonymous(inode, name);
     if (!path.dentry) {
         inode_put(inode);
         return -ENOMEM;
     }
     error = file_open_path(&path, O_RDWR, file_out);
     dentry_put(path.dentry);
+    return error;
+}
+
+int memfd_open(const char *name, u32 seals, struct file **file_out)
+{
+    char kind[NAME_MAX_BYTES + 1];
+    int error;
+
+    format_text(kind, sizeof(kind), "memfd:%s", name);
+    error = file_create_unnamed(kind, 0, NULL, file_out);
+    if (!error)
+        (*file_out)->inode->seals = seals;
     return error;
 }
 

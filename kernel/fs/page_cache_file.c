@@ -309,12 +309,18 @@ static void pager_region_opened(struct region *region)
 
     file_get(file);
     mapping_add(&file->inode->pages.mapping, region);
+    if (file->operations->region_opened)
+        file->operations->region_opened(file);
 }
 
 static void pager_region_closed(struct region *region)
 {
+    struct file *file = file_of(region);
+
     mapping_remove(region);
-    file_put(file_of(region));
+    if (file->operations->region_closed)
+        file->operations->region_closed(file);
+    file_put(file);
 }
 
 static int pager_sync(struct region *region, u64 first, u64 count)

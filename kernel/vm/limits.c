@@ -68,6 +68,19 @@ bool commit_allows(u64 pages)
     }
 }
 
+int commit_take(u64 pages)
+{
+    if (!commit_allows(pages))
+        return -ENOMEM;
+    commit_add((s64)pages);
+    return 0;
+}
+
+void commit_give(u64 pages)
+{
+    commit_add(-(s64)pages);
+}
+
 u32 region_commitment(u32 flags)
 {
     if ((flags & (REGION_WRITE | REGION_SHARED)) != REGION_WRITE)

@@ -207,6 +207,29 @@ int address_space_unmap(struct address_space *space, u64 address, u64 bytes)
     return error;
 }
 
+int address_space_unmap_object(struct address_space *space, u64 address,
+                               bool (*accepts)(const struct region *region, u64 *bytes_out))
+{
+    struct region *region, *next;
+    void *object = NULL;
+    u64 bytes = U64_MAX;
+    int error = 0;
+
+    rwlock_write_lock(&space->lock);
+    for (region = region_find_from(space, address); region && !error; region = next) {
+        next = region_next(region);
+        if (region->start - address >= bytes)
+            break;
+        if (region->start - address != region->offset_pages << PAGE_SHIFT ||
+            (object ? region->object != object : !accepts(region, &bytes)))
+            continue;
+        object = region->object;
+        error = space_unmap_locked(space, region->start, region->end);
+    }
+    space_write_unlock(space);
+    return object ? error : -EINVAL;
+}
+
 /* ---- brk ---- */
 
 /* Moves the heap's end up from `old` to `new`, both page aligned. -ENOMEM. */

@@ -19,12 +19,17 @@ static struct slab_cache *shared_cache; /* [const] after boot */
 
 int shared_memory_create(u64 pages, void **object_out)
 {
-    struct shared_memory *memory = commit_allows(pages) ? slab_alloc(shared_cache, 0) : NULL;
+    struct shared_memory *memory;
+    int error = commit_take(pages);
 
-    if (!memory)
+    if (error)
+        return error;
+    memory = slab_alloc(shared_cache, 0);
+    if (!memory) {
+        commit_give(pages);
         return -ENOMEM;
+    }
     memory->committed_pages = pages;
-    commit_add((s64)pages);
     refcount_set(&memory->references, 1);
     spin_init(&memory->lock, LOCK_PAGE_CACHE);
     radix_init(&memory->frames, &radix_slab_allocator);
@@ -45,7 +50,7 @@ void shared_memory_put(void *object)
         radix_remove(&memory->frames, index);
         frame_put(frame);
     }
-    commit_add(-(s64)memory->committed_pages);
+    commit_give(memory->committed_pages);
     slab_free(shared_cache, memory);
 }
 

@@ -79,6 +79,9 @@ struct file_operations {
     int (*allocate)(struct file *file, int mode, u64 offset, u64 bytes); /* NULL: -EOPNOTSUPP */
     /* The descriptor flags O_ASYNC, O_NONBLOCK, O_DIRECT, O_APPEND are about to change. */
     int (*flags_changed)(struct file *file, u32 flags);
+    /* A region shows the file, or does so no longer: as of the pager's. NULL: nobody counts. */
+    void (*region_opened)(struct file *file);
+    void (*region_closed)(struct file *file);
 };
 #define FILE_OPERATIONS_STREAM  BIT(0) /* no offset: lseek and pread are ESPIPE */
 #define FILE_OPERATIONS_NO_SEEK BIT(1) /* lseek does nothing and says 0 (/dev/tty, eventfd) */

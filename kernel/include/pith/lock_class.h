@@ -34,6 +34,7 @@
     X(INODE_TABLE, SPIN, "a file system's inodes by number")                                      \
     X(PAGE_CLOCK, SPIN, "which files have pages in memory, for reclaim")                          \
     X(PAGE_CACHE, SPIN, "a file's pages by index")                                                \
+    X(SEGMENTS, SPIN, "System V's shared memory by number; told of regions by vm/")               \
     X(FUTEX, SPIN, "a bucket of futex waiters; two by address")                                   \
     X(FUTEX_PI, SPIN, "futexes with priority inheritance, which may follow a bucket")             \
     X(SIGNALS, SPIN, "a process's signal handlers and pending signals")                           \

@@ -184,6 +184,13 @@ struct map_request {
 int address_space_map(struct address_space *space, const struct map_request *request,
                       u64 *address_out) must_check;
 int address_space_unmap(struct address_space *space, u64 address, u64 bytes) must_check;
+/*
+ * Unmaps all that is left of an object that was mapped whole at `address`: the first that `accepts`
+ * takes, which also says how long it is. -EINVAL: there is none; -ENOMEM.
+ */
+int address_space_unmap_object(struct address_space *space, u64 address,
+                               bool (*accepts)(const struct region *region, u64 *bytes_out))
+    must_check;
 int address_space_protect(struct address_space *space, u64 address, u64 bytes, u32 protection)
     must_check;
 struct remap_request {
@@ -322,6 +329,9 @@ extern struct overcommit overcommit;
 /* Committed_AS and CommitLimit of /proc/meminfo, in pages. */
 u64 commit_count(void);
 u64 commit_limit(void);
+/* Promises pages that belong to no region, and takes the promise back. -ENOMEM. */
+int commit_take(u64 pages) must_check;
+void commit_give(u64 pages);
 
 /* Memory that is shared but no file's: MAP_SHARED | MAP_ANONYMOUS. */
 extern const struct pager shared_memory_pager;
