@@ -41,6 +41,8 @@ def test_script_says_what_it_says_on_the_host(script, cpus, tmp_path, on_the_hos
         pytest.skip(f'{program} is not installed')
     if script == 'jemalloc.sh' and not glob.glob('/usr/lib/*/libjemalloc.so.2'):
         pytest.skip('libjemalloc2 is not installed')
+    if script == 'postgres.sh' and not glob.glob('/usr/lib/postgresql/*/bin/initdb'):
+        pytest.skip('postgresql is not installed')
     host = on_the_host(script, words)
     pith = run_program(*words, options=['--cpus', cpus], cwd=tmp_path)
     assert pith.stdout.decode() == host.stdout.decode()
