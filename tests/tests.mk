@@ -138,10 +138,11 @@ soak-programs: all ## programs whose compilers are large: Java, Go, Rust
 	@$(PYTEST) tests/e2e/test_heavy_programs.py
 soak-hostile: $(B)/tests/unit/dev_hostile_host ## a million runs of a hostile host side
 	HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $<
-soak-libpython: all record-libpython ## all of Python's own tests that Pith can run
+soak-libpython: all record-libpython ## all of Python's own tests that Pith can run, in both builds
 	@for cpus in 1 2; do \
 		tests/programs/run_libpython --pith $(B)/pith --cpus $$cpus --all || failed=1; \
 	done; exit $$failed
+	$(MAKE) SAN=1 test-libpython LIBPYTHON_FLAGS=--all
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
