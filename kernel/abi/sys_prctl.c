@@ -272,7 +272,7 @@ long sys_arch_prctl(const struct syscall_args *args)
     }
 }
 
-/* Kept and given back; what it asks for (fixed addresses, say) is not done. */
+/* uname(2) and exec ask for it; what else it says is kept and given back. */
 long sys_personality(const struct syscall_args *args)
 {
     struct process *process = process_current();

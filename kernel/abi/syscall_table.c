@@ -201,7 +201,7 @@ const struct syscall syscalls[SYSCALLS] = {
              {ARG_HEX},
              sys_personality,
              PARTIAL,
-             .lacks = "uname answers by PER_LINUX32; the rest is only kept"},
+             .lacks = "PER_LINUX32 and ADDR_NO_RANDOMIZE count; the rest is only kept"},
     [136] = {"ustat", {ARG_HEX, ARG_STRUCT_OUT}},
     [137] = {"statfs", {ARG_PATH, ARG_STRUCT_OUT}, sys_statfs, COMPLETE},
     [138] = {"fstatfs", {ARG_FD, ARG_STRUCT_OUT}, sys_fstatfs, COMPLETE},

@@ -259,7 +259,7 @@ int elf_program_map(struct elf_image *image, struct address_space *space, bool h
         error = elf_interpreter_map(image, space);
     else {
         if (image->header.type == ELF_DYNAMIC)
-            image->bias = layout_program_base() - image->low;
+            image->bias = layout_program_base(space) - image->low;
         error = map_segments(image, space);
     }
     if (error)
@@ -267,7 +267,7 @@ int elf_program_map(struct elf_image *image, struct address_space *space, bool h
     for (u32 i = 0; i < image->header.program_header_count; i++)
         if (is_loaded(&image->segments[i]))
             note_segment(space, &image->segments[i], image->bias);
-    space->heap_start = layout_heap_start(image->bias + image->high);
+    space->heap_start = layout_heap_start(space, image->bias + image->high);
     space->heap_end = space->heap_start;
     return 0;
 }

@@ -37,6 +37,14 @@ static int open_relative(struct exec *exec, const struct exec_request *request)
     return error;
 }
 
+/* A program with more rights than its caller is not to be found where the caller says. */
+static u32 randomness_wanted(const struct exec *exec)
+{
+    bool is_fixed = READ_ONCE(process_current()->personality) & ADDR_NO_RANDOMIZE;
+
+    return is_fixed && !exec->secure ? LAYOUT_FIXED : (u32)READ_ONCE(layout_randomness);
+}
+
 static int space_prepare(struct exec *exec)
 {
     struct address_space *space;
@@ -47,8 +55,8 @@ static int space_prepare(struct exec *exec)
     exec->space = space;
     if (thread_current()->space)
         space->no_large_pages = READ_ONCE(thread_current()->space->no_large_pages);
-    space->stack_top = layout_stack_top();
-    space->mmap_top = layout_mmap_top(space->stack_top, limit_soft(RLIMIT_STACK));
+    space->randomness = randomness_wanted(exec);
+    layout_place_stack(space, limit_soft(RLIMIT_STACK));
     error = elf_program_map(&exec->program, space, exec->interpreter.file);
     if (!error && exec->interpreter.file)
         error = elf_interpreter_map(&exec->interpreter, space);

@@ -183,7 +183,6 @@ static const struct system_file system_files[] = {
     {"swaps", show_constant, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"},
     {"sys/kernel/cap_last_cap", show_constant, "40"},
     {"sys/kernel/ngroups_max", show_constant, "65536"},
-    {"sys/kernel/randomize_va_space", show_constant, "2"},
     {"sys/kernel/tainted", show_constant, "0"},
     {"sys/vm/max_map_count", show_constant, "65530"},
     {"sys/vm/mmap_min_addr", show_constant, "65536"},
@@ -191,6 +190,8 @@ static const struct system_file system_files[] = {
     {"sys/fs/pipe-max-size", show_constant, "1048576"},
 };
 
+static const struct proc_setting layout_setting = {"randomize_va_space", &layout_randomness,
+                                                   LAYOUT_FIXED, LAYOUT_RANDOM};
 static const struct proc_setting memory_settings[] = {
     {"overcommit_memory", &overcommit.mode, OVERCOMMIT_GUESS, OVERCOMMIT_NEVER},
     {"overcommit_ratio", &overcommit.ratio, 0, S32_MAX},
@@ -200,6 +201,8 @@ static const struct proc_setting memory_settings[] = {
 void proc_system_init(void)
 {
     process_settings_show();
+    if (proc_register_setting("sys/kernel", &layout_setting))
+        log_warning("/proc/sys/kernel/%s could not be made", layout_setting.name);
     for (size_t i = 0; i < ARRAY_SIZE(memory_settings); i++)
         if (proc_register_setting("sys/vm", &memory_settings[i]))
             log_warning("/proc/sys/vm/%s could not be made", memory_settings[i].name);

@@ -132,6 +132,26 @@ static int role_print(int argc, char **argv)
     return fflush(stdout);
 }
 
+/* Prints where things lie: the program, the heap, what is mapped, the vDSO, the stack's end. */
+static int role_layout(int argc, char **argv)
+{
+    char text[512], *end;
+    unsigned long heap, stack;
+    FILE *stat = fopen("/proc/self/stat", "r");
+
+    if (!stat || !fgets(text, sizeof(text), stat) || !(end = strrchr(text, ')')))
+        return 1;
+    fclose(stat);
+    for (int field = 2; field < 47; field++)
+        end = strchr(end + 1, ' ');
+    heap = strtoul(end, NULL, 10);
+    stack = getauxval(AT_EXECFN); /* the last string on the stack */
+    printf("%lx %lx %lx %lx %lx", getauxval(AT_PHDR) & -4096ul, heap,
+           (unsigned long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+           getauxval(AT_SYSINFO_EHDR), stack);
+    return fflush(stdout);
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -141,6 +161,7 @@ static const struct {
     {"-signals", role_signals},     {"-descriptors", role_descriptors},
     {"-name", role_name},           {"-count", role_count},
     {"-sleep", role_sleep},         {"-print", role_print},
+    {"-layout", role_layout},
 };
 
 static int role_main(int argc, char **argv)
@@ -549,4 +570,66 @@ TEST(execveat_with_nofollow_of_a_link_gives_eloop)
                 ELOOP);
     CHECK_ERRNO(syscall(SYS_execveat, AT_FDCWD, "link", argv, no_environment, 0x40000000), EINVAL);
     CHECK_ERRNO(syscall(SYS_execveat, 77, "x", argv, no_environment, 0), EBADF);
+}
+
+/* ---- Where things lie ---- */
+
+struct layout {
+    unsigned long program, heap, mapped, vdso, stack;
+};
+
+/* Of a program that starts with this personality. */
+static struct layout layout_with(unsigned long personality)
+{
+    char *const argv[] = {"program", "-layout", NULL};
+    struct layout layout;
+    char text[256] = "";
+    int ends[2];
+    pid_t child;
+
+    CHECK_OK(pipe(ends));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_EQ(syscall(SYS_personality, personality), 0);
+        CHECK_OK(dup2(ends[1], STDOUT_FILENO));
+        execve("/proc/self/exe", argv, no_environment);
+        _exit(1);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_GT(read(ends[0], text, sizeof(text) - 1), 0);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK_EQ(sscanf(text, "%lx %lx %lx %lx %lx", &layout.program, &layout.heap, &layout.mapped,
+                    &layout.vdso, &layout.stack),
+             5);
+    return layout;
+}
+
+#define ADDR_NO_RANDOMIZE_ 0x0040000
+
+TEST(execve_without_randomness_puts_everything_where_it_always_lies)
+{
+    struct layout one, two;
+
+    if (syscall(SYS_personality, ADDR_NO_RANDOMIZE_) == -1)
+        SKIP("this personality is forbidden here");
+    CHECK_EQ(syscall(SYS_personality, 0), ADDR_NO_RANDOMIZE_);
+    one = layout_with(ADDR_NO_RANDOMIZE_), two = layout_with(ADDR_NO_RANDOMIZE_);
+    CHECK_MEM_EQ(&one, &two, sizeof(one));
+    CHECK_EQ(one.stack & -4096ul, 0x7fffffffe000);
+    CHECK_EQ(one.mapped >> 24, 0x7ffff7);
+    if (one.program > 0x10000000) { /* position-independent, by an interpreter or without */
+        CHECK(one.program == 0x555555554000 || one.program >> 24 == 0x7ffff7);
+        CHECK(one.heap >> 20 == 0x5555555 || one.heap >> 24 == 0x7ffff7);
+    }
+}
+
+TEST(execve_puts_things_at_random)
+{
+    struct layout one = layout_with(0), two = layout_with(0);
+
+    CHECK_NE(one.heap, two.heap);
+    CHECK_NE(one.mapped, two.mapped);
+    CHECK_NE(one.vdso, two.vdso);
+    CHECK_NE(one.stack, two.stack);
 }

@@ -109,6 +109,7 @@ struct address_space {
     u64 mmap_top;               /* [const] after exec: where the search for room begins, downward */
     u64 stack_top;              /* [const] after exec */
     u64 vdso;                   /* [const] after exec: its address, or 0 */
+    u32 randomness;             /* [const] LAYOUT_*, chosen by exec */
     /* Where exec put things, for /proc/PID/stat and cmdline. [const] after exec */
     u64 code_start, code_end, data_start, data_end;
     u64 arguments_start, arguments_end, environment_start, environment_end;
@@ -216,16 +217,23 @@ int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned
 int address_space_resident(struct address_space *space, u64 address, u64 pages, u8 *resident_out)
     must_check;
 
-/* ---- Where exec puts things: random, page aligned ---- */
+/* ---- Where exec puts things: page aligned, and at random by space->randomness ---- */
 
-/* The end of the stack region, a random distance below the end of user memory. */
-u64 layout_stack_top(void);
-/* Where the search for room begins, below a stack that may grow to `stack_limit_bytes`. */
-u64 layout_mmap_top(u64 stack_top, u64 stack_limit_bytes);
-/* Where a position-independent program goes (ET_DYN without an interpreter's address). */
-u64 layout_program_base(void);
+#define LAYOUT_FIXED           0
+#define LAYOUT_RANDOM_BUT_HEAP 1
+#define LAYOUT_RANDOM          2
+/* What programs start with: /proc/sys/kernel/randomize_va_space. [atomic] */
+extern s64 layout_randomness;
+
+/*
+ * Sets stack_top, where the stack region ends, and mmap_top, where the search for room begins,
+ * below a stack that may grow to `stack_limit_bytes`.
+ */
+void layout_place_stack(struct address_space *space, u64 stack_limit_bytes);
+/* Where a position-independent program goes (ET_DYN with an interpreter). */
+u64 layout_program_base(const struct address_space *space);
 /* Where the heap starts for a program that ends at `program_end`. */
-u64 layout_heap_start(u64 program_end);
+u64 layout_heap_start(const struct address_space *space, u64 program_end);
 /*
  * Maps the vDSO and its data page anywhere and says where the image is (AT_SYSINFO_EHDR). -ENOMEM;
  * -ENOSYS: there is none.
