@@ -213,7 +213,7 @@ long sys_prctl(const struct syscall_args *args)
     case PR_GET_SECCOMP:
         return 0;
     case PR_SET_TIMERSLACK:
-        identity->timer_slack_ns = value ? value : 50000;
+        identity->timer_slack_ns = value ? value : TIMER_SLACK_NS;
         return 0;
     case PR_GET_TIMERSLACK:
         return identity->timer_slack_ns;

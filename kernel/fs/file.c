@@ -138,6 +138,11 @@ struct file_system *anonymous_file_system(void)
     return anonymous.file_system;
 }
 
+struct mount *anonymous_mount(void)
+{
+    return anonymous.mount;
+}
+
 /* Takes over a reference of `inode`. */
 static int file_create_at(struct inode *inode, const char *kind,
                           const struct file_operations *operations, u32 flags, void *private_data,

@@ -12,6 +12,8 @@ struct file *file_alloc(const struct path *path, u32 flags) must_check;
 int file_begin_writing(struct file *file) must_check;
 /* An inode of the file system without names. NULL: no memory. */
 struct inode *inode_create_anonymous(u32 mode) must_check;
+struct mount *anonymous_mount(void); /* without a reference */
+void namespaces_init(void);          /* namespaces.c; after files_init */
 void files_init(void);
 void memfd_init(void); /* memfd.c */
 /*

@@ -18,10 +18,10 @@
 typedef void init_step(void);
 
 static init_step *const steps[] = {
-    page_caches_init,    dentry_init,  inode_init,   names_init,    change_names_init,
-    files_init,          tmpfs_init,   mounts_init,  pipe_init,     epoll_init,
-    memory_devices_init, devfs_init,   memfd_init,   proc_fs_init,  sys_fs_init,
-    fuse_init,           overlay_init, timerfd_init, segments_init,
+    page_caches_init,    dentry_init,  inode_init,   names_init,      change_names_init,
+    files_init,          tmpfs_init,   mounts_init,  pipe_init,       epoll_init,
+    memory_devices_init, devfs_init,   memfd_init,   proc_fs_init,    sys_fs_init,
+    fuse_init,           overlay_init, timerfd_init, namespaces_init, segments_init,
 };
 
 void fs_init(void)

@@ -37,7 +37,7 @@ static int run_read(struct inode *inode, u64 first, u32 count, struct frame **fr
     error = fuse_request_call(request);
     came = error ? 0 : request->written_bytes;
     fuse_request_free(request);
-    thread_current()->device_reads += count;
+    thread_current()->io.device_pages_read += count;
     for (u32 i = 0; !error && i < count; i++) {
         u32 filled = MIN(came, PAGE_SIZE);
 

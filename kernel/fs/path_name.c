@@ -60,7 +60,8 @@ static bool is_deleted(const struct dentry *dentry)
 /* Pipes and their like show their kind; memfds look like deleted files. */
 static int anonymous_name(const struct dentry *dentry, struct name_builder *builder)
 {
-    bool is_file = inode_is_regular(dentry->inode);
+    bool is_file =
+        inode_is_regular(dentry->inode) && dentry->inode->file_system != anonymous_file_system();
 
     if (is_file && !builder_prepend(builder, DELETED, sizeof(DELETED) - 1))
         return -ENAMETOOLONG;

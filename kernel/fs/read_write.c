@@ -9,6 +9,7 @@ const struct file_operations path_only_operations = {.flags = 0};
 
 ssize_t file_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
+    struct io_counts *counts;
     ssize_t done;
 
     if (unlikely(!(file->mode & FILE_READ)))
@@ -16,13 +17,18 @@ ssize_t file_read(struct file *file, struct io_buffer *io, u64 *offset)
     if (unlikely(!file->operations->read))
         return inode_is_directory(file->inode) ? -EISDIR : -EINVAL;
     done = file->operations->read(file, io, offset);
-    if (done > 0)
+    counts = &thread_current()->io;
+    counts->reads++;
+    if (done > 0) {
+        counts->bytes_read += (u64)done;
         notify_file(file, IN_ACCESS);
+    }
     return done;
 }
 
 ssize_t file_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
+    struct io_counts *counts;
     ssize_t done;
 
     if (unlikely(!(file->mode & FILE_WRITE)))
@@ -30,8 +36,12 @@ ssize_t file_write(struct file *file, struct io_buffer *io, u64 *offset)
     if (unlikely(!file->operations->write))
         return -EINVAL;
     done = file->operations->write(file, io, offset);
-    if (done > 0)
+    counts = &thread_current()->io;
+    counts->writes++;
+    if (done > 0) {
+        counts->bytes_written += (u64)done;
         notify_file(file, IN_MODIFY);
+    }
     return done;
 }
 

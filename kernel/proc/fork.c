@@ -203,6 +203,7 @@ static void process_clone_state(struct process *parent, struct process *child, u
     child->oom_adjustment_min = parent->oom_adjustment_min;
     spin_unlock(&parent->signals_lock);
     child->dumpable = parent->dumpable;
+    child->login = parent->login;
     child->personality = parent->personality;
     child->barriers = parent->barriers;
     child->vfork_done = !(flags & CLONE_VFORK);

@@ -17,7 +17,7 @@
  *          before. The time of a CPU clock is read outside, too: it takes the lock of the process
  *          that is measured.
  */
-#include "internal.h"
+#include "proc_files.h"
 
 #define TIMERS_MAX   1024
 #define OVERRUNS_MAX 0x7fffffffu /* DELAYTIMER_MAX */
@@ -380,4 +380,50 @@ void posix_timers_clear(struct process *process)
             return;
         timer_free(timer);
     }
+}
+
+/* ---- /proc/PID/timers (proc(5)) ---- */
+
+struct shown_timer {
+    int id, target, clock, notify, signal;
+    u64 value;
+};
+
+/* The timer with the lowest number from `first` on. */
+static bool timer_show_from(struct process *process, int first, struct shown_timer *shown)
+{
+    struct posix_timer *timer, *lowest = NULL;
+
+    spin_lock(&process->signals_lock);
+    list_for_each (timer, &process->posix_timers, link)
+        if (timer->id >= first && (!lowest || timer->id < lowest->id))
+            lowest = timer;
+    if (lowest) {
+        const struct posix_timer_setup *setup = &lowest->setup;
+
+        *shown = (struct shown_timer){
+            .id = lowest->id,
+            .target = setup->target ? setup->target->identity->tid : process->pid,
+            .clock = setup->clock,
+            .notify = setup->notify,
+            .signal = setup->signal,
+            .value = setup->value_is_id ? (u64)lowest->id : setup->value,
+        };
+    }
+    spin_unlock(&process->signals_lock);
+    return lowest;
+}
+
+int proc_show_timers(struct text_sink *sink, void *object)
+{
+    static const char *const ways[] = {
+        [SIGEV_SIGNAL] = "signal", [SIGEV_NONE] = "none", [SIGEV_THREAD] = "thread"};
+    struct shown_timer shown;
+
+    for (int id = 0; timer_show_from(object, id, &shown); id = shown.id + 1) {
+        text_print(sink, "ID: %d\nsignal: %d/%016lx\n", shown.id, shown.signal, shown.value);
+        text_print(sink, "notify: %s/%s.%d\nClockID: %d\n", ways[shown.notify & ~SIGEV_THREAD_ID],
+                   shown.notify & SIGEV_THREAD_ID ? "tid" : "pid", shown.target, shown.clock);
+    }
+    return 0;
 }

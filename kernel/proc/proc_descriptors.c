@@ -10,16 +10,6 @@
 
 #include "proc_files.h"
 
-static void object_get(void *object)
-{
-    process_get(object);
-}
-
-static void object_put(void *object)
-{
-    process_put(object);
-}
-
 /* A reference to the file at descriptor `fd` of a process, or NULL. */
 static struct file *descriptor_file(struct process *process, u32 fd, u32 *close_on_exec_out)
 {
@@ -59,8 +49,18 @@ static ssize_t link_read(void *object, u64 key, char *buffer, size_t size)
     return length;
 }
 
-static const struct proc_entry link_entry = {
-    .mode = S_IFLNK | 0700, .readlink = link_read, .follow = link_follow};
+/* Its mode says how it was opened: three entries that differ in nothing else. */
+#define LINK(permissions)                                                                 \
+    {                                                                                     \
+        .mode = S_IFLNK | (permissions), .guard = PROC_GUARD_OPEN, .readlink = link_read, \
+        .follow = link_follow                                                             \
+    }
+static const struct proc_entry link_entries[] = {
+    [0] = LINK(0), /* O_PATH */
+    [FILE_READ] = LINK(0500),
+    [FILE_WRITE] = LINK(0300),
+    [FILE_READ | FILE_WRITE] = LINK(0700),
+};
 
 /* Without the offset's lock: whoever reads may hold it, for this very file. */
 static int info_show(struct text_sink *sink, void *object, u64 key)
@@ -82,7 +82,8 @@ static int info_show(struct text_sink *sink, void *object, u64 key)
     return error;
 }
 
-static const struct proc_entry info_entry = {.mode = S_IFREG | 0444, .show_keyed = info_show};
+static const struct proc_entry info_entry = {
+    .mode = S_IFREG | 0444, .guard = PROC_GUARD_OPEN, .show_keyed = info_show};
 
 /* A number below 2^31, or -1. */
 static s64 parse_fd(const char *name, u32 bytes)
@@ -125,8 +126,14 @@ static int descriptor_lookup(void *object, const char *name, u32 bytes, void **o
 static int fd_lookup(void *object, const char *name, u32 bytes, const struct proc_entry **entry_out,
                      void **object_out, u64 *key_out)
 {
-    *entry_out = &link_entry;
-    return descriptor_lookup(object, name, bytes, object_out, key_out);
+    int error = descriptor_lookup(object, name, bytes, object_out, key_out);
+    u32 close_on_exec;
+    struct file *file = error ? NULL : descriptor_file(object, *key_out, &close_on_exec);
+
+    *entry_out = &link_entries[file ? file->mode & (FILE_READ | FILE_WRITE) : 0];
+    if (file)
+        file_put(file);
+    return error;
 }
 
 static int info_lookup(void *object, const char *name, u32 bytes,
@@ -165,30 +172,22 @@ static bool info_next(void *object, u64 *key, char *name, size_t size, u32 *type
     return descriptor_next(object, key, name, size);
 }
 
-static void owner(void *object, u32 *uid_out, u32 *gid_out)
-{
-    struct credentials *credentials = process_credentials(object);
-
-    *uid_out = credentials ? credentials->euid : 0;
-    *gid_out = credentials ? credentials->egid : 0;
-    if (credentials)
-        credentials_put(credentials);
-}
-
 const struct proc_directory proc_fd_directory = {
-    .owner = owner,
+    .owner = proc_process_owner,
+    .permits = proc_process_permits,
     .lookup = fd_lookup,
     .next = fd_next,
     .is_valid = is_open,
-    .get = object_get,
-    .put = object_put,
+    .get = proc_process_get,
+    .put = proc_process_put,
 };
 
 const struct proc_directory proc_fdinfo_directory = {
-    .owner = owner,
+    .owner = proc_process_owner,
+    .permits = proc_process_permits,
     .lookup = info_lookup,
     .next = info_next,
     .is_valid = is_open,
-    .get = object_get,
-    .put = object_put,
+    .get = proc_process_get,
+    .put = proc_process_put,
 };

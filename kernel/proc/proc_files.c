@@ -1,6 +1,10 @@
 /*
  * /proc/PID and /proc/PID/task/TID: which files are there, and how a number leads to its process.
  *
+ * A thread's directory has what is its own, and everything that is the process's besides; entries
+ * that need the right to look into the process are guarded as PTRACE_MODE_READ guards them on Linux
+ * (ptrace(2), "Ptrace access mode checking").
+ *
  * A directory's object is the process (or the thread) with a reference, so that an open file of a
  * process that ended still answers, with what is left.
  */
@@ -73,71 +77,21 @@ static ssize_t read_root(void *object, u64 key, char *buffer, size_t size)
     return read_by_following(directories_path(object, true, &path), &path, buffer, size);
 }
 
-/* ---- Small texts ---- */
-
-static int show_comm(struct text_sink *sink, void *object)
-{
-    char name[THREAD_NAME_BYTES];
-
-    process_name(object, name);
-    text_print(sink, "%s\n", name);
-    return 0;
-}
-
-static int show_thread_comm(struct text_sink *sink, void *object)
-{
-    struct thread *thread = object;
-
-    text_print(sink, "%.15s\n", thread->identity->name);
-    return 0;
-}
-
-static int store_comm(void *object, const char *text, size_t bytes)
-{
-    if (object != process_current())
-        return -EINVAL;
-    memset(identity_current()->name, 0, THREAD_NAME_BYTES);
-    memcpy(identity_current()->name, text, MIN(bytes, THREAD_NAME_BYTES - 1));
-    return 0;
-}
-
-static int show_wchan(struct text_sink *sink, void *object)
-{
-    struct thread *thread = process_thread_next(object, 0);
-
-    text_print(sink, "%s",
-               thread && thread->state == THREAD_WAITING ? wait_reason_name(thread->wait_reason)
-                                                         : "0");
-    if (thread)
-        thread_put(thread);
-    return 0;
-}
-
-/* loginuid and sessionid: there is no audit, so nobody's login is known, which is told by -1. */
-static int show_no_login(struct text_sink *sink, void *object)
-{
-    text_print(sink, "%u", ~0u);
-    return 0;
-}
-
-static int show_personality(struct text_sink *sink, void *object)
-{
-    text_print(sink, "%08lx\n", ((struct process *)object)->personality);
-    return 0;
-}
-
-static int show_cgroup(struct text_sink *sink, void *object)
-{
-    text_print(sink, "0::/\n");
-    return 0;
-}
-
 /* ---- Threads of a process ---- */
 
 static const struct proc_entry thread_entries[] = {
     {.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_thread_stat},
     {.name = "status", .mode = S_IFREG | 0444, .show = proc_show_thread_status},
-    {.name = "comm", .mode = S_IFREG | 0444, .show = show_thread_comm},
+    {.name = "comm",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_thread_comm,
+     .store = proc_store_thread_comm},
+    {.name = "syscall",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_READ,
+     .show = proc_show_thread_syscall},
+    {.name = "io", .mode = S_IFREG | 0400, .guard = PROC_GUARD_OPEN, .show = proc_show_thread_io},
+    {.name = "children", .mode = S_IFREG | 0444, .show = proc_show_children},
 };
 
 static void thread_object_get(void *object)
@@ -150,21 +104,30 @@ static void thread_object_put(void *object)
     thread_put(object);
 }
 
-static void thread_owner(void *object, u32 *uid_out, u32 *gid_out)
+static void *thread_process(void *object)
 {
-    struct thread *thread = object;
-    struct credentials *credentials = process_credentials(thread->process);
-
-    *uid_out = credentials ? credentials->euid : 0;
-    *gid_out = credentials ? credentials->egid : 0;
-    if (credentials)
-        credentials_put(credentials);
+    return ((struct thread *)object)->process;
 }
+
+static void thread_owner(void *object, u32 mode, u32 *uid_out, u32 *gid_out)
+{
+    proc_process_owner(thread_process(object), mode, uid_out, gid_out);
+}
+
+static bool thread_permits(void *object)
+{
+    return process_may_inspect(thread_process(object));
+}
+
+static const struct proc_directory common_directory; /* below */
 
 static const struct proc_directory thread_directory = {
     .entries = thread_entries,
     .count = ARRAY_SIZE(thread_entries),
+    .shared = &common_directory,
+    .shared_object = thread_process,
     .owner = thread_owner,
+    .permits = thread_permits,
     .get = thread_object_get,
     .put = thread_object_put,
 };
@@ -227,52 +190,81 @@ static bool thread_is_valid(void *object, u64 key)
 
 /* ---- Processes ---- */
 
-static void process_object_get(void *object)
+void proc_process_get(void *object)
 {
     process_get(object);
 }
 
-static void process_object_put(void *object)
+void proc_process_put(void *object)
 {
     process_put(object);
 }
 
-static void process_owner(void *object, u32 *uid_out, u32 *gid_out)
+bool proc_process_permits(void *object)
 {
-    struct credentials *credentials = process_credentials(object);
+    return process_may_inspect(object);
+}
 
-    *uid_out = credentials ? credentials->euid : 0;
-    *gid_out = credentials ? credentials->egid : 0;
+/* Who may not be looked into by its own user is root's, but for the directories that all enter. */
+void proc_process_owner(void *object, u32 mode, u32 *uid_out, u32 *gid_out)
+{
+    struct process *process = object;
+    struct credentials *credentials = process_credentials(process);
+    bool is_open = mode == (S_IFDIR | 0555) || READ_ONCE(process->dumpable);
+
+    *uid_out = credentials && is_open ? credentials->euid : 0;
+    *gid_out = credentials && is_open ? credentials->egid : 0;
     if (credentials)
         credentials_put(credentials);
 }
 
 static const struct proc_directory task_directory = {
-    .owner = process_owner,
+    .owner = proc_process_owner,
     .lookup = task_lookup,
     .next = task_next,
     .is_valid = thread_is_valid,
-    .get = process_object_get,
-    .put = process_object_put,
+    .get = proc_process_get,
+    .put = proc_process_put,
 };
 
-static const struct proc_entry process_entries[] = {
-    {.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_stat},
+/* Of the process, in its own directory and in those of its threads. */
+static const struct proc_entry common_entries[] = {
     {.name = "statm", .mode = S_IFREG | 0444, .show = proc_show_statm},
-    {.name = "status", .mode = S_IFREG | 0444, .show = proc_show_status},
-    {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm},
     {.name = "cmdline", .mode = S_IFREG | 0444, .show = proc_show_cmdline},
-    {.name = "environ", .mode = S_IFREG | 0400, .show = proc_show_environ},
-    {.name = "auxv", .mode = S_IFREG | 0400, .show = proc_show_auxv},
-    {.name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps},
-    {.name = "smaps", .mode = S_IFREG | 0444, .show = proc_show_smaps},
-    {.name = "smaps_rollup", .mode = S_IFREG | 0444, .show = proc_show_smaps_rollup},
-    {.name = "pagemap", .mode = S_IFREG | 0400, .operations = &proc_pagemap_operations},
+    {.name = "environ",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_OPEN,
+     .show = proc_show_environ},
+    {.name = "auxv", .mode = S_IFREG | 0400, .guard = PROC_GUARD_OPEN, .show = proc_show_auxv},
+    {.name = "maps", .mode = S_IFREG | 0444, .guard = PROC_GUARD_OPEN, .show = proc_show_maps},
+    {.name = "smaps", .mode = S_IFREG | 0444, .guard = PROC_GUARD_OPEN, .show = proc_show_smaps},
+    {.name = "smaps_rollup",
+     .mode = S_IFREG | 0444,
+     .guard = PROC_GUARD_OPEN,
+     .show = proc_show_smaps_rollup},
+    {.name = "numa_maps",
+     .mode = S_IFREG | 0444,
+     .guard = PROC_GUARD_OPEN,
+     .show = proc_show_numa_maps},
+    {.name = "pagemap",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_OPEN,
+     .operations = &proc_pagemap_operations},
+    {.name = "mem",
+     .mode = S_IFREG | 0600,
+     .guard = PROC_GUARD_OPEN,
+     .operations = &proc_memory_operations},
     {.name = "limits", .mode = S_IFREG | 0444, .show = proc_show_limits},
-    {.name = "wchan", .mode = S_IFREG | 0444, .show = show_wchan},
-    {.name = "loginuid", .mode = S_IFREG | 0444, .show = show_no_login},
-    {.name = "sessionid", .mode = S_IFREG | 0444, .show = show_no_login},
-    {.name = "personality", .mode = S_IFREG | 0400, .show = show_personality},
+    {.name = "wchan", .mode = S_IFREG | 0444, .show = proc_show_wchan},
+    {.name = "loginuid",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_login_uid,
+     .store = proc_store_login_uid},
+    {.name = "sessionid", .mode = S_IFREG | 0444, .show = proc_show_login_session},
+    {.name = "personality",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_READ,
+     .show = proc_show_personality},
     {.name = "oom_score", .mode = S_IFREG | 0444, .show = proc_show_oom_score},
     {.name = "oom_score_adj",
      .mode = S_IFREG | 0644,
@@ -282,23 +274,88 @@ static const struct proc_entry process_entries[] = {
      .mode = S_IFREG | 0644,
      .show = proc_show_oom_adj,
      .store = proc_store_oom_adj},
-    {.name = "cgroup", .mode = S_IFREG | 0444, .show = show_cgroup},
+    {.name = "cgroup", .mode = S_IFREG | 0444, .show = proc_show_cgroup},
+    {.name = "cpuset", .mode = S_IFREG | 0444, .show = proc_show_cpuset},
+    {.name = "uid_map",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_id_map,
+     .store = proc_refuse_store},
+    {.name = "gid_map",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_id_map,
+     .store = proc_refuse_store},
+    {.name = "projid_map",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_id_map,
+     .store = proc_refuse_store},
+    {.name = "setgroups",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_setgroups,
+     .store = proc_refuse_store},
     {.name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts},
     {.name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo},
-    {.name = "exe", .mode = S_IFLNK | 0777, .readlink = proc_read_exe, .follow = proc_follow_exe},
-    {.name = "cwd", .mode = S_IFLNK | 0777, .readlink = read_cwd, .follow = follow_cwd},
-    {.name = "root", .mode = S_IFLNK | 0777, .readlink = read_root, .follow = follow_root},
+    {.name = "exe",
+     .mode = S_IFLNK | 0777,
+     .guard = PROC_GUARD_OPEN,
+     .readlink = proc_read_exe,
+     .follow = proc_follow_exe},
+    {.name = "cwd",
+     .mode = S_IFLNK | 0777,
+     .guard = PROC_GUARD_OPEN,
+     .readlink = read_cwd,
+     .follow = follow_cwd},
+    {.name = "root",
+     .mode = S_IFLNK | 0777,
+     .guard = PROC_GUARD_OPEN,
+     .readlink = read_root,
+     .follow = follow_root},
     {.name = "fd", .mode = S_IFDIR | 0500, .directory = &proc_fd_directory},
     {.name = "fdinfo", .mode = S_IFDIR | 0555, .directory = &proc_fdinfo_directory},
+    {.name = "ns", .mode = S_IFDIR | 0511, .directory = &proc_namespace_directory},
+};
+
+static const struct proc_directory common_directory = {
+    .entries = common_entries,
+    .count = ARRAY_SIZE(common_entries),
+    .owner = proc_process_owner,
+    .permits = proc_process_permits,
+    .get = proc_process_get,
+    .put = proc_process_put,
+};
+
+static const struct proc_entry process_entries[] = {
+    {.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_stat},
+    {.name = "status", .mode = S_IFREG | 0444, .show = proc_show_status},
+    {.name = "comm", .mode = S_IFREG | 0644, .show = proc_show_comm, .store = proc_store_comm},
+    {.name = "syscall",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_READ,
+     .show = proc_show_syscall},
+    {.name = "io", .mode = S_IFREG | 0400, .guard = PROC_GUARD_OPEN, .show = proc_show_io},
+    {.name = "mountstats",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_OPEN,
+     .show = proc_show_mountstats},
+    {.name = "timers", .mode = S_IFREG | 0444, .show = proc_show_timers},
+    {.name = "timens_offsets",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_time_offsets,
+     .store = proc_refuse_store},
+    {.name = "timerslack_ns",
+     .mode = S_IFREG | 0666,
+     .show = proc_show_timer_slack,
+     .store = proc_store_timer_slack},
     {.name = "task", .mode = S_IFDIR | 0555, .directory = &task_directory},
 };
 
 static const struct proc_directory process_directory = {
     .entries = process_entries,
     .count = ARRAY_SIZE(process_entries),
-    .owner = process_owner,
-    .get = process_object_get,
-    .put = process_object_put,
+    .shared = &common_directory,
+    .owner = proc_process_owner,
+    .permits = proc_process_permits,
+    .get = proc_process_get,
+    .put = proc_process_put,
 };
 
 static const struct proc_entry process_entry = {.mode = S_IFDIR | 0555,
@@ -353,8 +410,8 @@ static const struct proc_directory root_directory = {
     .lookup = root_lookup,
     .next = root_next,
     .is_valid = root_is_valid,
-    .get = process_object_get,
-    .put = process_object_put,
+    .get = proc_process_get,
+    .put = proc_process_put,
 };
 
 static ssize_t read_self(void *object, u64 key, char *buffer, size_t size)

@@ -25,7 +25,9 @@ int proc_follow_exe(void *object, u64 key, struct path *path_out);
 int proc_show_maps(struct text_sink *sink, void *object);
 int proc_show_smaps(struct text_sink *sink, void *object);
 int proc_show_smaps_rollup(struct text_sink *sink, void *object);
+int proc_show_numa_maps(struct text_sink *sink, void *object);
 extern const struct file_operations proc_pagemap_operations;
+extern const struct file_operations proc_memory_operations; /* proc_memory.c */
 
 /* proc_oom.c; the object is a process. */
 int proc_show_oom_score(struct text_sink *sink, void *object);
@@ -33,6 +35,40 @@ int proc_show_oom_score_adj(struct text_sink *sink, void *object);
 int proc_store_oom_score_adj(void *object, const char *text, size_t bytes);
 int proc_show_oom_adj(struct text_sink *sink, void *object);
 int proc_store_oom_adj(void *object, const char *text, size_t bytes);
+
+/* proc_texts.c; the object is a process, or a thread where the name says so. */
+int proc_show_comm(struct text_sink *sink, void *object);
+int proc_store_comm(void *object, const char *text, size_t bytes);
+int proc_show_thread_comm(struct text_sink *sink, void *object);
+int proc_store_thread_comm(void *object, const char *text, size_t bytes);
+int proc_show_wchan(struct text_sink *sink, void *object);
+int proc_show_syscall(struct text_sink *sink, void *object);
+int proc_show_thread_syscall(struct text_sink *sink, void *object);
+int proc_show_io(struct text_sink *sink, void *object);
+int proc_show_thread_io(struct text_sink *sink, void *object);
+int proc_show_children(struct text_sink *sink, void *object); /* a thread */
+int proc_show_personality(struct text_sink *sink, void *object);
+int proc_show_timer_slack(struct text_sink *sink, void *object);
+int proc_store_timer_slack(void *object, const char *text, size_t bytes);
+int proc_show_timers(struct text_sink *sink, void *object); /* posix_timer.c */
+
+/* proc_namespaces.c; the object is a process. */
+extern const struct proc_directory proc_namespace_directory;
+int proc_show_login_uid(struct text_sink *sink, void *object);
+int proc_store_login_uid(void *object, const char *text, size_t bytes);
+int proc_show_login_session(struct text_sink *sink, void *object);
+int proc_show_cgroup(struct text_sink *sink, void *object);
+int proc_show_cpuset(struct text_sink *sink, void *object);
+int proc_show_id_map(struct text_sink *sink, void *object);
+int proc_show_setgroups(struct text_sink *sink, void *object);
+int proc_show_time_offsets(struct text_sink *sink, void *object);
+int proc_refuse_store(void *object, const char *text, size_t bytes);
+
+/* For directories whose object is a process. */
+void proc_process_get(void *object);
+void proc_process_put(void *object);
+bool proc_process_permits(void *object);
+void proc_process_owner(void *object, u32 mode, u32 *uid_out, u32 *gid_out);
 
 /* proc_descriptors.c */
 extern const struct proc_directory proc_fd_directory, proc_fdinfo_directory;

@@ -1,5 +1,5 @@
 /*
- * /proc/PID's files about its regions: maps, smaps, smaps_rollup, and pagemap.
+ * /proc/PID's files about its regions: maps, smaps, smaps_rollup, numa_maps, and pagemap.
  *
  * They look at one region at a time: what is shown is copied with the address space locked, and
  * printed without the lock, since a file's name needs locks that stand above it. So the text is no
@@ -189,6 +189,44 @@ int proc_show_smaps(struct text_sink *sink, void *object)
     return regions_show(sink, object, COUNTED, print_smap);
 }
 
+/* ---- numa_maps: numa(7); all memory is of node 0, and no policy but the default is there ---- */
+
+static void print_pages(struct text_sink *sink, const char *name, u64 pages)
+{
+    if (pages)
+        text_print(sink, " %s=%lu", name, pages);
+}
+
+static void print_numa(struct text_sink *sink, const struct shown_region *shown, char *buffer)
+{
+    const struct region_resident *r = &shown->resident;
+    u64 file_pages = r->file + r->shared_memory, pages = r->anonymous + file_pages;
+    char *path;
+
+    text_print(sink, "%08lx default", shown->start);
+    if (shown->file && path_name(&shown->file->path, buffer, PATH_MAX_BYTES, &path) == 0)
+        text_print(sink, " file=%s", path);
+    else if (shown->flags & REGION_HEAP)
+        text_print(sink, " heap");
+    else if (shown->flags & REGION_STACK)
+        text_print(sink, " stack");
+    print_pages(sink, "anon", r->anonymous);
+    print_pages(sink, "dirty", r->private_dirty + r->shared_dirty);
+    if (file_pages)
+        print_pages(sink, "mapped", pages);
+    print_pages(sink, "N0", pages);
+    if (pages)
+        text_print(sink, " kernelpagesize_kB=%lu", PAGE_SIZE / 1024);
+    text_print(sink, "\n");
+}
+
+int proc_show_numa_maps(struct text_sink *sink, void *object)
+{
+    return regions_show(sink, object, COUNTED, print_numa);
+}
+
+/* ---- smaps_rollup ---- */
+
 static void resident_add(struct region_resident *sum, const struct region_resident *more)
 {
     /* A structure of nothing but u64s. */
@@ -286,4 +324,7 @@ static ssize_t pagemap_read(struct file *file, struct io_buffer *io, u64 *offset
     return words ? done : -ENOMEM;
 }
 
-const struct file_operations proc_pagemap_operations = {.read = pagemap_read};
+const struct file_operations proc_pagemap_operations = {
+    .open = proc_open_guarded,
+    .read = pagemap_read,
+};

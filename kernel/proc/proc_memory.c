@@ -1,4 +1,5 @@
-/* /proc/PID's files about what exec laid out: cmdline, environ, auxv, exe. */
+/* /proc/PID's files about what exec laid out (cmdline, environ, auxv, exe), and the memory itself.
+ */
 #include "proc_files.h"
 
 #define STRINGS_MAX (1ul << 20) /* of the arguments or the environment that are shown */
@@ -93,3 +94,76 @@ ssize_t proc_read_exe(void *object, u64 key, char *buffer, size_t size)
     path_put(&path);
     return length;
 }
+
+/* ---- mem ---- */
+
+typedef size_t memory_step(struct address_space *space, struct io_buffer *io, u64 address,
+                           void *page, size_t bytes);
+
+static size_t memory_read_step(struct address_space *space, struct io_buffer *io, u64 address,
+                               void *page, size_t bytes)
+{
+    return io_copy_to(io, page, address_space_read(space, address, page, bytes));
+}
+
+static size_t memory_write_step(struct address_space *space, struct io_buffer *io, u64 address,
+                                void *page, size_t bytes)
+{
+    return address_space_write(space, address, page, io_copy_from(io, page, bytes));
+}
+
+/* The file's offset is the address. -EIO: nothing can be accessed there. */
+static ssize_t memory_access(struct file *file, struct io_buffer *io, u64 *offset,
+                             memory_step *step)
+{
+    struct address_space *space = process_space(proc_inode_object(file->inode));
+    void *page = space ? kmalloc(PAGE_SIZE, 0) : NULL;
+    ssize_t done = 0;
+
+    while (page && io->bytes_left) {
+        size_t wanted = MIN(io->bytes_left, PAGE_SIZE - *offset % PAGE_SIZE);
+        size_t copied = step(space, io, *offset, page, wanted);
+
+        *offset += copied;
+        done += (ssize_t)copied;
+        if (copied < wanted) {
+            done = done ? done : -EIO;
+            break;
+        }
+        sched_point();
+    }
+    if (space && !page)
+        done = -ENOMEM;
+    kfree(page);
+    if (space)
+        address_space_put(space);
+    return done;
+}
+
+static ssize_t memory_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return memory_access(file, io, offset, memory_read_step);
+}
+
+static ssize_t memory_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return memory_access(file, io, offset, memory_write_step);
+}
+
+/* Any address may be sought, also those that are negative as an s64; there is no end. */
+static s64 memory_seek(struct file *file, s64 offset, int whence)
+{
+    if (whence == SEEK_CUR)
+        offset += (s64)file->offset;
+    else if (whence != SEEK_SET)
+        return -EINVAL;
+    file->offset = (u64)offset;
+    return offset;
+}
+
+const struct file_operations proc_memory_operations = {
+    .open = proc_open_guarded,
+    .read = memory_read,
+    .write = memory_write,
+    .seek = memory_seek,
+};

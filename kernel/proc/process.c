@@ -12,8 +12,6 @@
  */
 #include "internal.h"
 
-#define TIMER_SLACK_NS 50000 /* PR_GET_TIMERSLACK; nothing is ever that late on purpose */
-
 struct spinlock process_table_lock = SPINLOCK_INIT(LOCK_PROCESS_TABLE);
 struct process *process_init;
 
@@ -146,6 +144,7 @@ int process_alloc(struct process **process_out)
     itimers_init(process);
     process->started_ns = clock_monotonic_ns();
     process->dumpable = true;
+    process->login.uid = process->login.session = ~0u;
     *process_out = process;
     return 0;
 }
@@ -525,6 +524,7 @@ void process_mark_descendants_locked(struct process *process)
 
 void usage_add(struct cpu_usage *to, const struct cpu_usage *more)
 {
+    io_counts_add(&to->io, &more->io);
     to->user_ns += more->user_ns;
     to->system_ns += more->system_ns;
     to->minor_faults += more->minor_faults;
@@ -541,6 +541,7 @@ void usage_add_thread(struct cpu_usage *to, struct thread *thread)
     thread_times(thread, &user_ns, &system_ns);
     to->user_ns += user_ns;
     to->system_ns += system_ns;
+    io_counts_add(&to->io, &thread->io);
     to->voluntary_switches += thread->voluntary_switches;
     to->involuntary_switches += thread->involuntary_switches;
 }

@@ -38,6 +38,7 @@ static int process_make(const struct spawn_request *request, struct process **pr
     process->vfork_done = true;
     process->did_exec = true;
     process->dumpable = true;
+    process->login = parent->login;
     *process_out = process;
     return 0;
 }

@@ -213,10 +213,10 @@ static int pager_fill(struct fault *fault, unsigned access, struct frame **frame
 {
     struct region *region = fault->region;
     const struct thread *thread = thread_current();
-    u64 reads = thread->device_reads;
+    u64 reads = thread->io.device_pages_read;
     int error = region->pager->fill(region, page_index(region, fault->page), access, frame_out);
 
-    if (thread->device_reads != reads)
+    if (thread->io.device_pages_read != reads)
         fault->major = true;
     return error == -EFAULT ? -ENXIO : error;
 }

@@ -160,6 +160,46 @@ void address_space_page_words(struct address_space *space, u64 address, u64 page
     rwlock_read_unlock(&space->lock);
 }
 
+/* ---- Sizes ---- */
+
+/* The tables below an entry of level `level`, with it. */
+static u64 tables_count(pte entry, unsigned level)
+{
+    const struct frame *frame;
+    const pte *table;
+    u64 count = 1;
+
+    if (!entry || (entry & PTE_LARGE) || level == 1)
+        return 0;
+    frame = pte_frame(entry);
+    table = phys_to_virt(entry & PTE_ADDRESS);
+    for (unsigned i = frame->table.first; level > 2 && i <= frame->table.last; i++)
+        count += tables_count(table[i], level - 1);
+    return count;
+}
+
+void address_space_sizes(struct address_space *space, struct space_sizes *sizes_out)
+{
+    const pte *root = phys_to_virt(space->root);
+    struct region *region;
+
+    *sizes_out = (struct space_sizes){};
+    rwlock_read_lock(&space->lock);
+    for (region = region_first(space); region; region = region_next(region)) {
+        u64 pages = (region->end - region->start) >> PAGE_SHIFT;
+
+        if (region->flags & REGION_GROWS_DOWN)
+            sizes_out->stack_pages += pages;
+        else if ((region->flags & (REGION_EXECUTE | REGION_WRITE)) == REGION_EXECUTE)
+            sizes_out->code_pages += pages;
+    }
+    spin_lock(&space->table_lock);
+    for (unsigned i = 0; region_first(space) && i <= table_index(USER_END - 1, TABLE_LEVELS); i++)
+        sizes_out->table_pages += tables_count(root[i], TABLE_LEVELS);
+    spin_unlock(&space->table_lock);
+    rwlock_read_unlock(&space->lock);
+}
+
 /* ---- mincore ---- */
 
 /* Pages of a file that are in memory, mapped or not. */

@@ -3,8 +3,9 @@
  * comes and goes.
  *
  * Positions for listing: what is registered by its own position; the entries of a table from
- * TABLE_POSITION on; what comes and goes by its key from DYNAMIC_POSITION on, so that a listing
- * goes on at the right process however many have ended meanwhile.
+ * TABLE_POSITION on, then those that it shares with another directory; what comes and goes by its
+ * key from DYNAMIC_POSITION on, so that a listing goes on at the right process however many have
+ * ended meanwhile.
  */
 #include "procfs.h"
 
@@ -31,6 +32,11 @@ static const struct proc_directory *holder_of(const struct proc_entry *entry,
     return entry->directory ? entry->directory : directory;
 }
 
+static void *shared_object(const struct proc_directory *directory, void *object)
+{
+    return directory->shared_object ? directory->shared_object(object) : object;
+}
+
 static bool registered_lookup(const struct proc_node *parent, const char *name, u32 bytes,
                               struct proc_node *node_out)
 {
@@ -53,17 +59,23 @@ static bool table_lookup(const struct proc_node *parent, const char *name, u32 b
 {
     const struct proc_directory *directory = parent->directory;
     const struct proc_entry *entry = directory ? table_find(directory, name, bytes) : NULL;
+    void *object = parent->object;
 
+    if (!entry && directory && directory->shared) {
+        object = shared_object(directory, object);
+        directory = directory->shared;
+        entry = table_find(directory, name, bytes);
+    }
     if (!entry)
         return false;
     *node_out = (struct proc_node){
         .entry = entry,
         .directory = entry->directory,
         .holder = holder_of(entry, directory),
-        .object = parent->object,
+        .object = object,
     };
     if (node_out->holder->get)
-        node_out->holder->get(parent->object);
+        node_out->holder->get(object);
     return true;
 }
 
@@ -167,9 +179,15 @@ static bool add_registered(struct file *file, struct directory_sink *sink)
 static bool add_table(struct file *file, struct directory_sink *sink,
                       const struct proc_directory *directory)
 {
-    for (u64 i = file->offset - TABLE_POSITION; i < directory->count; i++) {
-        const struct proc_entry *entry = &directory->entries[i];
+    const struct proc_directory *shared = directory->shared;
+    u64 count = directory->count + (shared ? shared->count : 0);
 
+    for (u64 i = file->offset - TABLE_POSITION; i < count; i++) {
+        const struct proc_entry *entry =
+            i < directory->count ? &directory->entries[i] : &shared->entries[i - directory->count];
+
+        if (i >= directory->count && table_find(directory, entry->name, strlen(entry->name)))
+            continue;
         if (!add_entry(file, sink, entry->name, MODE_TO_DT(entry->mode), TABLE_POSITION + i + 1))
             return false;
     }

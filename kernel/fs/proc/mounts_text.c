@@ -121,6 +121,22 @@ static int print_mountinfo(const struct mount *mount, void *argument)
     return 0;
 }
 
+static int print_mountstats(const struct mount *mount, void *argument)
+{
+    const struct path place = {(struct mount *)mount, mount->root};
+    struct mounts_text *text = argument;
+    const char *name = visible_name(&place, text->buffer);
+
+    if (!name)
+        return 0;
+    text_print(text->sink, "device ");
+    print_escaped(text->sink, mount->source);
+    text_print(text->sink, " mounted on ");
+    print_escaped(text->sink, name);
+    text_print(text->sink, " with fstype %s\n", mount->file_system->type->name);
+    return 0;
+}
+
 static int mounts_print(struct text_sink *sink,
                         int (*print)(const struct mount *mount, void *argument))
 {
@@ -142,6 +158,11 @@ int proc_show_mounts(struct text_sink *sink, void *object)
 int proc_show_mountinfo(struct text_sink *sink, void *object)
 {
     return mounts_print(sink, print_mountinfo);
+}
+
+int proc_show_mountstats(struct text_sink *sink, void *object)
+{
+    return mounts_print(sink, print_mountstats);
 }
 
 static int show_file_systems(struct text_sink *sink, void *object)

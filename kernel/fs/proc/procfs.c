@@ -35,7 +35,7 @@ static void owner_refresh(struct inode *inode)
     const struct proc_node *node = proc_node_of(inode);
 
     if (node->holder && node->holder->owner)
-        node->holder->owner(node->object, &inode->uid, &inode->gid);
+        node->holder->owner(node->object, inode->mode, &inode->uid, &inode->gid);
 }
 
 static int proc_get_attributes(struct inode *inode, struct attributes *attributes_out)
@@ -52,12 +52,30 @@ static int proc_set_attributes(struct inode *inode, const struct attribute_chang
     return change->valid & (CHANGE_MODE | CHANGE_UID | CHANGE_GID) ? -EPERM : 0;
 }
 
+/* ---- Guards ---- */
+
+int proc_node_permits(const struct proc_node *node, enum proc_guard guard)
+{
+    if (!node->entry || node->entry->guard != guard || !node->holder || !node->holder->permits ||
+        node->holder->permits(node->object))
+        return 0;
+    return guard == PROC_GUARD_OPEN ? -EACCES : -EPERM;
+}
+
+int proc_open_guarded(struct inode *inode, struct file *file)
+{
+    return proc_node_permits(proc_node_of(inode), PROC_GUARD_OPEN);
+}
+
 /* ---- Links ---- */
 
 static ssize_t proc_readlink(struct inode *inode, char *buffer, size_t size)
 {
     const struct proc_node *node = proc_node_of(inode);
+    int error = proc_node_permits(node, PROC_GUARD_OPEN);
 
+    if (error)
+        return error;
     return node->entry->readlink ? node->entry->readlink(node->object, node->key, buffer, size)
                                  : -EINVAL;
 }
@@ -65,8 +83,9 @@ static ssize_t proc_readlink(struct inode *inode, char *buffer, size_t size)
 static int proc_follow(struct inode *inode, struct path *path_out)
 {
     const struct proc_node *node = proc_node_of(inode);
+    int error = proc_node_permits(node, PROC_GUARD_OPEN);
 
-    return node->entry->follow(node->object, node->key, path_out);
+    return error ? error : node->entry->follow(node->object, node->key, path_out);
 }
 
 static const struct inode_operations file_inode_operations = {

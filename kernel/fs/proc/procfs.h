@@ -47,6 +47,9 @@ static inline struct proc_node *proc_node_of(const struct inode *inode)
     return inode->private_data;
 }
 
+/* Whether the caller may pass a guard of that kind: 0, or what it says. */
+int proc_node_permits(const struct proc_node *node, enum proc_guard guard) must_check;
+
 extern const struct file_operations proc_text_operations;             /* text_file.c */
 extern const struct inode_operations proc_directory_inode_operations; /* directory.c */
 extern const struct file_operations proc_directory_operations;        /* directory.c */

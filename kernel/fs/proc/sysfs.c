@@ -22,8 +22,7 @@ static struct file_system_type sys_type = {
     .mount = sys_mount,
 };
 
-/* A set of CPUs as "0-3,5". */
-static void print_cpus(struct text_sink *sink, u64 set)
+void text_cpu_list(struct text_sink *sink, u64 set)
 {
     const char *comma = "";
 
@@ -43,13 +42,13 @@ static void print_cpus(struct text_sink *sink, u64 set)
 
 static int show_online(struct text_sink *sink, void *argument)
 {
-    print_cpus(sink, READ_ONCE(cpus_online));
+    text_cpu_list(sink, READ_ONCE(cpus_online));
     return 0;
 }
 
 static int show_present(struct text_sink *sink, void *argument)
 {
-    print_cpus(sink, cpu_count == CPUS_MAX ? U64_MAX : BIT(cpu_count) - 1);
+    text_cpu_list(sink, cpu_count == CPUS_MAX ? U64_MAX : BIT(cpu_count) - 1);
     return 0;
 }
 

@@ -70,8 +70,12 @@ struct proc_text {
 
 static int text_open(struct inode *inode, struct file *file)
 {
-    struct proc_text *text = kmalloc(sizeof(*text), ALLOC_CLEARED);
+    int error = proc_open_guarded(inode, file);
+    struct proc_text *text;
 
+    if (error)
+        return error;
+    text = kmalloc(sizeof(*text), ALLOC_CLEARED);
     if (!text)
         return -ENOMEM;
     mutex_init(&text->lock, LOCK_PROC_TEXT);
@@ -89,8 +93,10 @@ static void text_release(struct file *file)
 
 static int text_make(struct proc_text *text, const struct proc_node *node)
 {
-    int error;
+    int error = proc_node_permits(node, PROC_GUARD_READ);
 
+    if (error)
+        return error;
     text->sink.bytes = 0;
     text->sink.error = 0;
     if (node->entry->show_keyed)
@@ -127,8 +133,10 @@ static ssize_t text_write(struct file *file, struct io_buffer *io, u64 *offset)
     const struct proc_node *node = proc_node_of(file->inode);
     size_t wanted = MIN(io->bytes_left, STORE_MOST - 1), copied;
     char *text;
-    int error = -EFAULT;
+    int error = proc_node_permits(node, PROC_GUARD_READ);
 
+    if (error)
+        return error;
     if (!node->entry->store)
         return -EINVAL;
     text = kmalloc(wanted + 1, 0);
@@ -136,6 +144,7 @@ static ssize_t text_write(struct file *file, struct io_buffer *io, u64 *offset)
         return -ENOMEM;
     copied = io_copy_from(io, text, wanted);
     text[copied] = '\0';
+    error = -EFAULT;
     if (copied == wanted)
         error = node->entry->store(node->object, text, copied);
     kfree(text);

@@ -132,6 +132,21 @@ int file_create_on_inode(const char *kind, struct inode *inode,
                          const struct file_operations *operations, u32 flags, void *private_data,
                          struct file **file_out) must_check;
 struct file_system *anonymous_file_system(void);
+
+/* Kinds of namespaces: one of each, with inode numbers in this order (namespaces.c). */
+enum namespace_kind {
+    NAMESPACE_TIME,
+    NAMESPACE_CGROUP,
+    NAMESPACE_PID,
+    NAMESPACE_USER,
+    NAMESPACE_UTS,
+    NAMESPACE_IPC,
+    NAMESPACE_NET,
+    NAMESPACE_MOUNT,
+    NAMESPACE_KINDS,
+};
+/* The file that stands for it, as /proc/PID/ns links to it; a reference. */
+void namespace_path(enum namespace_kind kind, struct path *path_out);
 /* Opens by a path with the calling thread's rights. start NULL: the working directory. */
 int file_open_at(const struct path *start, const char *name, u32 flags, u32 mode,
                  struct file **file_out) must_check;

@@ -28,7 +28,8 @@ struct pi_waiter;
 struct signal_actions;
 struct tty;
 
-#define THREAD_NAME_BYTES 16 /* with the NUL: PR_SET_NAME */
+#define THREAD_NAME_BYTES 16    /* with the NUL: PR_SET_NAME */
+#define TIMER_SLACK_NS    50000 /* PR_GET_TIMERSLACK; nothing is ever that late on purpose */
 #define PID_MAX           32768
 
 static inline u64 signal_bit(int signal)
@@ -123,6 +124,7 @@ enum process_state {
 };
 
 struct cpu_usage {
+    struct io_counts io;
     u64 user_ns, system_ns;
     u64 minor_faults, major_faults;
     u64 voluntary_switches, involuntary_switches;
@@ -188,7 +190,10 @@ struct process {
     bool dumpable;                     /* [atomic] */
     int parent_death_signal;           /* [atomic] */
     u64 personality;                   /* [atomic] */
-    u32 barriers;                      /* [atomic] MEMBARRIER_REGISTER_* that were called */
+    struct {
+        u32 uid, session; /* [atomic] ~0: none */
+    } login;              /* inherited; loginuid and sessionid of /proc/PID */
+    u32 barriers;         /* [atomic] MEMBARRIER_REGISTER_* that were called */
 
     struct mutex exec_lock;        /* LOCK_EXEC */
     struct wait_queue vfork_queue; /* the parent of a vfork waits here ... */

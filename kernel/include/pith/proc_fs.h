@@ -20,13 +20,23 @@
 struct text_sink; /* grows as needed */
 void text_print(struct text_sink *sink, const char *format, ...) printf_like(2, 3);
 void text_bytes(struct text_sink *sink, const void *bytes, size_t count);
+/* A set of CPUs as "0-3,5", and the end of the line. */
+void text_cpu_list(struct text_sink *sink, u64 set);
 
 struct proc_directory;
+
+/* Whom an entry asks its directory's `permits` about. */
+enum proc_guard {
+    PROC_OPEN_TO_ALL,
+    PROC_GUARD_OPEN, /* -EACCES when it is opened, read as a link or followed */
+    PROC_GUARD_READ, /* -EPERM when it is read or written: it may pass to who is asked anew */
+};
 
 /* What a name in /proc is. */
 struct proc_entry {
     const char *name;
     u32 mode; /* with type: S_IFREG, S_IFDIR, S_IFLNK */
+    enum proc_guard guard;
     /* A file: makes all of its text. 0 or an error, which read(2) then gives. May sleep. */
     int (*show)(struct text_sink *sink, void *object);
     /* The same of a file that `lookup` found, by its key. */
@@ -45,8 +55,16 @@ struct proc_entry {
 struct proc_directory {
     const struct proc_entry *entries;
     u32 count;
-    /* Whose the names in it are; NULL: root's. */
-    void (*owner)(void *object, u32 *uid_out, u32 *gid_out);
+    /*
+     * What it has besides: the entries of another directory, whose object is what `shared_object`
+     * makes of this one's (NULL: the same). One of `entries` hides one of that name.
+     */
+    const struct proc_directory *shared;
+    void *(*shared_object)(void *object);
+    /* Whose the names in it are, by their mode; NULL: root's. */
+    void (*owner)(void *object, u32 mode, u32 *uid_out, u32 *gid_out);
+    /* Whether the caller may use what is guarded. NULL: everybody may. */
+    bool (*permits)(void *object);
     /*
      * An entry that is not in the table: sets *entry_out (a static one that describes its kind),
      * *object_out (with a reference) and *key_out, a number that tells it from its siblings.
@@ -89,6 +107,8 @@ int proc_register_setting(const char *folder, const struct proc_setting *setting
 int proc_parse_number(const char *text, s64 *value_out) must_check;
 /* The same as proc_register_entry in /sys, without an object. */
 int sys_register_entry(const char *folder, const struct proc_entry *entry) must_check;
+/* `open` of an entry with operations of its own: -EACCES if it is guarded from the caller. */
+int proc_open_guarded(struct inode *inode, struct file *file) must_check;
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);
@@ -99,3 +119,4 @@ const struct proc_directory *proc_inode_directory(const struct inode *inode);
 /* `show` functions for /proc/PID: as the calling thread's root sees the mounts. */
 int proc_show_mounts(struct text_sink *sink, void *object);
 int proc_show_mountinfo(struct text_sink *sink, void *object);
+int proc_show_mountstats(struct text_sink *sink, void *object);

@@ -87,6 +87,21 @@ struct restart {
     u64 values[6];
 };
 
+/* What a thread read and wrote: /proc/PID/io. */
+struct io_counts {
+    u64 reads, writes;             /* calls, also those that failed */
+    u64 bytes_read, bytes_written; /* by calls, whatever is behind the descriptor */
+    u64 device_pages_read;         /* pages that it waited for a device to read */
+};
+static inline void io_counts_add(struct io_counts *to, const struct io_counts *more)
+{
+    to->reads += more->reads;
+    to->writes += more->writes;
+    to->bytes_read += more->bytes_read;
+    to->bytes_written += more->bytes_written;
+    to->device_pages_read += more->device_pages_read;
+}
+
 struct thread {
     /* Known to assembly (arch/x86_64/offsets.c). */
     u64 pending_work;         /* [atomic] WORK_* */
@@ -138,7 +153,7 @@ struct thread {
     struct credentials *credentials; /* credentials.h: immutable once set, replaced whole */
     u64 limits_file_size;            /* [atomic] RLIMIT_FSIZE */
     u64 limits_open_files;           /* [atomic] RLIMIT_NOFILE, soft */
-    u64 device_reads;                /* [owner] pages that it waited for a device to read */
+    struct io_counts io;             /* [owner] */
 
     /* proc/'s: the process, and signals. sched/ and what lies between never look at them. */
     struct process *process;          /* [const] NULL: an idle thread */

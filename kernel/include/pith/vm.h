@@ -256,6 +256,13 @@ struct region_resident {
     u64 proportional_shared_memory_bytes;
 };
 void region_count_resident(struct region *region, struct region_resident *resident_out);
+/* Of all regions, and of what maps them; for /proc/PID/status. Sleeps. */
+struct space_sizes {
+    u64 stack_pages; /* of regions that grow down */
+    u64 code_pages;  /* of regions that are executed and not written */
+    u64 table_pages; /* page tables below the root, also those that are shared */
+};
+void address_space_sizes(struct address_space *space, struct space_sizes *sizes_out);
 /* Whether a region may have 2 MiB pages. space->lock is held. */
 bool region_may_be_large(const struct region *region);
 /* /proc/PID/pagemap's words for some pages, frame numbers and all. Sleeps. */
