@@ -1,0 +1,19 @@
+/*
+ * Two forks one after the other: four processes.
+ *
+ * From CSC 374, Lecture 2 ("Fork Example 2"). To see: one L0, two L1, four Bye; a Bye
+ * never comes before the first L1.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+    setlinebuf(stdout); /* also into a file: else fork copies what the buffer holds */
+    printf("L0\n");
+    fork();
+    printf("L1\n");
+    fork();
+    printf("Bye\n");
+    return 0;
+}
