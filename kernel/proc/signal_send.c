@@ -61,9 +61,12 @@ void process_kill_threads_locked(struct process *process, struct thread *except)
 {
     struct thread_identity *identity;
 
-    thread_for_each (identity, process)
-        if (identity->thread != except)
-            thread_tell(identity, WORK_SIGNAL | WORK_KILLED);
+    thread_for_each (identity, process) {
+        if (identity->thread == except)
+            continue;
+        thread_hasten(identity->thread);
+        thread_tell(identity, WORK_SIGNAL | WORK_KILLED);
+    }
 }
 
 static void process_doom(struct process *process) must_hold(&process->signals_lock)

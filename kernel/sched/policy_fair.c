@@ -122,8 +122,10 @@ static void place(const struct policy_queue *queue, struct policy_thread *thread
     if (others > 0) {
         u64 away_ns = now_ns - thread->left_ns;
         s64 gone_by = (s64)(away_ns * POLICY_WEIGHT_DEFAULT) / (others + thread->weight);
+        s64 limit = (s64)request_of(queue, thread); /* of the weight that it has now */
 
         lag = thread->lag_ns < 0 ? MIN(thread->lag_ns + gone_by, 0) : thread->lag_ns;
+        lag = MAX(-limit, MIN(lag, limit));
         lag += lag * thread->weight / others;
     }
     thread->virtual_ns = queue->virtual_now_ns - (u64)lag;

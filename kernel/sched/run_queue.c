@@ -440,6 +440,19 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
     return 0;
 }
 
+void thread_hasten(struct thread *thread)
+{
+    struct anew anew;
+
+    if (READ_ONCE(thread->policy.weight) >= POLICY_WEIGHT_DEFAULT)
+        return;
+    anew_begin(&anew, thread);
+    thread->nice = MIN(thread->nice, 0);
+    if (thread->class == CLASS_IDLE)
+        thread->class = CLASS_NORMAL;
+    anew_end(&anew, thread);
+}
+
 void thread_lend_priority(struct thread *thread, u32 priority)
 {
     struct anew anew;

@@ -96,6 +96,8 @@ int address_space_populate(struct address_space *space, u64 address, u64 bytes, 
             return error;
         frame_put(frame);
         sched_point();
+        if (fatal_signal_is_pending() && at + PAGE_SIZE < address + bytes)
+            return -EINTR;
     }
     return 0;
 }

@@ -162,34 +162,42 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
 
 /* ---- msync ---- */
 
-/*
- * Gives the part from `start` on of the first region there a life of its own, for use without the
- * lock. *part_out is NULL where there is nothing to write. Returns where the region ends, or 0.
- */
-static u64 region_borrow(struct address_space *space, u64 start, struct region **part_out)
-{
-    struct region *region, *part = NULL;
-    u64 end = 0;
+/* What is to be written of [start, end): `part` is a copy of a region, for use without the lock. */
+struct sync_span {
+    u64 start, end;
+    struct region *part; /* NULL: nothing is to be written there */
+};
 
+/* The first region's part of [start, end), which is empty at `end` when there is none. -ENOMEM. */
+static int sync_span_borrow(struct address_space *space, u64 start, u64 end, struct sync_span *span)
+{
+    struct region *region;
+    int error = 0;
+
+    *span = (struct sync_span){end, end, NULL};
     rwlock_write_lock(&space->lock);
-    region = region_find(space, start);
-    if (region) {
-        end = region->end;
-        if ((region->flags & REGION_SHARED) && region->pager && region->pager->sync)
-            part = region_alloc(region);
-        if (part)
-            region_open(part);
+    region = region_find_from(space, start);
+    if (region && region->start < end) {
+        span->start = MAX(region->start, start);
+        span->end = MIN(region->end, end);
+        if ((region->flags & REGION_SHARED) && region->pager && region->pager->sync) {
+            span->part = region_alloc(region);
+            if (span->part)
+                region_open(span->part);
+            else
+                error = -ENOMEM;
+        }
     }
     space_write_unlock(space);
-    *part_out = part;
-    return end;
+    return error;
 }
 
-static int region_sync(struct region *part, u64 start, u64 end)
+static int sync_span_write(const struct sync_span *span)
 {
-    u64 first = part->offset_pages + ((start - part->start) >> PAGE_SHIFT);
+    struct region *part = span->part;
+    u64 first = part->offset_pages + ((span->start - part->start) >> PAGE_SHIFT);
 
-    return part->pager->sync(part, first, (end - start) >> PAGE_SHIFT);
+    return part->pager->sync(part, first, (span->end - span->start) >> PAGE_SHIFT);
 }
 
 int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags)
@@ -200,24 +208,21 @@ int address_space_sync(struct address_space *space, u64 address, u64 bytes, int 
     if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
         return -ENOMEM;
     while (address < end) {
-        struct region *part;
-        u64 region_end = region_borrow(space, address, &part);
-        int error = 0;
+        struct sync_span span;
+        int error = sync_span_borrow(space, address, end, &span);
 
-        if (!region_end) {
-            hole = true;
-            address += PAGE_SIZE;
-            continue;
-        }
-        if (part) {
+        if (error)
+            return error;
+        hole = hole || span.start > address;
+        if (span.part) {
             if (flags & MS_SYNC)
-                error = region_sync(part, address, MIN(region_end, end));
-            region_close(part);
-            region_free(part);
+                error = sync_span_write(&span);
+            region_close(span.part);
+            region_free(span.part);
         }
         if (error)
             return error;
-        address = region_end;
+        address = span.end;
     }
     return hole ? -ENOMEM : 0;
 }

@@ -132,12 +132,9 @@ static void visit_locked(struct resident_visitor *self, u64 start, u64 end)
 
     self->visitor = (struct table_visitor){resident_visit, resident_visit_large};
     while (start < end) {
-        u64 next = MIN(ALIGN_DOWN(start, LARGE_BYTES) + LARGE_BYTES, end);
-
         spin_lock(&space->table_lock);
-        tables_visit(space, start, next, &self->visitor);
+        start = tables_visit_one(space, start, end, &self->visitor);
         spin_unlock(&space->table_lock);
-        start = next;
     }
 }
 

@@ -66,21 +66,26 @@ bool table_allows_write(const struct address_space *space, u64 address)
     return true;
 }
 
+u64 tables_visit_one(const struct address_space *space, u64 start, u64 end,
+                     struct table_visitor *visitor)
+{
+    unsigned level;
+    pte *entry = walk_down(space, start, &level);
+    /* A table of level 1 is what one entry of level 2 maps. */
+    u64 next = MIN(span_end(start, MAX(level, 2u)), end);
+
+    if (level == 1)
+        visitor->visit(visitor, start, entry, (next - start) >> PAGE_SHIFT);
+    else if (*entry)
+        visitor->visit_large(visitor, start, entry, (next - start) >> PAGE_SHIFT);
+    return next;
+}
+
 void tables_visit(const struct address_space *space, u64 start, u64 end,
                   struct table_visitor *visitor)
 {
-    while (start < end) {
-        unsigned level;
-        pte *entry = walk_down(space, start, &level);
-        /* A table of level 1 is what one entry of level 2 maps. */
-        u64 next = MIN(span_end(start, MAX(level, 2u)), end);
-
-        if (level == 1)
-            visitor->visit(visitor, start, entry, (next - start) >> PAGE_SHIFT);
-        else if (*entry)
-            visitor->visit_large(visitor, start, entry, (next - start) >> PAGE_SHIFT);
-        start = next;
-    }
+    while (start < end)
+        start = tables_visit_one(space, start, end, visitor);
 }
 
 static void gather_make_room(struct gather *gather)

@@ -175,6 +175,9 @@ struct table_visitor {
 };
 void tables_visit(const struct address_space *space, u64 start, u64 end,
                   struct table_visitor *visitor);
+/* One step of it: what one table or absent table spans. Returns where the next one begins. */
+u64 tables_visit_one(const struct address_space *space, u64 start, u64 end,
+                     struct table_visitor *visitor);
 
 /* ---- 2 MiB pages: large.c ---- */
 

@@ -61,3 +61,31 @@ def test_process_that_must_not_be_ended_outlives_one_that_is_smaller(exhaustion)
     result = run_program('bash', '-c', f'coproc cat; exec 3<&${{COPROC[0]}}; {script}', options=[
         '--mem', '128M', '--user', ROOT])
     assert b'status 137\n' in result.stdout and b'alive\n' in result.stdout
+
+
+IDLE_KILLED = '''
+import os, signal
+
+def spin(policy=os.SCHED_OTHER):
+    pid = os.fork()
+    if pid == 0:
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+        while True:
+            pass
+    return pid
+
+busy = [spin() for _ in range(8)]
+for _ in range(40):
+    victim = spin(os.SCHED_IDLE)
+    os.sched_yield()
+    os.kill(victim, signal.SIGKILL)
+    os.waitpid(victim, 0)
+for pid in busy:
+    os.kill(pid, signal.SIGKILL)
+print("all ended")
+'''
+
+
+def test_killed_process_of_the_idle_class_does_not_wait_for_busy_ones():
+    result = run_program('python3', '-c', IDLE_KILLED, options=['--cpus', '2', '--timeout', '50'])
+    assert result.stdout == b'all ended\n', result.stderr.decode()

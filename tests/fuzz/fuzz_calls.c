@@ -534,7 +534,7 @@ static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
             usleep(2000);
         if (late_kill(count) > SLICE_SECONDS + DEATH_SECONDS) {
             for (int i = 0; i < count; i++) {
-                if (workers[i].pid > 0)
+                if (workers[i].pid > 0 && workers[i].killed)
                     hang_print(&workers[i]);
             }
             return 1;

@@ -176,6 +176,40 @@ TEST(msync_writes_back_and_checks_its_arguments)
     CHECK_ERRNO(msync(memory, PAGE, MS_SYNC), ENOMEM);
 }
 
+/* A step a page would take minutes: 2^28 of them. */
+TEST(msync_and_mincore_pass_over_terabytes_that_are_not_mapped)
+{
+    char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned char resident[2];
+
+    CHECK(memory != MAP_FAILED);
+    CHECK_ERRNO(msync((void *)PAGE, 1ul << 40, MS_SYNC), ENOMEM);
+    CHECK_ERRNO(msync(memory, 1ul << 40, MS_ASYNC), ENOMEM);
+    CHECK_ERRNO(mincore((void *)PAGE, 1ul << 40, resident), ENOMEM);
+    CHECK_ERRNO(madvise((void *)PAGE, 1ul << 40, MADV_WILLNEED), ENOMEM);
+    CHECK_ERRNO(madvise((void *)PAGE, 1ul << 40, 22 /* MADV_POPULATE_READ */), ENOMEM);
+    CHECK_OK(munmap(memory, 2 * PAGE));
+}
+
+/* What a checked program keeps for its shadow. */
+TEST(terabytes_that_were_never_touched_are_counted_at_once)
+{
+    char *memory = mmap(NULL, 16ul << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                        0);
+    char line[256];
+    FILE *file = fopen("/proc/self/smaps", "r");
+    int found = 0;
+
+    CHECK(memory != MAP_FAILED && file);
+    while (fgets(line, sizeof(line), file))
+        found += !strncmp(line, "Size:           17179869184 kB", 30);
+    fclose(file);
+    CHECK_EQ(found, 1);
+    CHECK_OK(mprotect(memory, 16ul << 40, PROT_READ));
+    CHECK_OK(madvise(memory, 16ul << 40, MADV_DONTNEED));
+    CHECK_OK(munmap(memory, 16ul << 40));
+}
+
 /* ---- mremap ---- */
 
 TEST(mremap_grows_and_keeps_the_content)

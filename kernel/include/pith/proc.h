@@ -365,10 +365,6 @@ void signal_mask_replace_temporarily(u64 mask);
 void signal_mask_restore(void);
 void signal_mask_set(u64 mask);
 bool signal_is_pending(void); /* one that is not blocked */
-static inline bool fatal_signal_is_pending(void)
-{
-    return READ_ONCE(thread_current()->pending_work) & WORK_KILLED;
-}
 /* For signalfd and sigtimedwait: takes one of `set` that is pending. Its number, or 0. */
 int signal_take(u64 set, struct signal_info *info_out);
 /* As sigtimedwait(2): its number, -EAGAIN when the time is over, -EINTR. */

@@ -195,12 +195,23 @@ void sched_sample_register(void (*sample)(struct thread *thread, u64 period_ns))
 /* ---- Running ---- */
 
 void sched_yield(void);
+/* The calling thread is to end: a loop that can take long ends with -EINTR. */
+static inline bool fatal_signal_is_pending(void)
+{
+    return READ_ONCE(thread_current()->pending_work) & WORK_KILLED;
+}
 /* Where a long loop in the kernel lets others run; may block. No spinlock is held. */
 void sched_point(void);
 /* Called by the way back to user mode when WORK_RESCHEDULE is set. */
 void sched_preempt(void);
 int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
     must_check;
+/*
+ * For a thread that is to end: with less than the usual share it now has the usual one. Beside busy
+ * threads the idle class gets milliseconds a second, and others wait for what the thread holds: its
+ * memory, its parent for its end.
+ */
+void thread_hasten(struct thread *thread);
 /* Until it is lent another, or 0, the thread runs with no less than this real-time priority. */
 void thread_lend_priority(struct thread *thread, u32 priority);
 int thread_set_affinity(struct thread *thread, u64 cpus)
