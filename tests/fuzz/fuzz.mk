@@ -3,7 +3,7 @@
 FUZZERS := $(B)/tests/fuzz/fuzz_calls $(B)/tests/fuzz/fuzz_exec
 # Of each: what CI runs; `make soak-fuzz` runs many more.
 FUZZ_SEED ?= 1
-FUZZ_CALLS ?= 20000
+FUZZ_CALLS ?= 100000
 FUZZ_FILES ?= 1000
 FUZZ_RUN = $(B)/pith run -q --cpus 2 --mem 512M --user 0:0 --timeout $(FUZZ_TIMEOUT) --cwd / --
 FUZZ_TIMEOUT ?= 400

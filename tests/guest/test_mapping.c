@@ -194,8 +194,8 @@ TEST(msync_and_mincore_pass_over_terabytes_that_are_not_mapped)
 /* What a checked program keeps for its shadow. */
 TEST(terabytes_that_were_never_touched_are_counted_at_once)
 {
-    char *memory = mmap(NULL, 16ul << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                        0);
+    char *memory =
+        mmap(NULL, 16ul << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     char line[256];
     FILE *file = fopen("/proc/self/smaps", "r");
     int found = 0;
