@@ -217,11 +217,23 @@ static pid_t pump_start(int from, int to)
     _exit(0);
 }
 
+/* Waits for the program and, as process 1 must, for each orphan that ends before it. */
+static int program_wait(pid_t program)
+{
+    pid_t ended;
+    int status;
+
+    do
+        ended = waitpid(-1, &status, 0);
+    while (ended != program);
+    return status;
+}
+
 /* Runs the program, and waits for it and for all that it printed. Returns its status as a shell
  * would. What outlives it keeps its pipes open; so the pumps are left when nothing more comes. */
 static int program_run(char **words, char **environment)
 {
-    int pipes[3][2], streams[3], status = 0;
+    int pipes[3][2], streams[3], status;
     pid_t program, pumps[3];
 
     for (int i = 0; i < 3; i++)
@@ -239,8 +251,7 @@ static int program_run(char **words, char **environment)
     close(pipes[0][1]);
     pumps[1] = pump_start(pipes[1][0], port_open(PORT_OUTPUT, O_WRONLY));
     pumps[2] = pump_start(pipes[2][0], port_open(PORT_ERROR, O_WRONLY));
-    while (waitpid(program, &status, 0) < 0 && errno == EINTR)
-        ;
+    status = program_wait(program);
     kill(pumps[0], SIGKILL);
     kill(-program, SIGKILL);
     waitpid(pumps[1], NULL, 0);

@@ -36,6 +36,9 @@ int file_allocate(struct file *file, int mode, s64 offset, s64 bytes)
         return -EFBIG;
     if (!file->operations->allocate)
         return -EOPNOTSUPP;
+    error = mode & FALLOC_FL_KEEP_SIZE ? 0 : inode_check_size(file->inode, (u64)end);
+    if (error)
+        return error;
     error = file->operations->allocate(file, mode, (u64)offset, (u64)bytes);
     if (!error)
         notify_file(file, IN_MODIFY);

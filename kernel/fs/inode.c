@@ -166,16 +166,24 @@ int inode_change(struct inode *inode, const struct attribute_change *change)
     return error;
 }
 
-int inode_truncate(struct inode *inode, u64 size, u32 change_flags)
+int inode_check_size(const struct inode *inode, u64 size)
 {
-    struct attribute_change change = {.valid = CHANGE_SIZE | change_flags, .size = size};
-
     if (size > inode->file_system->size_max)
         return -EFBIG;
-    if (size > fs_file_size_limit() && size > inode->size) {
+    if (size > fs_file_size_limit() && size > READ_ONCE(inode->size)) {
         fs_signal_current(SIGNAL_FILE_SIZE);
         return -EFBIG;
     }
+    return 0;
+}
+
+int inode_truncate(struct inode *inode, u64 size, u32 change_flags)
+{
+    struct attribute_change change = {.valid = CHANGE_SIZE | change_flags, .size = size};
+    int error = inode_check_size(inode, size);
+
+    if (error)
+        return error;
     if ((inode->seals & F_SEAL_SHRINK && size < inode->size) ||
         (inode->seals & F_SEAL_GROW && size > inode->size))
         return -EPERM;

@@ -9,6 +9,9 @@ int inode_get_attributes(struct inode *inode, struct attributes *attributes_out)
 /* Asks the file system to change attributes; takes the lock, or the caller holds it. */
 int inode_change(struct inode *inode, const struct attribute_change *change) must_check;
 int inode_change_locked(struct inode *inode, const struct attribute_change *change) must_check;
+/* Whether a file may become so long: -EFBIG beyond what its file system holds, and, with SIGXFSZ,
+ * when it would grow beyond the caller's RLIMIT_FSIZE. */
+int inode_check_size(const struct inode *inode, u64 size) must_check;
 /* Whether a write by the caller takes set-user-ID and set-group-ID away. */
 bool inode_must_kill_set_ids(const struct inode *inode);
 

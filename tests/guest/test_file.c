@@ -354,6 +354,12 @@ TEST(write_over_rlimit_fsize_gives_efbig_and_sigxfsz)
     CHECK_ERRNO(write(fd, block, 1), EFBIG);
     CHECK_EQ(signals_counted, 1);
     CHECK_ERRNO(ftruncate(fd, 200), EFBIG);
+    CHECK_EQ(signals_counted, 2);
+    CHECK_ERRNO(fallocate(fd, 0, 50, 51), EFBIG);
+    CHECK_EQ(signals_counted, 3);
+    CHECK_OK(fallocate(fd, 1 /* FALLOC_FL_KEEP_SIZE */, 50, 51));
+    CHECK_OK(fallocate(fd, 0, 50, 50));
+    CHECK_EQ(size_of(fd), 100);
 }
 
 TEST(write_of_large_blocks_reads_back)
