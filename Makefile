@@ -25,6 +25,7 @@ include user/user.mk
 include host/host.mk
 include tests/tests.mk
 include tests/fuzz/fuzz.mk
+include tests/stress_ng.mk
 include examples/examples.mk
 include bench/bench.mk
 include tools/tools.mk

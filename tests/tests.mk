@@ -146,4 +146,4 @@ soak-libpython: all record-libpython ## all of Python's own tests that Pith can 
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
-soak: test-stress soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz ## all that takes long: an hour
+soak: test-stress soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz soak-stress ## all that takes long: an hour

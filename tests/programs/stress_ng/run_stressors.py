@@ -21,7 +21,10 @@ import tempfile
 import time
 
 STATUS_SKIPPED = 3, 4  # stress-ng(1): no resource, not implemented
-SKIPPED = 'skipp'
+SKIPPED = 'skipp', 'aborted early', 'finished prematurely'
+FAILED = ' fail: '  # printed, though the status may be 0
+NOTHING_STARTED = 'could not create any pthreads'
+LONGER = 5  # times the seconds, for a stressor that did not get to work
 NOT_AS_ROOT = 'without root privilege', 'must not run as root'
 NOBODY = 65534
 LEFT_SECONDS = 20  # until what a stressor started has ended
@@ -31,7 +34,7 @@ def arguments_parse():
     parser = argparse.ArgumentParser(usage=__doc__)
     add = parser.add_argument
     add('--seconds', type=int, default=1)
-    add('--deadline', type=int, default=60, help='seconds beyond those')
+    add('--deadline', type=int, default=120, help='seconds beyond those')
     add('--workers', type=int, default=2)
     add('stressors', nargs='+')
     return parser.parse_args()
@@ -83,13 +86,33 @@ def say(text):
     os.write(1, (text + '\n').encode())
 
 
-def why_of(output):
-    """The line of stress-ng's output that says most."""
-    for kind in 'fail:', SKIPPED, 'error:':
-        for line in output.splitlines():
-            if kind in line:
-                return line.partition('] ')[2]
-    return (output.splitlines() or ['no output'])[-1]
+class KernelLog:
+    """What the kernel says from now on."""
+    REPORTS = 'watchdog:', ' is broken', 'BUG:', 'WARNING:', 'Oops'
+
+    def __init__(self):
+        self.fd = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def report(self):
+        """The first report since the last call, or ''."""
+        found = ''
+        while True:
+            try:
+                line = os.read(self.fd, 8192).decode(errors='replace').partition(';')[2].rstrip()
+            except BlockingIOError:
+                return found
+            except BrokenPipeError:  # lines were lost
+                continue
+            if not found and any(words in line for words in self.REPORTS):
+                found = line
+
+
+def why_of(output, kinds):
+    """The first line of stress-ng's output that says one of them, else the last."""
+    lines = output.splitlines() or ['no output']
+    found = [line for kind in kinds for line in lines if kind in line] + lines[-1:]
+    return found[0].rpartition('] ')[2]
 
 
 def kill_since(before):
@@ -102,10 +125,12 @@ def kill_since(before):
             pass
 
 
-def stress(stressor, options, as_user, directory):
+def stress(stressor, options, seconds, as_user):
     """(status, output) of stress-ng; no status when it had to be killed."""
-    before, limit = processes(), options.seconds + options.deadline
-    command = ['stress-ng', f'--{stressor}', str(options.workers), '--timeout', str(options.seconds),
+    before, limit = processes(), seconds + options.deadline
+    directory = tempfile.mkdtemp(prefix='stress-')
+    os.chmod(directory, 0o777)
+    command = ['stress-ng', f'--{stressor}', str(options.workers), '--timeout', str(seconds),
                '--verify', '--pathological', '--temp-path', directory]
     with tempfile.TemporaryFile('w+', errors='replace') as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -119,40 +144,53 @@ def stress(stressor, options, as_user, directory):
         log.seek(0)
         output = log.read()
     sys.stderr.write(output)
+    shutil.rmtree(directory, ignore_errors=True)
     return status, output
 
 
-def run(stressor, options):
+def judge(status, output):
+    """(result, why) by stress-ng's own word."""
+    if status is None:
+        return 'FAIL', 'did not end in time'
+    if FAILED in output:
+        return 'FAIL', why_of(output, [FAILED])
+    if status in STATUS_SKIPPED or any(words in output for words in SKIPPED):
+        return 'skip', why_of(output, SKIPPED)
+    if status != 0:
+        return 'FAIL', f'status {status}: ' + why_of(output, ['error: '])
+    return 'pass', ''
+
+
+def run(stressor, options, log):
     """(result, why) of one stressor."""
-    before, directory = processes(), tempfile.mkdtemp(prefix='stress-')
-    os.chmod(directory, 0o777)
-    status, output = stress(stressor, options, {}, directory)
+    before = processes()
+    as_user, seconds = {}, options.seconds
+    status, output = stress(stressor, options, seconds, as_user)
     if any(words in output for words in NOT_AS_ROOT):
-        status, output = stress(stressor, options, {'user': NOBODY, 'group': NOBODY,
-                                                    'extra_groups': []}, directory)
-    shutil.rmtree(directory, ignore_errors=True)
-    left = left_over(before)
+        as_user = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
+        status, output = stress(stressor, options, seconds, as_user)
+    result, why = judge(status, output)
+    if result == 'skip' or NOTHING_STARTED in output:
+        # On a busy machine a worker's time can be over before it has begun.
+        result, why = judge(*stress(stressor, options, seconds * LONGER, as_user))
+    left, report = left_over(before), log.report()
+    if report:
+        return 'FAIL', f'the kernel reported: {report}'
     if left:
         lines = [line for pid in sorted(left) for line in describe(pid)]
         sys.stderr.write('\n'.join(lines) + '\n')
         return 'FAIL', f'left {len(left)} processes: {lines[0] if lines else left}'
-    if status is None:
-        return 'FAIL', f'did not end within {options.seconds + options.deadline} s'
-    if status in STATUS_SKIPPED or (status == 0 and SKIPPED in output):
-        return 'skip', why_of(output)
-    if status != 0:
-        return 'FAIL', f'status {status}: {why_of(output)}'
-    return 'pass', ''
+    return result, why
 
 
 def main():
-    options = arguments_parse()
+    options, log = arguments_parse(), KernelLog()
     for stressor in options.stressors:
         say(f'start {stressor}')
         sys.stderr.write(f'---- {stressor}\n')
         sys.stderr.flush()
         started = time.monotonic()
-        result, why = run(stressor, options)
+        result, why = run(stressor, options, log)
         sys.stderr.write(f'---- {stressor}: {result} after {time.monotonic() - started:.1f} s\n')
         say(f'{result} {stressor}: {why}')
 
