@@ -50,6 +50,9 @@ static int flags_check(const struct clone_request *request)
         return -EINVAL;
     if (flags & CLONE_INTO_CGROUP) /* no descriptor is a cgroup's */
         return -EBADF;
+    /* As arch_prctl: one that is not canonical would fault where the kernel loads it. */
+    if ((flags & CLONE_SETTLS) && request->tls >= USER_END)
+        return -EPERM;
     return namespaces_refuse(flags);
 }
 

@@ -159,6 +159,20 @@ TEST(clone_with_flags_that_change_nothing_forks)
     }
 }
 
+/* The kernel loads it into a register that takes canonical addresses only. */
+TEST(clone_with_a_thread_pointer_beyond_user_memory_gives_eperm)
+{
+    const unsigned long pointers[] = {1ul << 63, 1ul << 47, 0x7ffffffff000ul, ~0ul};
+
+    for (size_t i = 0; i < sizeof(pointers) / sizeof(pointers[0]); i++) {
+        struct clone_args request = {
+            .flags = CLONE_SETTLS, .exit_signal = SIGCHLD, .tls = pointers[i]};
+
+        CHECK_ERRNO(syscall(SYS_clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, pointers[i]), EPERM);
+        CHECK_ERRNO(clone3(&request, sizeof(request)), EPERM);
+    }
+}
+
 TEST(clone_with_a_pidfd_and_what_excludes_it_gives_einval)
 {
     int pidfd = -1;
