@@ -12,9 +12,14 @@ from pith import BUILD
 TESTS = ['fork', 'memory', 'signal_frame', 'threads']
 MODELS = ['qemu64', 'Nehalem', 'Haswell', 'Skylake-Server', 'EPYC', 'max']
 TAKEN_AWAY = ['fsgsbase', 'xsave', 'smap', 'smep', 'umip', 'pdpe1gb', 'erms', 'pku', 'la57', 'rdtscp',
-              'rdrand', 'xsaveopt']
+              'rdrand', 'xsaveopt', 'nx']
 WORDS = ['nofsgsbase', 'noxsave', 'noxsaveopt', 'nosmap', 'nosmep', 'noumip', 'nonx', 'nopage1g',
          'noerms', 'nordtscp', 'nordrand', 'norandmaps']
+
+
+def tests_without(feature):
+    """One of signal_frame's tests wants a fault where data is executed."""
+    return [test for test in TESTS if feature not in ('nx', 'nonx') or test != 'signal_frame']
 
 
 def run_guest_tests(tests, *options):
@@ -37,13 +42,12 @@ def test_cpu_model(model):
 
 @pytest.mark.parametrize('feature', TAKEN_AWAY)
 def test_cpu_without_a_feature(feature):
-    run_guest_tests(TESTS, '--cpu', f'max,-{feature}')
+    run_guest_tests(tests_without(feature), '--cpu', f'max,-{feature}')
 
 
 @pytest.mark.parametrize('word', WORDS)
 def test_feature_switched_off_by_a_word(word):
-    tests = [test for test in TESTS if word != 'nonx' or test != 'signal_frame']
-    run_guest_tests(tests, '--append', word)
+    run_guest_tests(tests_without(word), '--append', word)
 
 
 @pytest.mark.parametrize('cpus', [2, 3, 5, 8, 16])

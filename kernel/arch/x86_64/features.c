@@ -46,8 +46,10 @@ static const struct feature_source sources[FEATURES] = {
 };
 
 #define HWCAP2_FSGSBASE BIT(1)
+#define PAGE_NO_EXECUTE BIT(63) /* SDM 3A "4-Level Paging" */
 
 u64 features_in_use;
+pte pte_no_execute;
 u64 cpu_hwcap, cpu_hwcap2;
 static bool switched_off[FEATURES];
 
@@ -116,6 +118,7 @@ void features_init(void)
     }
     if (!cpu_has(FEATURE_XSAVE))
         features_in_use &= ~BIT(FEATURE_XSAVEOPT);
+    pte_no_execute = cpu_has(FEATURE_NX) ? PAGE_NO_EXECUTE : 0;
     hwcap_init();
 }
 

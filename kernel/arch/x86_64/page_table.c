@@ -57,8 +57,6 @@ static unsigned level_for(u64 address, phys_addr target, u64 bytes)
 
 static void map(u64 address, phys_addr target, u64 bytes, pte flags)
 {
-    if (!cpu_has(FEATURE_NX))
-        flags &= ~PTE_NO_EXECUTE;
     while (bytes) {
         unsigned level = level_for(address, target, bytes);
         u64 step = table_entry_bytes(level);

@@ -357,22 +357,28 @@ void page_copy(void *to, const void *from);
 
 typedef u64 pte; /* the one typedef of a number: an entry is a word of the hardware */
 
-#define PTE_PRESENT    BIT(0)
-#define PTE_WRITABLE   BIT(1)
-#define PTE_USER       BIT(2)
-#define PTE_ACCESSED   BIT(5)
-#define PTE_DIRTY      BIT(6)
-#define PTE_LARGE      BIT(7)
-#define PTE_GLOBAL     BIT(8)
-#define PTE_SOFT_1     BIT(9) /* free for vm/ */
-#define PTE_SOFT_2     BIT(10)
-#define PTE_SOFT_3     BIT(11)
+#define PTE_PRESENT  BIT(0)
+#define PTE_WRITABLE BIT(1)
+#define PTE_USER     BIT(2)
+#define PTE_ACCESSED BIT(5)
+#define PTE_DIRTY    BIT(6)
+#define PTE_LARGE    BIT(7)
+#define PTE_GLOBAL   BIT(8)
+#define PTE_SOFT_1   BIT(9) /* free for vm/ */
+#define PTE_SOFT_2   BIT(10)
+#define PTE_SOFT_3   BIT(11)
+#ifdef __PITH_KERNEL__
+/* BIT(63); 0 where the processor has no such bit, for it is reserved there. [const] after boot */
+extern pte pte_no_execute;
+#define PTE_NO_EXECUTE pte_no_execute
+#else
 #define PTE_NO_EXECUTE BIT(63)
-#define PTE_ADDRESS    0x000ffffffffff000ul
-#define PTE_UNCACHED   (BIT(3) | BIT(4)) /* PWT | PCD: for device registers */
+#endif
+#define PTE_ADDRESS   0x000ffffffffff000ul
+#define PTE_UNCACHED  (BIT(3) | BIT(4)) /* PWT | PCD: for device registers */
 
-#define TABLE_ENTRIES  512
-#define TABLE_LEVELS   4
+#define TABLE_ENTRIES 512
+#define TABLE_LEVELS  4
 
 /* The index of `address` in a table of `level` (1: entries map pages; 4: the root). */
 static inline unsigned table_index(u64 address, unsigned level)
