@@ -91,6 +91,9 @@ void wait_queue_add(struct wait_queue *queue, struct waiter *waiter)
     spin_lock(&queue->lock);
     list_push_back(&queue->waiters, &waiter->link);
     spin_unlock(&queue->lock);
+    /* Before the caller looks at the condition, which need not take the lock: pairs with
+     * wait_queue_wake's. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 void wait_queue_remove(struct wait_queue *queue, struct waiter *waiter)

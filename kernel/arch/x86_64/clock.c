@@ -3,7 +3,7 @@
  *
  *     ns = tsc * clock_scale / 2^32
  *
- * All CPUs' TSCs are taken to run together, as they do in every machine that we run in. Their rate
+ * All CPUs' TSCs run together: one that does not is left out (smp.c). Their rate
  * is what the hypervisor or the CPU says; where neither does (QEMU without KVM), it is measured
  * against the APIC's timer, in a quarter of a millisecond, or as long as a busy host needs for the
  * readings of both to lie close together. The timer interrupt is the TSC deadline where the CPU has
@@ -45,7 +45,7 @@ struct vdso_data *vdso_data = &boot_vdso_data;
 
 u64 clock_monotonic_ns(void)
 {
-    return (u64)((unsigned __int128)(tsc_read() - hidden_tsc) * clock_scale >> SCALE_SHIFT);
+    return (u64)((unsigned __int128)(tsc_read_ordered() - hidden_tsc) * clock_scale >> SCALE_SHIFT);
 }
 
 void clock_hide(u64 tsc_ticks)

@@ -460,6 +460,15 @@ static inline u64 tsc_read(void)
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
     return (u64)high << 32 | low;
 }
+/*
+ * The same, but not before what stands in front of it: RDTSC alone may be executed while a lock is
+ * still being waited for, and then shows less than what its last holder wrote.
+ */
+static inline u64 tsc_read_ordered(void)
+{
+    __asm__ volatile("lfence" : : : "memory");
+    return tsc_read();
+}
 extern u64 tsc_hz; /* [const] after boot */
 /* Nanoseconds since the machine started; monotonic, the same on all CPUs. */
 u64 clock_monotonic_ns(void);
