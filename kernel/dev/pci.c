@@ -43,12 +43,11 @@ void pci_write(u32 function, u32 offset, u32 value)
     port_write_u32(PORT_DATA, value);
 }
 
+/* Not the word around it: that may hold bits that are cleared by writing them (the status). */
 void pci_write_u16(u32 function, u32 offset, u16 value)
 {
-    u32 shift = 8 * (offset & 2);
-    u32 word = pci_read(function, offset) & ~(0xffffu << shift);
-
-    pci_write(function, offset, word | (u32)value << shift);
+    port_write_u32(PORT_ADDRESS, (u32)ADDRESS_ENABLE | function | (offset & 0xfc));
+    port_write_u16(PORT_DATA + (offset & 2), value);
 }
 
 static void function_probe(u32 function)

@@ -12,17 +12,31 @@
 #include "virtio.h"
 
 #define DRIVERS_MAX 8
+#define RESET_TRIES 1000000
 
 static struct list devices = LIST_INIT(devices);
 static const struct virtio_driver *drivers[DRIVERS_MAX];
 static unsigned driver_count;
+
+/* It is over when the device says so (2.4.2); one that never does is broken. */
+static bool device_reset(struct virtio_device *device)
+{
+    device->transport->set_status(device, 0);
+    for (unsigned tries = 0; tries < RESET_TRIES; tries++) {
+        if (device->transport->get_status(device) == 0)
+            return true;
+        cpu_relax();
+    }
+    return false;
+}
 
 /* Steps 1 to 6 of virtio 1.2, 3.1.1; the driver's probe does 7 and 8. */
 static int device_negotiate(struct virtio_device *device, const struct virtio_driver *driver)
 {
     const struct virtio_transport *transport = device->transport;
 
-    transport->set_status(device, 0);
+    if (!device_reset(device))
+        return -EIO;
     transport->set_status(device, STATUS_ACKNOWLEDGE);
     transport->set_status(device, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
     device->features =
@@ -47,7 +61,8 @@ static void device_bind(struct virtio_device *device, const struct virtio_driver
     if (!error)
         return;
     log_warning("virtio: %s gave up its device: error %d", driver->name, -error);
-    device->transport->set_status(device, STATUS_FAILED);
+    /* No bit of the status may be taken back but by a reset (2.1.1). */
+    device->transport->set_status(device, device->transport->get_status(device) | STATUS_FAILED);
     device->driver = NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "virtio.h"
 
 #define CONFIG_COMMAND      0x04
+#define COMMAND_DECODE      (BIT(0) | BIT(1)) /* of ports and of memory */
 #define COMMAND_MEMORY      BIT(1)
 #define COMMAND_MASTER      BIT(2)
 #define COMMAND_NO_INTX     BIT(10)
@@ -52,10 +53,11 @@ struct common_config {
     u16 queue_msix_vector;
     u16 queue_enable;
     u16 queue_notify_offset;
-    u64 queue_descriptors;
-    u64 queue_available;
-    u64 queue_used;
-} packed;
+    u32 queue_descriptors[2]; /* 64 bits, which must be accessed by halves (4.1.3.1) */
+    u32 queue_available[2];
+    u32 queue_used[2];
+};
+_Static_assert(sizeof(struct common_config) == 56, "virtio 1.2, 4.1.4.3");
 
 struct msix_entry {
     u32 address_low, address_high, data, control;
@@ -110,12 +112,7 @@ static u32 pci_get_status(struct virtio_device *device)
 
 static void pci_set_status(struct virtio_device *device, u32 status)
 {
-    volatile struct common_config *common = pci_of(device)->common;
-
-    common->status = status;
-    /* A reset is done when the device says so (4.1.4.3.2); a device that never does is broken. */
-    for (unsigned tries = 0; status == 0 && common->status != 0 && tries < 1000000; tries++)
-        cpu_relax();
+    pci_of(device)->common->status = status;
 }
 
 static void pci_config_read(struct virtio_device *device, u32 offset, void *to, u32 bytes)
@@ -137,6 +134,12 @@ static u32 pci_queue_size_max(struct virtio_device *device, u32 index)
     return common->queue_size;
 }
 
+static void address_write(volatile u32 *halves, phys_addr address)
+{
+    halves[0] = (u32)address;
+    halves[1] = address >> 32;
+}
+
 static void pci_queue_enable(struct virtio_device *device, u32 index, u32 size,
                              const struct virtqueue_addresses *addresses)
 {
@@ -147,9 +150,13 @@ static void pci_queue_enable(struct virtio_device *device, u32 index, u32 size,
     common->queue_select = index;
     common->queue_size = size;
     common->queue_msix_vector = 0;
-    common->queue_descriptors = addresses->descriptors;
-    common->queue_available = addresses->available;
-    common->queue_used = addresses->used;
+    if (common->queue_msix_vector == NO_VECTOR) { /* it had no room for it (4.1.5.1.2.2) */
+        log_error("virtio: queue %u has no interrupt", index);
+        return;
+    }
+    address_write(common->queue_descriptors, addresses->descriptors);
+    address_write(common->queue_available, addresses->available);
+    address_write(common->queue_used, addresses->used);
     offset = (u64)common->queue_notify_offset * pci->notify_multiplier;
     if (offset + sizeof(u16) > pci->notify_bytes) {
         log_error("virtio: queue %u's doorbell lies outside of its BAR", index);
@@ -181,19 +188,25 @@ static void pci_interrupt(struct trap_frame *frame, u8 vector)
     virtio_device_interrupt(&device_of_vector[vector]->device);
 }
 
-/* The address of a memory BAR, and its size by the all-ones probe (PCI 3.0, 6.2.5.1). */
+/*
+ * The address of a memory BAR, and its size by the all-ones probe, during which the device must not
+ * answer at the address that is none (PCI 3.0, 6.2.5.1).
+ */
 static int bar_find(u32 function, u32 bar, phys_addr *address_out, u64 *bytes_out)
 {
     u32 offset = CONFIG_BAR + 4 * bar;
     u32 low = pci_read(function, offset), high = 0, mask;
+    u16 command = pci_read_u16(function, CONFIG_COMMAND);
 
     if (bar >= BARS || (low & BAR_IO) || ((low & BAR_64) && bar + 1 >= BARS))
         return -ENODEV;
     if (low & BAR_64)
         high = pci_read(function, offset + 4);
+    pci_write_u16(function, CONFIG_COMMAND, command & ~COMMAND_DECODE);
     pci_write(function, offset, 0xffffffff);
     mask = pci_read(function, offset) & ~0xfu;
     pci_write(function, offset, low);
+    pci_write_u16(function, CONFIG_COMMAND, command);
     if (mask == 0)
         return -ENODEV;
     *address_out = (u64)high << 32 | (low & ~0xfu);

@@ -24,7 +24,6 @@
 #include "registers.h"
 #include "trap.h"
 
-#define XSAVE_COMPONENTS  0xe7ul /* x87, SSE, AVX, AVX-512's three */
 #define XSAVE_LEAF        0xd
 #define FXSAVE_BYTES      512
 #define XSAVE_HEADER_AT   FXSAVE_BYTES
@@ -35,10 +34,15 @@
 #define FPU_EXCEPTIONS    0x3f
 #define MXCSR_MASK        0xffbf /* where the processor does not say: no denormals-are-zeros */
 
+#define LEAF_VENDOR       0
+#define LEAF_SIZES        0x80000008
+#define SAVES_POINTERS    BIT(2) /* LEAF_SIZES, ebx: AMD's RstrFpErrPtrs */
+
 struct fpu_layout fpu_layout = {.bytes = FXSAVE_BYTES, .mxcsr_mask = MXCSR_MASK};
 
 static DEFINE_PER_CPU(struct user_context *, fpu_owner); /* [cpu] */
 static struct fpu_registers boot_registers;              /* for fpu_init: the MXCSR's mask */
+static bool pointers_stay;                               /* [const] after fpu_init */
 static void *(*state_alloc)(void);
 static void (*state_free)(void *state);
 
@@ -63,12 +67,25 @@ void fpu_init_cpu(void)
                            "d"((u32)(fpu_layout.components >> 32)));
 }
 
+/*
+ * Whether saving and restoring passes over the addresses of x87's last instruction and operand
+ * unless an exception is pending, as AMD's do before Zen (APM 2 "FXSAVE and FXRSTOR Instructions").
+ */
+static bool pointers_are_left(void)
+{
+    struct cpuid_result vendor = cpuid(LEAF_VENDOR, 0);
+
+    return memcmp(&vendor.ebx, "Genu", 4) && !(cpuid(LEAF_SIZES, 0).ebx & SAVES_POINTERS);
+}
+
 void fpu_init(void)
 {
+    pointers_stay = pointers_are_left();
+
     if (cpu_has(FEATURE_XSAVE)) {
         struct cpuid_result components = cpuid(XSAVE_LEAF, 0);
 
-        fpu_layout.components = ((u64)components.edx << 32 | components.eax) & XSAVE_COMPONENTS;
+        fpu_layout.components = fpu_components_of((u64)components.edx << 32 | components.eax);
         fpu_init_cpu();
         fpu_layout.bytes = cpuid(XSAVE_LEAF, 0).ebx; /* for the components that are on */
     } else {
@@ -91,9 +108,20 @@ static void registers_save(void *state)
         __asm__ volatile("fxsave64 (%0)" : : "r"(state) : "memory");
 }
 
+/* Overwrites the addresses that the next thread would find of the one before. */
+static void pointers_overwrite(void)
+{
+    static const u32 operand;
+
+    __asm__ volatile("fnclex; emms; fildl %0" : : "m"(operand));
+}
+
 static void registers_load(const void *state)
 {
     u32 low = (u32)fpu_layout.components, high = (u32)(fpu_layout.components >> 32);
+
+    if (pointers_stay)
+        pointers_overwrite();
 
     if (cpu_has(FEATURE_XSAVE))
         __asm__ volatile("xrstor64 (%0)" : : "r"(state), "a"(low), "d"(high) : "memory");

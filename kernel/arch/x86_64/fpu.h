@@ -11,6 +11,24 @@ struct fpu_layout {
 };
 extern struct fpu_layout fpu_layout;
 
+#define XCR0_AVX      BIT(2)
+#define XCR0_AVX512   (BIT(5) | BIT(6) | BIT(7))
+#define XCR0_FOR_USER (BIT(0) | BIT(1) | XCR0_AVX | XCR0_AVX512) /* with x87 and SSE */
+
+/*
+ * Of the components that CPUID offers, those that we turn on. XSETBV takes AVX-512's three only
+ * together, and only with AVX (SDM 1 "XCR0"). Others must not be on: AMX would want permissions,
+ * and protection keys CR4.PKE.
+ */
+static inline u64 fpu_components_of(u64 offered)
+{
+    u64 components = offered & XCR0_FOR_USER;
+
+    if (!(components & XCR0_AVX) || (components & XCR0_AVX512) != XCR0_AVX512)
+        components &= ~XCR0_AVX512;
+    return components;
+}
+
 /* The first 512 bytes, and XSAVE's header behind them (SDM 1 "FXSAVE Area", "XSAVE Header"). */
 struct aligned(64) fpu_registers
 {
