@@ -41,6 +41,8 @@ enum apic_register {
 #define COMMAND_ASSERT    BIT(14)
 #define TIMER_DEADLINE    (2u << 17)
 #define TIMER_DIVIDE_BY_1 0xb
+#define APIC_BROADCAST    0xffu /* an id that means all */
+#define X2APIC_BROADCAST  0xffffffffu
 #define BASE_X2APIC       BIT(10)
 #define BASE_ENABLED      BIT(11)
 /* The two PICs of a PC: all their lines off. */
@@ -74,18 +76,34 @@ void apic_init(void)
         registers = device_registers_map(msr_read(MSR_APIC_BASE) & PTE_ADDRESS, PAGE_SIZE);
 }
 
+/*
+ * To the mode that we use from whichever the firmware left: from off there is no way to x2APIC but
+ * by on, and from x2APIC none to on but by off (SDM 3A "x2APIC State Transitions").
+ */
+static void mode_set(void)
+{
+    u64 base = msr_read(MSR_APIC_BASE);
+
+    if (cpu_has(FEATURE_X2APIC)) {
+        msr_write(MSR_APIC_BASE, base | BASE_ENABLED);
+        msr_write(MSR_APIC_BASE, base | BASE_ENABLED | BASE_X2APIC);
+        return;
+    }
+    if (base & BASE_X2APIC) {
+        base &= ~(BASE_ENABLED | BASE_X2APIC);
+        msr_write(MSR_APIC_BASE, base);
+    }
+    msr_write(MSR_APIC_BASE, base | BASE_ENABLED);
+}
+
 void apic_init_cpu(void)
 {
-    u64 base = msr_read(MSR_APIC_BASE) | BASE_ENABLED;
-
-    /* From off there is no way to x2APIC but by on (SDM 3A "x2APIC State Transitions"). */
-    msr_write(MSR_APIC_BASE, base);
-    if (cpu_has(FEATURE_X2APIC))
-        msr_write(MSR_APIC_BASE, base | BASE_X2APIC);
+    mode_set();
+    /* Errors first: to mask another line with a vector of 0 may be one. */
+    apic_write(APIC_ERROR, MASKED);
     apic_write(APIC_SPURIOUS, SPURIOUS_ENABLED | VECTOR_SPURIOUS);
     apic_write(APIC_LINE_0, MASKED);
     apic_write(APIC_LINE_1, MODE_NMI);
-    apic_write(APIC_ERROR, MASKED);
     apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
     apic_write(APIC_TIMER, VECTOR_TIMER);
     /*
@@ -94,6 +112,11 @@ void apic_init_cpu(void)
      */
     apic_write(APIC_PRIORITY, 0);
     cpu_current()->apic_id = apic_id();
+}
+
+u32 apic_id_most(void)
+{
+    return cpu_has(FEATURE_X2APIC) ? X2APIC_BROADCAST - 1 : APIC_BROADCAST - 1;
 }
 
 u32 apic_id(void)
@@ -172,6 +195,8 @@ void apic_timer_deadline(u64 tsc)
 
 void irq_message(u32 cpu, u8 vector, u64 *address_out, u32 *data_out)
 {
-    *address_out = MESSAGE_ADDRESS | (u64)(cpus[cpu]->apic_id & 0xff) << 12;
+    /* There is room for 8 bits of the id: more would need remapped interrupts. */
+    assert(cpus[cpu]->apic_id < APIC_BROADCAST);
+    *address_out = MESSAGE_ADDRESS | (u64)cpus[cpu]->apic_id << 12;
     *data_out = vector;
 }

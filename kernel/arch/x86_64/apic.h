@@ -6,6 +6,7 @@
 void apic_init(void);     /* boot CPU: finds it */
 void apic_init_cpu(void); /* each CPU */
 u32 apic_id(void);
+u32 apic_id_most(void); /* the highest that apic_send_* can name */
 void apic_acknowledge(void);
 /* Another CPU's INIT and start-up: it begins at page `start_page` in real mode. */
 void apic_send_init(u32 apic_id);

@@ -91,8 +91,9 @@ multiboot2_entry:
 # Turns paging on with the boot tables (root in edi). Keeps ebx, ebp; clobbers eax, ecx, edx, esi.
     .global long_mode_prepare
 long_mode_prepare:
-    movl %cr4, %eax
-    orl $(CR4_PAE | CR4_PGE), %eax
+    # All of it, not only ours added: with LA57 left on by firmware the root would be one of five
+    # levels, and it can be changed only outside of long mode (SDM 3A "CR4.LA57").
+    movl $(CR4_PAE | CR4_PGE), %eax
     movl %eax, %cr4
     movl %edi, %cr3
     # Execution protection only where the CPU has it: the bit is reserved elsewhere.
@@ -120,9 +121,9 @@ boot_cpu_64:
 boot_cpu_high:
     movl $KERNEL_DS, %eax
     movl %eax, %ss
+    xorl %eax, %eax # sysret leaves these four as they are: user mode finds them empty
     movl %eax, %ds
     movl %eax, %es
-    xorl %eax, %eax
     movl %eax, %fs
     movl %eax, %gs
     movq $boot_stack_end, %rsp

@@ -57,7 +57,7 @@
 #define EFER_NXE               0x800
 
 #define MSR_APIC_BASE          0x1b
-#define MSR_MISC_ENABLE        0x1a0
+#define MSR_SYSENTER_CS        0x174
 #define MSR_TSC_DEADLINE       0x6e0
 #define MSR_X2APIC             0x800 /* the register at offset n of the APIC's page: 0x800 + n / 16 */
 #define MSR_EFER               0xc0000080
@@ -88,4 +88,5 @@
 #define RFLAGS_ID              0x200000
 
 #define CPUID_1_ECX_RDRAND     0x40000000
+#define CPUID_1_EDX_SEP        0x00000800
 #define CPUID_80000001_EDX_NX  0x00100000

@@ -109,6 +109,9 @@ static void syscall_init(void)
     msr_write(MSR_LSTAR, (u64)syscall_entry);
     msr_write(MSR_SYSCALL_MASK,
               RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC);
+    /* Then SYSENTER is a protection fault, whatever the firmware used it for. */
+    if (cpuid(1, 0).edx & CPUID_1_EDX_SEP)
+        msr_write(MSR_SYSENTER_CS, 0);
 }
 
 void descriptors_init(void *trap_stacks)

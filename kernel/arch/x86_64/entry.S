@@ -20,6 +20,7 @@
 #include <offsets.h>
 #include <pith/abi/errno.h>
 
+#define VECTOR_OF_NMI 2
 #define ERRNO_MAX 4095 /* results from -ERRNO_MAX on are errors (syscall(2)) */
 
 .macro PUSH_REGISTERS_BELOW_RDI
@@ -146,7 +147,7 @@ vector_entries:
     .endif
     pushq %rdi
     movl $vector, %edi
-    .if vector == 1 || vector == 2 || vector == 8 || vector == 18
+    .if vector == 1 || vector == VECTOR_OF_NMI || vector == 8 || vector == 18
     jmp entry_paranoid
     .else
     jmp entry_common
@@ -238,7 +239,9 @@ entry_paranoid:
     POP_REGISTERS
     iretq
 
-# From user mode there is nothing special: go on on the thread's stack.
+# From user mode there is nothing special: go on on the thread's stack. But NMIs are blocked until
+# the next iret (SDM 3A "Handling Multiple NMIs"), so theirs ends with one, and no thread switch nor
+# sysret comes before it. Work that is pending has its own interrupt on the way.
 paranoid_from_user:
     swapgs
     movl %edi, %eax
@@ -250,7 +253,11 @@ paranoid_from_user:
     rep movsq
     movl %eax, %esi
     movq %rsp, %rdi
-    jmp from_user
+    cmpl $VECTOR_OF_NMI, %esi
+    jne from_user
+    xorl %ebp, %ebp
+    call trap_dispatch
+    jmp user_restore_all
 
 # void user_mode_enter(struct trap_frame *frame): the frame is the top of this kernel stack.
     .global user_mode_enter

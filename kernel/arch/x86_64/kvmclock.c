@@ -74,6 +74,8 @@ void kvmclock_set_date(void)
     at_boot_ns = READ_ONCE(wall_clock.seconds) * NS_PER_SECOND + READ_ONCE(wall_clock.nanoseconds);
     /* The date of the system time's 0: that clock says how long ago it was. */
     time = kvm_time_ask();
+    if (cpu_count > 1 && !(time.flags & KVM_TIME_TSC_STABLE))
+        log_warning("clock: the host does not promise that the CPUs' TSCs run together");
     now_ns = kvm_time_ns(&time, tsc_read());
     msr_write(MSR_KVM_SYSTEM_TIME, 0);
     if (at_boot_ns)

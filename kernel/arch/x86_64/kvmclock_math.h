@@ -13,6 +13,7 @@ struct kvm_time {
     u8 flags;
     u8 padding_2[2];
 };
+#define KVM_TIME_TSC_STABLE BIT(0) /* in `flags`: the same on all CPUs */
 
 /*
  * Copies what KVM wrote if it is of one piece. KVM may write anew between any two instructions of

@@ -12,6 +12,8 @@
 #define CPUID_1_EDX_MCA BIT(14)
 #define MSR_MCG_CAP     0x179
 #define MSR_MCG_STATUS  0x17a
+#define MSR_MCG_CTL     0x17b
+#define CAP_MCG_CTL     BIT(8) /* MSR_MCG_CTL is there */
 #define MSR_MC0_CTL     0x400
 #define MSR_MC0_STATUS  0x401
 #define MSR_MC0_ADDRESS 0x402
@@ -38,12 +40,17 @@ static void machine_check(struct trap_frame *frame, u8 vector)
 
 void machine_check_init_cpu(void)
 {
-    u32 banks;
+    u64 capabilities;
 
     if (!(cpuid(1, 0).edx & CPUID_1_EDX_MCA))
         return;
     vector_register(VECTOR_MACHINE_CHECK, machine_check);
-    banks = BANKS_OF(msr_read(MSR_MCG_CAP));
-    for (u32 bank = 0; bank < banks; bank++)
+    capabilities = msr_read(MSR_MCG_CAP);
+    /* KVM tells a guest of the host's bad memory only if this is set. */
+    if (capabilities & CAP_MCG_CTL)
+        msr_write(MSR_MCG_CTL, U64_MAX);
+    for (u32 bank = 0; bank < BANKS_OF(capabilities); bank++) {
         msr_write(MSR_MC0_CTL + bank * MSR_BANK_STEP, U64_MAX);
+        msr_write(MSR_MC0_STATUS + bank * MSR_BANK_STEP, 0); /* what it says is of before us */
+    }
 }

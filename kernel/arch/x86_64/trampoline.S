@@ -63,6 +63,8 @@ cpu_start_high:
     movl $KERNEL_DS, %eax
     movl %eax, %ss
     xorl %eax, %eax
+    movl %eax, %ds
+    movl %eax, %es
     movl %eax, %fs
     movl %eax, %gs
     movq cpu_start_stack(%rip), %rsp
