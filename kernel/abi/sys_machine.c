@@ -120,7 +120,7 @@ long sys_sysinfo(const struct syscall_args *args)
         info.loads[i] *= 65536 / 2048;
     info.total = frames_total_count() << PAGE_SHIFT;
     info.free = frames_free_count() << PAGE_SHIFT;
-    info.processes = processes_count();
+    info.processes = threads_count();
     info.unit = 1;
     return copy_out(arg_user_ptr(args, 0), &info, sizeof(info));
 }

@@ -17,7 +17,13 @@
 #define BUDGET 64 /* pieces of work at the end of one interrupt */
 
 static DEFINE_PER_CPU(struct list, deferred_queue); /* [cpu] */
+static DEFINE_PER_CPU(u64, deferred_count);         /* [cpu] pieces that ran */
 static void (*worker_wake)(void);
+
+u64 deferred_count_of(u32 cpu)
+{
+    return READ_ONCE(*of_cpu(deferred_count, cpus[cpu]));
+}
 
 void deferred_init_cpu(void)
 {
@@ -56,6 +62,7 @@ static bool run_queue_within(u32 budget)
         void (*function)(struct deferred *) = work->function;
 
         __atomic_store_n(&work->queued, 0, __ATOMIC_RELEASE);
+        (*this_cpu(deferred_count))++;
         interrupts_enable();
         function(work);
         interrupts_disable();

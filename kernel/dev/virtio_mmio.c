@@ -152,7 +152,7 @@ static void mmio_interrupt(struct trap_frame *frame, u8 vector)
 static int slot_route(struct mmio_device *mmio, u32 line)
 {
     u8 vector;
-    int error = vector_alloc(mmio_interrupt, &vector);
+    int error = vector_alloc("IO-APIC virtio-mmio", mmio_interrupt, &vector);
 
     if (error)
         return error;

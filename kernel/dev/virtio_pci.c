@@ -264,7 +264,7 @@ static int msix_enable(struct pci_device *pci, u32 at)
     entry = (volatile struct msix_entry *)bar_map(pci, table & 7, table & ~7u, sizeof(*entry));
     if (!entry)
         return -ENODEV;
-    error = vector_alloc(pci_interrupt, &vector);
+    error = vector_alloc("PCI-MSI virtio-pci", pci_interrupt, &vector);
     if (error)
         return error;
     device_of_vector[vector] = pci;

@@ -6,9 +6,12 @@
  */
 #include "device.h"
 
+#include <pith/proc_fs.h>
+
 #include "inode_internal.h"
 
-#define DEVICE_NAME_BYTES 64
+#define DEVICE_NAME_BYTES   64
+#define DEVICE_MAJORS_SHOWN 512
 
 struct character_device {
     struct list link;
@@ -75,6 +78,46 @@ int character_device_register(u32 major, u32 minor, u32 count, const char *name,
     list_push_back(&devices.list, &device->link);
     spin_unlock(&devices.lock);
     return devices.published ? device_publish(device) : 0;
+}
+
+/* Majors whose devices /proc/devices does not name one by one. */
+static const char *driver_name(u32 major)
+{
+    switch (major) {
+    case 1:
+        return "mem";
+    case 136:
+        return "pts";
+    case 240:
+        return "host";
+    default:
+        return NULL;
+    }
+}
+
+static void major_show(struct text_sink *sink, u32 major)
+{
+    const char *driver = driver_name(major);
+    struct character_device *device;
+
+    /* At boot and by the console alone something is added, at the end; nothing ever goes. */
+    list_for_each (device, &devices.list, link) {
+        if (device->major != major)
+            continue;
+        text_print(sink, driver ? "%3u %s\n" : "%3u /dev/%s\n", major,
+                   driver ? driver : device->name);
+        if (driver)
+            return;
+    }
+}
+
+int devices_show(struct text_sink *sink, void *argument)
+{
+    text_print(sink, "Character devices:\n");
+    for (u32 major = 0; major < DEVICE_MAJORS_SHOWN; major++)
+        major_show(sink, major);
+    text_print(sink, "\nBlock devices:\n");
+    return 0;
 }
 
 void devices_publish(void)

@@ -10,3 +10,5 @@ void devfs_init(void);
 /* Puts the names of all that registered before into /dev. */
 void devices_publish(void);
 void memory_devices_init(void);
+struct text_sink;
+int devices_show(struct text_sink *sink, void *argument); /* /proc/devices */

@@ -451,7 +451,7 @@ int epoll_open(struct file **file_out)
 void epoll_init(void)
 {
     mutex_init(&epoll_tree_lock, LOCK_EPOLL);
-    item_cache = slab_cache_create("epoll item", sizeof(struct epoll_item), 0);
+    item_cache = slab_cache_create("epoll_item", sizeof(struct epoll_item), 0);
     if (!item_cache)
         panic("no memory for the cache of epoll items");
 }

@@ -273,8 +273,8 @@ static const struct virtio_driver fuse_driver = {
 void fuse_device_init(void)
 {
     wait_queue_init(&device.room);
-    device.cache = slab_cache_create("fuse request", sizeof(struct fuse_request), 0);
-    device.forget_cache = slab_cache_create("fuse forget", sizeof(struct forget_request), 0);
+    device.cache = slab_cache_create("fuse_request", sizeof(struct fuse_request), 0);
+    device.forget_cache = slab_cache_create("fuse_forget", sizeof(struct forget_request), 0);
     if (!device.cache || !device.forget_cache)
         panic("no memory for the caches of file requests");
     virtio_driver_register(&fuse_driver);

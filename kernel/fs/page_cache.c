@@ -448,7 +448,7 @@ void page_caches_init(void)
 {
     for (unsigned i = 0; i < PAGE_QUEUES; i++)
         wait_queue_init(&page_queues[i]);
-    node_cache = slab_cache_create("radix node", sizeof(struct radix_node), 0);
+    node_cache = slab_cache_create("page_cache_node", sizeof(struct radix_node), 0);
     if (!node_cache)
         panic("no memory for the cache of radix nodes");
     page_clock_init();

@@ -26,8 +26,10 @@ void buddy_init(struct buddy *buddy, struct frame *frames)
 {
     buddy->frames = frames;
     buddy->free_frames = 0;
-    for (unsigned order = 0; order < BUDDY_ORDERS; order++)
+    for (unsigned order = 0; order < BUDDY_ORDERS; order++) {
         list_init(&buddy->free[order]);
+        buddy->blocks[order] = 0;
+    }
 }
 
 static void block_push(struct buddy *buddy, struct frame *frame, unsigned order)
@@ -36,11 +38,13 @@ static void block_push(struct buddy *buddy, struct frame *frame, unsigned order)
     frame->order = order;
     frame->flags = 0;
     list_push_front(&buddy->free[order], &frame->link);
+    buddy->blocks[order]++;
 }
 
-static void block_remove(struct frame *frame)
+static void block_remove(struct buddy *buddy, struct frame *frame)
 {
     list_remove(&frame->link);
+    buddy->blocks[frame->order]--;
     frame->kind = FRAME_RESERVED;
 }
 
@@ -68,7 +72,7 @@ struct frame *buddy_alloc(struct buddy *buddy, unsigned order)
     if (found >= BUDDY_ORDERS)
         return NULL;
     frame = list_entry(buddy->free[found].next, struct frame, link);
-    block_remove(frame);
+    block_remove(buddy, frame);
     /* The lower half goes on; each upper half is a free block of its own. */
     while (found > order) {
         found--;
@@ -89,7 +93,7 @@ void buddy_free(struct buddy *buddy, struct frame *frame, unsigned order)
 
         if (other->kind != FRAME_FREE || other->order != order)
             break;
-        block_remove(other);
+        block_remove(buddy, other);
         number &= ~(1ul << order);
         order++;
     }
@@ -103,7 +107,7 @@ struct frame *buddy_report_take(struct buddy *buddy)
 
     if (!frame || (frame->flags & FRAME_FLAG_REPORTED))
         return NULL;
-    block_remove(frame);
+    block_remove(buddy, frame);
     buddy->free_frames -= 1ul << (BUDDY_ORDERS - 1);
     return frame;
 }
@@ -114,6 +118,7 @@ void buddy_report_return(struct buddy *buddy, struct frame *frame)
     frame->order = BUDDY_ORDERS - 1;
     frame->flags = FRAME_FLAG_REPORTED;
     list_push_back(&buddy->free[BUDDY_ORDERS - 1], &frame->link);
+    buddy->blocks[BUDDY_ORDERS - 1]++;
     buddy->free_frames += 1ul << (BUDDY_ORDERS - 1);
 }
 

@@ -3,12 +3,13 @@
 
 #include <pith/mem.h>
 
-#define BUDDY_ORDERS 11 /* blocks of 4 KiB to 4 MiB */
+#define BUDDY_ORDERS FRAME_ORDERS /* blocks of 4 KiB to 4 MiB */
 
 /* Guarded as a whole by whoever owns it. */
 struct buddy {
     struct frame *frames; /* [const] the frame of number 0 */
     struct list free[BUDDY_ORDERS];
+    u64 blocks[BUDDY_ORDERS]; /* on each of the lists */
     u64 free_frames;
 };
 

@@ -268,6 +268,11 @@ u64 frames_free_count(void)
     return count;
 }
 
+u64 frames_free_blocks(unsigned order)
+{
+    return READ_ONCE(frames.buddy.blocks[order]);
+}
+
 u64 frames_total_count(void)
 {
     return READ_ONCE(frames.total);

@@ -16,12 +16,12 @@ const char *frame_kind_name(enum frame_kind kind)
     return kind_names[kind];
 }
 
-static void cache_report(const char *name, size_t object_bytes, u64 objects_used, u64 objects_total,
-                         u64 frames, void *argument)
+static void cache_report(const struct slab_use *use, void *argument)
 {
-    if (objects_used)
-        log_info("in use: %lu of %lu objects of %s, %zu bytes each, in %lu frames", objects_used,
-                 objects_total, name, object_bytes, frames);
+    if (use->objects_used)
+        log_info("in use: %lu of %lu objects of %s, %zu bytes each, in %lu frames",
+                 use->objects_used, use->objects_total, use->name, use->object_bytes,
+                 use->slabs * use->frames_a_slab);
 }
 
 void mem_report_use(void)

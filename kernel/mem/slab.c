@@ -311,23 +311,25 @@ static u64 magazines_count(const struct slab_cache *cache)
     return count;
 }
 
-void slab_for_each(void (*visit)(const char *name, size_t object_bytes, u64 objects_used,
-                                 u64 objects_total, u64 frames, void *argument),
-                   void *argument)
+void slab_for_each(void (*visit)(const struct slab_use *use, void *argument), void *argument)
 {
     struct slab_cache *cache;
 
     /* Caches are only ever added at the end, so the walk needs no lock while it visits. */
     list_for_each (cache, &caches.list, link) {
-        u64 out, slabs, ready;
+        struct slab_use use = {.name = cache->name,
+                               .object_bytes = cache->object_size,
+                               .objects_a_slab = cache->layout.objects,
+                               .frames_a_slab = 1u << cache->layout.order};
 
         spin_lock(&cache->lock);
-        out = cache->objects_out;
-        slabs = cache->slab_count;
+        use.objects_used = cache->objects_out;
+        use.slabs = cache->slab_count;
+        use.empty_slabs = cache->empty_count;
         spin_unlock(&cache->lock);
-        ready = MIN(magazines_count(cache), out);
-        visit(cache->name, cache->object_size, out - ready, slabs * cache->layout.objects,
-              slabs << cache->layout.order, argument);
+        use.objects_used -= MIN(magazines_count(cache), use.objects_used);
+        use.objects_total = use.slabs * use.objects_a_slab;
+        visit(&use, argument);
     }
 }
 

@@ -219,8 +219,7 @@ static bool thread_leave_locked(struct process *process, struct thread_identity 
     struct number *number = identity->number;
 
     spin_lock(&process->signals_lock);
-    list_remove(&identity->link);
-    process->thread_count--;
+    identity_withdraw_locked(identity);
     usage_add_thread(&process->ended_usage, identity->thread);
     if (process->exec_thread && process->thread_count == 1)
         thread_wake(process->exec_thread);

@@ -42,6 +42,8 @@ void process_thread_abandon(struct thread *thread);
 void process_publish(struct process *process, struct number *number) must_hold(&process_table_lock);
 void identity_publish(struct thread_identity *identity, struct number *number)
     must_hold(&process_table_lock);
+/* The thread ends: its process has one less. */
+void identity_withdraw_locked(struct thread_identity *identity) must_hold(&process_table_lock);
 
 /* It was waited for: the table forgets it. The caller puts the table's reference without locks. */
 void process_unpublish_locked(struct process *process) must_hold(&process_table_lock);
@@ -208,6 +210,8 @@ void pi_locks_release(struct thread *thread);
 void oom_init(void);
 /* From 0 to 2000, as proc(5)'s oom_score; 0 for who is never ended. */
 u64 process_oom_score(struct process *process);
+/* How many processes were ended for their memory since the boot. */
+u64 process_oom_kills(void);
 /* Sets oom_score_adj. -EINVAL; -EACCES: it may not be lowered so far. */
 int process_oom_adjust(struct process *process, s32 adjustment) must_check;
 /* The parent of a vfork goes on: the child lets go of its memory. */

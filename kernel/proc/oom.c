@@ -114,10 +114,18 @@ static struct process *worst_find(s64 *score_out)
     return worst;
 }
 
+static u64 kills; /* [atomic] */
+
+u64 process_oom_kills(void)
+{
+    return READ_ONCE(kills);
+}
+
 static void victim_log(struct process *process, const struct oom_candidate *candidate, s64 score)
 {
     char name[THREAD_NAME_BYTES], asking[THREAD_NAME_BYTES] = "the kernel";
 
+    __atomic_fetch_add(&kills, 1, __ATOMIC_RELAXED);
     process_name(process, name);
     if (!process_current()->is_kernel)
         process_name(process_current(), asking);

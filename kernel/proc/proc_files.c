@@ -30,7 +30,8 @@ ssize_t proc_link_text(const struct path *path, char *buffer, size_t size)
 
 static int directories_path(struct process *process, bool root, struct path *path_out)
 {
-    struct directories *directories = process_directories(process);
+    struct directories *directories =
+        process_directories(process->is_kernel ? process_init : process);
 
     if (!directories)
         return -ENOENT;

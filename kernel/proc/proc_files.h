@@ -78,4 +78,9 @@ ssize_t proc_link_text(const struct path *path, char *buffer, size_t size);
 
 void proc_files_init(void);
 void proc_system_init(void);
+void proc_meminfo_init(void);
+void proc_interrupts_init(void);
+/* Lines of /proc/stat. */
+void proc_print_intr(struct text_sink *sink);
+void proc_print_softirq(struct text_sink *sink);
 void sys_large_pages_init(void);

@@ -34,8 +34,8 @@ static void snapshot_family(struct snapshot *snapshot)
     spin_lock(&process_table_lock);
     session = process_session(process);
     snapshot->parent = process_pid(process->parent);
-    snapshot->group = process->group ? process->group->id : 0;
-    snapshot->session = session ? session->id : 0;
+    snapshot->group = process->group && !process->is_kernel ? process->group->id : 0;
+    snapshot->session = session && !process->is_kernel ? session->id : 0;
     snapshot->threads = process->thread_count;
     snapshot->children = process->children_usage;
     snapshot->exit_status = process->exit_status;

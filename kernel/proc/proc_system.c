@@ -1,6 +1,4 @@
-/* /proc's files about the machine: stat, uptime, loadavg, meminfo, cpuinfo (proc(5)). */
-#include <pith/page_cache.h>
-
+/* /proc's files about the machine: stat, uptime, loadavg, cpuinfo (proc(5)). */
 #include "proc_files.h"
 
 static u64 ticks(u64 ns)
@@ -46,9 +44,11 @@ static int show_stat(struct text_sink *sink, void *argument)
         print_cpu(sink, &times);
     }
     threads_count_active(&running, &blocked);
-    text_print(sink, "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\n", context_switches_total(),
+    proc_print_intr(sink);
+    text_print(sink, "ctxt %lu\nbtime %lu\nprocesses %lu\n", context_switches_total(),
                booted_ns / NS_PER_SECOND, processes_created());
     text_print(sink, "procs_running %u\nprocs_blocked %u\n", running, blocked);
+    proc_print_softirq(sink);
     return 0;
 }
 
@@ -76,45 +76,7 @@ static int show_loadavg(struct text_sink *sink, void *argument)
 
         text_print(sink, "%lu.%02lu ", hundredths / 100, hundredths % 100);
     }
-    text_print(sink, "%u/%lu %d\n", running, processes_count(), number_last());
-    return 0;
-}
-
-static u64 kib(u64 frames)
-{
-    return frames * (PAGE_SIZE / 1024);
-}
-
-static int show_meminfo(struct text_sink *sink, void *argument)
-{
-    u64 total = kib(frames_total_count()), free = kib(frames_free_count());
-    u64 cached = kib(frames_count_of(FRAME_CACHE));
-
-    text_print(sink, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\n", total, free);
-    text_print(sink, "MemAvailable:   %8lu kB\nBuffers:        %8u kB\n", free + cached / 2, 0);
-    text_print(sink, "Cached:         %8lu kB\nSwapCached:     %8u kB\n", cached, 0);
-    text_print(sink, "AnonPages:      %8lu kB\nShmem:          %8lu kB\n",
-               kib(frames_count_of(FRAME_ANONYMOUS)), kib(memory_pages_count()));
-    text_print(sink, "Slab:           %8lu kB\nPageTables:     %8lu kB\n",
-               kib(frames_count_of(FRAME_SLAB)), kib(frames_count_of(FRAME_TABLE)));
-    /* Names and inodes go when memory is short, but they are not counted apart. */
-    text_print(sink, "SReclaimable:   %8u kB\nSUnreclaim:     %8lu kB\n", 0,
-               kib(frames_count_of(FRAME_SLAB)));
-    text_print(sink, "SwapTotal:      %8u kB\nSwapFree:       %8u kB\n", 0, 0);
-    text_print(sink, "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n", kib(commit_limit()),
-               kib(commit_count()));
-    text_print(sink, "AnonHugePages:  %8lu kB\nHugepagesize:       2048 kB\n",
-               kib(large_pages_count()));
-    return 0;
-}
-
-/* What is counted; a reader takes what is not there for 0. */
-static int show_vmstat(struct text_sink *sink, void *argument)
-{
-    text_print(sink, "nr_free_pages %lu\nnr_anon_pages %lu\nnr_file_pages %lu\n",
-               frames_free_count(), frames_count_of(FRAME_ANONYMOUS), frames_count_of(FRAME_CACHE));
-    text_print(sink, "nr_shmem %lu\nnr_slab_unreclaimable %lu\nnr_page_table_pages %lu\n",
-               memory_pages_count(), frames_count_of(FRAME_SLAB), frames_count_of(FRAME_TABLE));
+    text_print(sink, "%u/%lu %d\n", running, threads_count(), number_last());
     return 0;
 }
 
@@ -126,16 +88,21 @@ static void show_one_cpu(struct text_sink *sink, const struct cpu_description *c
     text_print(sink, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n", id,
                cpu->vendor, cpu->family, cpu->model);
     text_print(sink, "model name\t: %s\nstepping\t: %u\n", cpu->name, cpu->stepping);
-    text_print(sink, "cpu MHz\t\t: %lu.%03lu\nphysical id\t: 0\nsiblings\t: %u\n", tsc_hz / 1000000,
-               tsc_hz / 1000 % 1000, cpu_count);
+    text_print(sink, "cpu MHz\t\t: %lu.%03lu\n", tsc_hz / 1000000, tsc_hz / 1000 % 1000);
+    if (cpu->cache_bytes)
+        text_print(sink, "cache size\t: %u KB\n", cpu->cache_bytes / 1024);
+    text_print(sink, "physical id\t: 0\nsiblings\t: %u\n", cpu_count);
     text_print(sink, "core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\n", id, cpu_count,
                cpus[id]->apic_id);
+    text_print(sink, "initial apicid\t: %u\n", cpus[id]->apic_id);
     text_print(sink,
                "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:",
                cpu->cpuid_level);
     while ((flag = cpu_flag_next(&position)))
         text_print(sink, " %s", flag);
     text_print(sink, "\nbugs\t\t:\nbogomips\t: %lu.%02lu\n", tsc_hz / 500000, tsc_hz / 5000 % 100);
+    if (cpu->tlb_entries)
+        text_print(sink, "TLB size\t: %u 4K pages\n", cpu->tlb_entries);
     text_print(sink, "clflush size\t: %u\ncache_alignment\t: %u\n", cpu->cache_line_bytes,
                cpu->cache_line_bytes);
     text_print(sink, "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
@@ -174,12 +141,10 @@ static const struct system_file system_files[] = {
     {"stat", show_stat, NULL},
     {"uptime", show_uptime, NULL},
     {"loadavg", show_loadavg, NULL},
-    {"meminfo", show_meminfo, NULL},
     {"cpuinfo", show_cpuinfo, NULL},
-    {"vmstat", show_vmstat, NULL},
     /* There are neither block devices nor swap: lists without lines. */
     {"diskstats", show_nothing, NULL},
-    {"partitions", show_constant, "major minor  #blocks  name\n"},
+    {"partitions", show_nothing, NULL},
     {"swaps", show_constant, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"},
     {"sys/kernel/cap_last_cap", show_constant, "40"},
     {"sys/kernel/ngroups_max", show_constant, "65536"},
@@ -201,6 +166,8 @@ static const struct proc_setting memory_settings[] = {
 void proc_system_init(void)
 {
     process_settings_show();
+    proc_meminfo_init();
+    proc_interrupts_init();
     if (proc_register_setting("sys/kernel", &layout_setting))
         log_warning("/proc/sys/kernel/%s could not be made", layout_setting.name);
     for (size_t i = 0; i < ARRAY_SIZE(memory_settings); i++)

@@ -20,7 +20,7 @@ static struct radix numbers; /* guarded by process_table_lock: value -> struct n
 static int last_number;      /* guarded by process_table_lock */
 static u64 created;          /* guarded by process_table_lock */
 static u64 numbers_used;     /* guarded by process_table_lock: threads, and what outlives them */
-static u64 living;           /* guarded by process_table_lock: with zombies */
+static u64 threads;          /* guarded by process_table_lock: those in their processes' lists */
 
 static struct radix_node *number_node_alloc(void)
 {
@@ -228,6 +228,14 @@ void identity_publish(struct thread_identity *identity, struct number *number)
     process->thread_count++;
     __atomic_fetch_add(&process->living_count, 1, __ATOMIC_RELAXED);
     created++;
+    threads++;
+}
+
+void identity_withdraw_locked(struct thread_identity *identity)
+{
+    list_remove(&identity->link);
+    identity->process->thread_count--;
+    threads--;
 }
 
 void process_publish(struct process *process, struct number *number)
@@ -236,7 +244,6 @@ void process_publish(struct process *process, struct number *number)
     process->number = number;
     number->process = process;
     process_get(process); /* the table's; whoever reaps it gives it up */
-    living++;
 }
 
 void process_unpublish_locked(struct process *process)
@@ -248,7 +255,6 @@ void process_unpublish_locked(struct process *process)
     number->process = NULL;
     process->number = NULL;
     number_free_unused(number);
-    living--;
 }
 
 /* ---- Finding ---- */
@@ -404,9 +410,9 @@ u64 processes_created(void)
     return READ_ONCE(created);
 }
 
-u64 processes_count(void)
+u64 threads_count(void)
 {
-    return READ_ONCE(living);
+    return READ_ONCE(threads);
 }
 
 struct address_space *process_space(struct process *process)

@@ -62,12 +62,29 @@ static u64 page_index(const struct region *region, u64 page)
     return region->offset_pages + ((page - region->start) >> PAGE_SHIFT);
 }
 
+static DEFINE_PER_CPU(struct fault_totals, totals); /* [cpu], roughly: a preempted one may count
+                                                       for its neighbour */
+
 static void fault_count(const struct fault *fault)
 {
-    if (unlikely(fault->major))
+    this_cpu(totals)->faults++;
+    if (unlikely(fault->major)) {
         fault->space->major_faults++;
-    else
+        this_cpu(totals)->major_faults++;
+    } else {
         fault->space->minor_faults++;
+    }
+}
+
+void faults_count(struct fault_totals *totals_out)
+{
+    u32 cpu;
+
+    *totals_out = (struct fault_totals){};
+    cpu_for_each_online (cpu) {
+        totals_out->faults += READ_ONCE(of_cpu(totals, cpus[cpu])->faults);
+        totals_out->major_faults += READ_ONCE(of_cpu(totals, cpus[cpu])->major_faults);
+    }
 }
 
 /* ---- Entries, under table_lock ---- */

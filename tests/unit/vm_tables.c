@@ -212,6 +212,7 @@ static struct machine_cpu machine[CPUS];
 static struct thread machine_thread;
 static phys_addr kernel_root;
 u32 cpu_count = CPUS;
+u64 cpus_online = BIT(CPUS) - 1;
 struct cpu *cpus[CPUS_MAX];
 
 static struct machine_cpu *here(void)

@@ -161,6 +161,21 @@ static void name_read(struct cpu_description *description)
     }
 }
 
+#define LEAF_LARGEST_EXTENDED 0x80000000
+#define LEAF_L2               0x80000006
+
+/* APM 3 "CPUID" for 8000_0006h: L2's size in ECX, its TLB's 4 KiB entries in EBX. */
+static void cache_read(struct cpu_description *description)
+{
+    struct cpuid_result l2;
+
+    if (cpuid(LEAF_LARGEST_EXTENDED, 0).eax < LEAF_L2)
+        return;
+    l2 = cpuid(LEAF_L2, 0);
+    description->cache_bytes = (l2.ecx >> 16) * 1024;
+    description->tlb_entries = (l2.ebx >> 16 & 0xfff) + (l2.ebx & 0xfff);
+}
+
 void cpu_describe(struct cpu_description *description_out)
 {
     struct cpuid_result vendor = cpuid(LEAF_VENDOR, 0), sizes = cpuid(LEAF_ADDRESS_SIZES, 0);
@@ -175,4 +190,5 @@ void cpu_describe(struct cpu_description *description_out)
     memcpy(description_out->vendor, parts, sizeof(parts));
     version_read(description_out);
     name_read(description_out);
+    cache_read(description_out);
 }

@@ -50,7 +50,9 @@ static const char *const exception_names[VECTOR_DEVICE_FIRST] = {
 #define KERNEL_EXCEPTIONS \
     (BIT(VECTOR_DEBUG) | BIT(VECTOR_NMI) | BIT(VECTOR_PAGE_FAULT) | BIT(VECTOR_MACHINE_CHECK))
 
-static vector_handler *handlers[VECTORS]; /* [const] after they were registered */
+static vector_handler *handlers[VECTORS];           /* [const] after they were registered */
+static const char *vector_names[VECTORS];           /* [const] like them */
+static DEFINE_PER_CPU(u32, vector_counts)[VECTORS]; /* [cpu] how often each came */
 static struct spinlock vectors_lock = SPINLOCK_INIT(LOCK_LEAF);
 static user_return_handler *user_return;
 
@@ -62,7 +64,17 @@ void vector_register(u8 vector, vector_handler *handler)
     handlers[vector] = handler;
 }
 
-int vector_alloc(vector_handler *handler, u8 *vector_out)
+u64 vector_count(u8 vector, u32 cpu)
+{
+    return READ_ONCE((*of_cpu(vector_counts, cpus[cpu]))[vector]);
+}
+
+const char *vector_device(u8 vector)
+{
+    return vector_names[vector];
+}
+
+int vector_alloc(const char *device, vector_handler *handler, u8 *vector_out)
 {
     int error = -ENOSPC;
 
@@ -71,6 +83,7 @@ int vector_alloc(vector_handler *handler, u8 *vector_out)
         if (handlers[vector])
             continue;
         handlers[vector] = handler;
+        vector_names[vector] = device;
         *vector_out = vector;
         error = 0;
         break;
@@ -126,6 +139,7 @@ static void interrupt_dispatch(struct trap_frame *frame, u64 vector)
 {
     struct cpu *cpu = cpu_current();
 
+    (*this_cpu(vector_counts))[vector]++;
     if (vector == VECTOR_SPURIOUS)
         return;
     if (!cpu->in_interrupt)

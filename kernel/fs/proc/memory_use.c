@@ -13,16 +13,14 @@
 
 #define RECLAIM_ALL U64_MAX
 
-static void slab_line(const char *name, size_t object_bytes, u64 objects_used, u64 objects_total,
-                      u64 frames, void *argument)
+static void slab_line(const struct slab_use *use, void *argument)
 {
     struct text_sink *sink = argument;
-    u64 objects_a_slab = frames ? objects_total / frames : 0;
 
-    text_print(sink, "%-17s %6lu %6lu %6zu %4lu %4u", name, objects_used, objects_total,
-               object_bytes, objects_a_slab, 1);
-    text_print(sink, " : tunables %4u %4u %4u : slabdata %6lu %6lu %6u\n", 0, 0, 0, frames, frames,
-               0);
+    text_print(sink, "%-17s %6lu %6lu %6zu %4u %4u", use->name, use->objects_used,
+               use->objects_total, use->object_bytes, use->objects_a_slab, use->frames_a_slab);
+    text_print(sink, " : tunables %4u %4u %4u : slabdata %6lu %6lu %6u\n", 0, 0, 0,
+               use->slabs - use->empty_slabs, use->slabs, 0);
 }
 
 static int show_slabinfo(struct text_sink *sink, void *argument)

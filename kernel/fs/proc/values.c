@@ -1,6 +1,7 @@
 /* /proc's files about what fs/ and core/ know: random numbers, open files. */
 #include <pith/event_files.h>
 
+#include "../device.h"
 #include "../locks.h"
 #include "procfs.h"
 
@@ -40,6 +41,30 @@ static int show_uuid(struct text_sink *sink, void *argument)
 static int show_text(struct text_sink *sink, void *argument)
 {
     text_print(sink, "%s\n", (const char *)argument);
+    return 0;
+}
+
+static int show_command_line(struct text_sink *sink, void *argument)
+{
+    const char *word = boot_info.command_line;
+    const char *blank = "";
+
+    while (*word) {
+        size_t length = 0;
+
+        while (word[length] && word[length] != ' ')
+            length++;
+        /* What the random numbers began with is nobody's business. */
+        if (length && strncmp(word, "seed=", 5) != 0) {
+            text_print(sink, "%s", blank);
+            text_bytes(sink, word, length);
+            blank = " ";
+        }
+        word += length;
+        while (*word == ' ')
+            word++;
+    }
+    text_print(sink, "\n");
     return 0;
 }
 
@@ -101,6 +126,15 @@ static const struct {
     const char *text;
 } values[] = {
     {"locks", file_locks_show, NULL},
+    {"devices", devices_show, NULL},
+    {"cmdline", show_command_line, NULL},
+    {"execdomains", show_text, "0-0\tLinux           \t[kernel]"},
+    {"tty/drivers", show_text,
+     "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
+     "/dev/console         /dev/console    5       1 system:console\n"
+     "/dev/ptmx            /dev/ptmx       5       2 system\n"
+     "pty_slave            /dev/pts      136 0-1023 pty:slave"},
+    {"tty/ldiscs", show_text, "n_tty       0"},
     {"sys/kernel/random/boot_id", show_boot_id, NULL},
     {"sys/kernel/random/uuid", show_uuid, NULL},
     {"sys/kernel/random/entropy_avail", show_text, "256"},

@@ -102,8 +102,12 @@ enum vector {
 typedef void vector_handler(struct trap_frame *frame, u8 vector);
 
 void vector_register(u8 vector, vector_handler *handler);
-/* Gives a free device vector to `handler`. -ENOSPC. */
-int vector_alloc(vector_handler *handler, u8 *vector_out) must_check;
+/* Gives a free device vector to `handler`; `device` is the controller and the device. -ENOSPC. */
+int vector_alloc(const char *device, vector_handler *handler, u8 *vector_out) must_check;
+/* That name; NULL: no device has it. */
+const char *vector_device(u8 vector);
+/* How often it came on an online CPU. */
+u64 vector_count(u8 vector, u32 cpu);
 
 /*
  * What happens after an entry from user mode, with interrupts on, before the return: signals,
@@ -439,6 +443,7 @@ struct cpu_description {
     char vendor[13], name[49]; /* end with a NUL */
     u32 family, model, stepping, cpuid_level;
     u32 cache_line_bytes, physical_bits, virtual_bits;
+    u32 cache_bytes, tlb_entries; /* as AMD's leaves tell them; 0: not told */
 };
 void cpu_describe(struct cpu_description *description_out);
 /* The name of the next feature that programs can use, as Linux calls it; NULL: no more. From 0 on.

@@ -176,6 +176,8 @@ struct deferred {
 void deferred_schedule(struct deferred *work);
 /* Runs what waits; called at the end of interrupts and by the CPU's worker thread. */
 void deferred_run(void);
+/* How many pieces ran on an online CPU. */
+u64 deferred_count_of(u32 cpu);
 /* sched/ tells how to wake the worker when the budget is used up. */
 void deferred_worker_register(void (*wake)(void));
 

@@ -108,6 +108,9 @@ void frame_block_put(struct frame *first, unsigned order);
 u64 frames_free_count(void);
 u64 frames_total_count(void); /* all that were ever free, the kernel's image not among them */
 u64 frames_count_of(enum frame_kind kind);
+/* How many free blocks of 2^order frames there are; below FRAME_ORDERS. */
+#define FRAME_ORDERS 11
+u64 frames_free_blocks(unsigned order);
 const char *frame_kind_name(enum frame_kind kind);
 /* Gives memory that was in use at boot (the initramfs, once unpacked) to the allocator. */
 void frames_release(phys_addr start, u64 bytes);
@@ -159,9 +162,14 @@ void kfree(void *memory); /* NULL is fine */
 /* Nodes of radix trees: ALLOC_NOWAIT, for trees under a spinlock. */
 extern const struct radix_allocator radix_slab_allocator;
 /* Calls `visit` for each cache. */
-void slab_for_each(void (*visit)(const char *name, size_t object_bytes, u64 objects_used,
-                                 u64 objects_total, u64 frames, void *argument),
-                   void *argument);
+struct slab_use {
+    const char *name; /* without blanks: it is a word of /proc/slabinfo */
+    size_t object_bytes;
+    u64 objects_used, objects_total;
+    u64 slabs, empty_slabs;
+    u32 objects_a_slab, frames_a_slab;
+};
+void slab_for_each(void (*visit)(const struct slab_use *use, void *argument), void *argument);
 
 /* ---- Kernel virtual memory ---- */
 

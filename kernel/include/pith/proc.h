@@ -244,7 +244,7 @@ int process_group_id(struct process *process);
 int process_session_id(struct process *process);
 struct session *process_session(struct process *process) must_hold(&process_table_lock);
 u64 processes_created(void);
-u64 processes_count(void);
+u64 threads_count(void); /* that have not ended, of all processes */
 /* The address space of a process, with a reference; NULL: it has none (any more). Sleeps not. */
 struct address_space *process_space(struct process *process) must_check;
 /* The process's rights, files, directories: of its first living thread, with a reference. */

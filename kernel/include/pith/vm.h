@@ -307,6 +307,12 @@ void mapping_zap(struct mapping *mapping, u64 first, u64 count, unsigned flags);
 /* Makes the next write to these pages through shared mappings ask the pager (PAGER_WRITE) again. */
 void mapping_write_protect(struct mapping *mapping, u64 first, u64 count);
 
+/* All user page faults that were mended since the boot. */
+struct fault_totals {
+    u64 faults, major_faults; /* the first counts both kinds */
+};
+void faults_count(struct fault_totals *totals_out);
+
 /* What a user page fault that cannot be mended becomes. proc/ registers it. */
 struct fault_signal {
     int signal; /* SIGSEGV, SIGBUS; SIGKILL: no memory */
