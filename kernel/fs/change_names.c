@@ -10,6 +10,7 @@
  */
 #include "change_names.h"
 
+#include "access_list.h"
 #include "notify.h"
 #include "permission.h"
 
@@ -78,16 +79,21 @@ static int new_name_end(struct new_name *new, struct inode *inode, int error)
 int name_mkdir(const struct path *start, const char *name, u32 mode)
 {
     struct inode *inode = NULL, *directory;
+    struct creation creation;
     struct new_name new;
     int error = new_name_begin(start, name, S_IFDIR, &new);
 
     if (error)
         return error;
     directory = new.parent.directory.dentry->inode;
+    error = creation_begin(
+        directory, S_IFDIR | (mode & (PERMISSION_BITS | S_ISVTX | MODE_BY_UMASK)), &creation);
+    if (error)
+        return new_name_end(&new, NULL, error);
     error = -EPERM;
     if (directory->operations->mkdir)
-        error = directory->operations->mkdir(directory, new.dentry,
-                                             S_IFDIR | (mode & (0777 | S_ISVTX)), &inode);
+        error = directory->operations->mkdir(directory, new.dentry, creation.mode, &inode);
+    creation_end(&creation, inode);
     return new_name_end(&new, inode, error);
 }
 
@@ -95,17 +101,22 @@ int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
                struct path *path_out)
 {
     struct inode *inode = NULL, *directory;
+    struct creation creation;
     struct new_name new;
     int error = new_name_begin(start, name, mode, &new);
 
     if (error)
         return error;
     directory = new.parent.directory.dentry->inode;
+    error = creation_begin(directory, mode, &creation);
+    if (error)
+        return new_name_end(&new, NULL, error);
     error = -EPERM;
     if ((mode & S_IFMT) == S_IFREG && directory->operations->create)
-        error = directory->operations->create(directory, new.dentry, mode, &inode);
+        error = directory->operations->create(directory, new.dentry, creation.mode, &inode);
     else if ((mode & S_IFMT) != S_IFREG && directory->operations->mknod)
-        error = directory->operations->mknod(directory, new.dentry, mode, rdev, &inode);
+        error = directory->operations->mknod(directory, new.dentry, creation.mode, rdev, &inode);
+    creation_end(&creation, inode);
     if (!error && path_out) {
         *path_out = (struct path){new.parent.directory.mount, new.dentry};
         path_get(path_out);

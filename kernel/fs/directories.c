@@ -172,3 +172,10 @@ void directories_replace_roots(const struct path *from, const struct path *to)
     while (replaced--)
         path_put(from);
 }
+
+u32 umask_current(void)
+{
+    const struct directories *directories = thread_current()->directories;
+
+    return directories ? READ_ONCE(directories->umask) : 0;
+}

@@ -10,6 +10,7 @@
  */
 #include <pith/fs.h>
 
+#include "access_list.h"
 #include "inode_internal.h"
 #include "locks.h"
 #include "pipe.h"
@@ -55,6 +56,8 @@ static void inode_free_rcu(struct rcu_head *head)
     struct inode *inode = container_of(head, struct inode, rcu);
 
     kfree((void *)inode->link_text);
+    access_list_free(inode->access_list);
+    access_list_free(inode->initial_list);
     slab_free(inode_slab, inode);
 }
 
@@ -161,7 +164,8 @@ int inode_change(struct inode *inode, const struct attribute_change *change)
 
     if (error)
         return error;
-    error = inode_change_locked(inode, change);
+    error = change->valid & CHANGE_MODE ? access_list_change_mode(inode, change)
+                                        : inode_change_locked(inode, change);
     mutex_unlock(&inode->lock);
     return error;
 }

@@ -41,7 +41,7 @@ static bool may_search(struct inode *inode)
 {
     if (unlikely(!inode_is_directory(inode)) || unlikely(inode->operations->permission))
         return false;
-    if (likely((inode->mode & EXECUTE_BITS) == EXECUTE_BITS))
+    if (likely((inode->mode & EXECUTE_BITS) == EXECUTE_BITS) && likely(!inode->access_list))
         return true;
     return inode_permission(inode, MAY_EXECUTE) == 0;
 }

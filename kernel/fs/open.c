@@ -7,6 +7,8 @@
  */
 #include "open.h"
 
+#include "access_list.h"
+#include "directories.h"
 #include "file.h"
 #include "inode_internal.h"
 #include "names.h"
@@ -147,30 +149,23 @@ int file_open_path(const struct path *path, u32 flags, struct file **file_out)
 
 /* ---- O_CREAT ---- */
 
-static u32 current_umask(void)
-{
-    const struct directories *directories = thread_current()->directories;
-
-    return directories ? READ_ONCE(directories->umask) : 0;
-}
-
-u32 mode_for_creation(u32 mode)
-{
-    return mode & MODE_BITS & ~current_umask();
-}
-
 /* The directory is locked, and `dentry` negative. */
 static int create_locked(const struct path *directory, const struct name *name,
                          struct dentry *dentry, u32 mode)
 {
     struct inode *parent = directory->dentry->inode, *inode;
+    struct creation creation;
     int error = may_create(directory);
 
     if (error)
         return error;
     if (!parent->operations->create)
         return -EACCES;
-    error = parent->operations->create(parent, dentry, S_IFREG | mode_for_creation(mode), &inode);
+    error = creation_begin(parent, S_IFREG | mode_for_creation(mode), &creation);
+    if (error)
+        return error;
+    error = parent->operations->create(parent, dentry, creation.mode, &inode);
+    creation_end(&creation, error ? NULL : inode);
     if (error)
         return error;
     dentry_instantiate(dentry, inode);
@@ -309,13 +304,20 @@ static int tmpfile_make(const struct path *directory, const struct open_request 
 {
     struct inode *parent = directory->dentry->inode, *inode;
     char kind[DENTRY_INLINE_NAME];
+    struct creation creation;
     int error = may_create(directory);
 
     if (error)
         return error;
     if (!parent->operations->tmpfile)
         return -EOPNOTSUPP;
-    error = parent->operations->tmpfile(parent, S_IFREG | mode_for_creation(request->mode), &inode);
+    mutex_lock(&parent->lock);
+    error = creation_begin(parent, S_IFREG | mode_for_creation(request->mode), &creation);
+    mutex_unlock(&parent->lock);
+    if (error)
+        return error;
+    error = parent->operations->tmpfile(parent, creation.mode, &inode);
+    creation_end(&creation, error ? NULL : inode);
     if (error)
         return error;
     if (!(request->flags & O_EXCL))

@@ -165,7 +165,7 @@ free_both:
 
 static struct file_system_type overlay_type = {
     .name = "overlay",
-    .flags = FILE_SYSTEM_NO_DEVICE,
+    .flags = FILE_SYSTEM_NO_DEVICE | FILE_SYSTEM_ACCESS_LISTS,
     .mount = overlay_mount,
 };
 

@@ -1,13 +1,16 @@
 /*
- * Who may do what with a file: the classic bits, then capabilities (path_resolution(7),
- * capabilities(7)).
+ * Who may do what with a file: the classic bits, its access control list, then capabilities
+ * (path_resolution(7), acl(5), capabilities(7)).
  *
- * The first class that fits decides: owner, else group, else others. Root's power is a capability:
+ * The first class that fits decides: owner, else group, else others. A list stands between owner
+ * and group: the user who is named; else any of the groups that gives all that is wanted; else
+ * others. Who is named, and all groups, get no more than the mask. Root's power is a capability:
  * DAC_OVERRIDE opens everything (a file is executed only if somebody may execute it),
  * DAC_READ_SEARCH reads files and searches directories.
  */
 #include "permission.h"
 
+#include "access_list.h"
 #include "mount.h"
 
 #define EXECUTE_BITS 0111u
@@ -46,6 +49,63 @@ static u32 class_bits(const struct inode *inode, const struct credentials *crede
     return inode->mode;
 }
 
+static u32 mask_of(const struct access_list *list)
+{
+    for (u32 i = list->count; i-- > 0;)
+        if (list->entries[i].tag == ACL_MASK)
+            return list->entries[i].permissions;
+    return ~0u;
+}
+
+/* By the list, to who is not the owner. */
+static u32 list_bits(const struct inode *inode, const struct access_list *list,
+                     const struct credentials *credentials, const struct identity *identity,
+                     u32 wanted)
+{
+    bool has_group = false;
+
+    for (u32 i = 0; i < list->count; i++) {
+        const struct abi_acl_entry *entry = &list->entries[i];
+        u32 gid = entry->tag == ACL_GROUP_OBJ ? inode->gid : entry->id;
+
+        switch (entry->tag) {
+        case ACL_USER:
+            if (entry->id == identity->uid)
+                return entry->permissions & mask_of(list);
+            break;
+        case ACL_GROUP_OBJ:
+        case ACL_GROUP:
+            if (!group_fits(credentials, identity, gid))
+                break;
+            if ((entry->permissions & wanted) == wanted)
+                return entry->permissions & mask_of(list);
+            has_group = true;
+            break;
+        case ACL_OTHER:
+            return has_group ? 0 : entry->permissions;
+        }
+    }
+    return 0;
+}
+
+/* What the caller may, of the bits that are wanted. */
+static u32 allowed_bits(const struct inode *inode, const struct credentials *credentials,
+                        const struct identity *identity, u32 wanted)
+{
+    const struct access_list *list;
+    u32 bits;
+
+    if (likely(!READ_ONCE(inode->access_list)) || inode->uid == identity->uid)
+        return class_bits(inode, credentials, identity);
+    rcu_read_lock();
+    list = __atomic_load_n(&inode->access_list, __ATOMIC_ACQUIRE);
+    /* With nothing in the mask the list is not asked: so it is on Linux. */
+    bits = list && (inode->mode & S_IRWXG) ? list_bits(inode, list, credentials, identity, wanted)
+                                           : class_bits(inode, credentials, identity);
+    rcu_read_unlock();
+    return bits;
+}
+
 static bool capability_opens(const struct inode *inode, const struct identity *identity, u32 wanted)
 {
     if (identity->capabilities & BIT(CAPABILITY_DAC_OVERRIDE))
@@ -66,7 +126,7 @@ int inode_permission(struct inode *inode, u32 wanted)
     if (!credentials) /* the kernel itself, at boot */
         return 0;
     identity = identity_of(credentials, wanted);
-    if ((class_bits(inode, credentials, &identity) & bits) == bits)
+    if ((allowed_bits(inode, credentials, &identity, bits) & bits) == bits)
         return 0;
     return capability_opens(inode, &identity, bits) ? 0 : -EACCES;
 }

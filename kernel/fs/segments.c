@@ -29,11 +29,10 @@
 #include "file.h"
 #include "inode_internal.h"
 
-#define INDEX_BITS      15
-#define INDEX_MASK      (BIT(INDEX_BITS) - 1)
-#define SEQUENCES       BIT(31 - INDEX_BITS) /* an id is never negative */
-#define NO_ID           (~0u)                /* a uid or gid that is none */
-#define PERMISSION_BITS 0777u
+#define INDEX_BITS 15
+#define INDEX_MASK (BIT(INDEX_BITS) - 1)
+#define SEQUENCES  BIT(31 - INDEX_BITS) /* an id is never negative */
+#define NO_ID      (~0u)                /* a uid or gid that is none */
 
 /* What ipc rights are asked for: the bits of one class, as in a mode. */
 #define WANT_READ    04u

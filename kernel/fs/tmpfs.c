@@ -345,7 +345,7 @@ free_both:
 
 static struct file_system_type tmpfs_type = {
     .name = "tmpfs",
-    .flags = FILE_SYSTEM_NO_DEVICE,
+    .flags = FILE_SYSTEM_NO_DEVICE | FILE_SYSTEM_ACCESS_LISTS,
     .mount = tmpfs_mount,
 };
 

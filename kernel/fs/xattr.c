@@ -5,10 +5,11 @@
  *     trusted.    CAP_SYS_ADMIN; others do not even see them
  *     security.   read by all, changed with CAP_SYS_ADMIN
  *
- * There are no access control lists (system.posix_acl_*): programs are told so, and use the mode.
+ *     system.     access control lists, which access_list_xattr.c keeps
  */
 #include <pith/file_calls.h>
 
+#include "access_list.h"
 #include "mount.h"
 #include "notify.h"
 #include "permission.h"
@@ -53,36 +54,56 @@ static int xattr_permission(const struct path *path, const char *name, u32 wante
 ssize_t path_get_xattr(const struct path *path, const char *name, void *value, size_t size)
 {
     struct inode *inode = path->dentry->inode;
-    ssize_t result = xattr_permission(path, name, MAY_READ);
+    enum access_list_kind kind = access_list_kind_of(inode, name);
+    ssize_t result = kind ? 0 : xattr_permission(path, name, MAY_READ);
 
     if (result)
         return result;
     if (!inode->operations->get_xattr)
         return -EOPNOTSUPP;
     mutex_lock(&inode->lock);
-    result = inode->operations->get_xattr(inode, name, value, size);
+    result = kind ? access_list_get_xattr(inode, kind, value, size)
+                  : inode->operations->get_xattr(inode, name, value, size);
     mutex_unlock(&inode->lock);
     return result;
 }
 
-int path_set_xattr(const struct path *path, const char *name, const void *value, size_t size,
-                   int flags)
+/* Sets one, or with `value` NULL takes it away. */
+static int xattr_change(const struct path *path, const char *name, const void *value, size_t size,
+                        int flags)
 {
     struct inode *inode = path->dentry->inode;
-    int error = xattr_permission(path, name, MAY_WRITE);
+    enum access_list_kind kind = access_list_kind_of(inode, name);
+    int error = kind ? mount_check_write(path->mount) : xattr_permission(path, name, MAY_WRITE);
 
     if (error)
         return error;
     if (!inode->operations->set_xattr)
         return -EOPNOTSUPP;
     mutex_lock(&inode->lock);
-    error = inode->operations->set_xattr(inode, name, value, size, flags);
+    if (kind)
+        error = access_list_set_xattr(inode, kind, value, size);
+    else if (value)
+        error = inode->operations->set_xattr(inode, name, value, size, flags);
+    else
+        error = inode->operations->remove_xattr(inode, name);
     if (!error)
         inode->changed_ns = inode_now_ns();
     mutex_unlock(&inode->lock);
     if (!error)
         notify_dentry(path->dentry, IN_ATTRIB);
     return error;
+}
+
+int path_set_xattr(const struct path *path, const char *name, const void *value, size_t size,
+                   int flags)
+{
+    return xattr_change(path, name, value, size, flags);
+}
+
+int path_remove_xattr(const struct path *path, const char *name)
+{
+    return xattr_change(path, name, NULL, 0, 0);
 }
 
 /* Takes out the names that the caller does not see. Returns the bytes that are left. */
@@ -104,6 +125,20 @@ static ssize_t list_filter(char *list, ssize_t bytes)
     return to;
 }
 
+/* The lists' names, then the file system's. inode->lock is held. */
+static ssize_t list_locked(struct inode *inode, char *list, size_t size)
+{
+    ssize_t used = access_list_names(inode, list, size), more;
+
+    if (used < 0)
+        return used;
+    /* A size of 0 would ask how many there are. */
+    more = inode->operations->list_xattr(inode, list + used, size ? size - (size_t)used : 0);
+    if (more < 0)
+        return more;
+    return more && size && size == (size_t)used ? -ERANGE : used + more;
+}
+
 ssize_t path_list_xattr(const struct path *path, char *list, size_t size)
 {
     struct inode *inode = path->dentry->inode;
@@ -112,26 +147,7 @@ ssize_t path_list_xattr(const struct path *path, char *list, size_t size)
     if (!inode->operations->list_xattr)
         return 0;
     mutex_lock(&inode->lock);
-    result = inode->operations->list_xattr(inode, list, size);
+    result = list_locked(inode, list, size);
     mutex_unlock(&inode->lock);
     return result > 0 && size ? list_filter(list, result) : result;
-}
-
-int path_remove_xattr(const struct path *path, const char *name)
-{
-    struct inode *inode = path->dentry->inode;
-    int error = xattr_permission(path, name, MAY_WRITE);
-
-    if (error)
-        return error;
-    if (!inode->operations->remove_xattr)
-        return -EOPNOTSUPP;
-    mutex_lock(&inode->lock);
-    error = inode->operations->remove_xattr(inode, name);
-    if (!error)
-        inode->changed_ns = inode_now_ns();
-    mutex_unlock(&inode->lock);
-    if (!error)
-        notify_dentry(path->dentry, IN_ATTRIB);
-    return error;
 }

@@ -36,7 +36,7 @@ def on_the_host(tmp_path_factory):
 @pytest.mark.parametrize('script', SCRIPTS)
 def test_script_says_what_it_says_on_the_host(script, cpus, tmp_path, on_the_host):
     words = [INTERPRETERS[os.path.splitext(script)[1]], SCRIPTS[script]]
-    program = {'git.sh': 'git', 'sqlite.sh': 'sqlite3'}.get(script, words[0])
+    program = {'acl.sh': 'setfacl', 'git.sh': 'git', 'sqlite.sh': 'sqlite3'}.get(script, words[0])
     if not shutil.which(program):
         pytest.skip(f'{program} is not installed')
     if script == 'jemalloc.sh' and not glob.glob('/usr/lib/*/libjemalloc.so.2'):

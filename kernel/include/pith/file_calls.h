@@ -23,8 +23,15 @@ int path_name_linked(const struct path *path, char *buffer, size_t size, char **
 
 /* ---- Changing names ---- */
 
-/* Modes come without what umask forbids: mode_for_creation. */
-u32 mode_for_creation(u32 mode);
+/*
+ * A mode of a new file as a program gives it: in `mode` below, umask takes away from it, unless the
+ * directory says what new files begin with.
+ */
+#define MODE_BY_UMASK BIT(31)
+static inline u32 mode_for_creation(u32 mode)
+{
+    return (mode & MODE_BITS) | MODE_BY_UMASK;
+}
 int name_mkdir(const struct path *start, const char *name, u32 mode) must_check;
 /* path_out: the new name, with references; NULL: nobody asks. */
 int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,

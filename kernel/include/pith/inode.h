@@ -23,6 +23,7 @@ struct file_operations;
 struct pipe;
 struct file_locks;
 struct inotify_watch;
+struct access_list;
 struct path;
 
 #define NAME_MAX_BYTES 255
@@ -141,7 +142,9 @@ struct inode {
     const char *link_text;
     struct file_system *file_system;               /* [const] */
     const struct file_operations *file_operations; /* [const] */
+    struct access_list *access_list; /* [rcu], changed under `lock`; NULL: the mode says it all */
 
+    struct access_list *initial_list; /* guarded_by(&lock): what new files in a directory get */
     u32 links;
     u32 flags;  /* INODE_* */
     u64 number; /* [const] */
@@ -256,7 +259,8 @@ struct file_system_type {
                  struct file_system **file_system_out);
     struct list link;
 };
-#define FILE_SYSTEM_NO_DEVICE BIT(0)
+#define FILE_SYSTEM_NO_DEVICE    BIT(0)
+#define FILE_SYSTEM_ACCESS_LISTS BIT(1) /* its inodes are memory, and keep lists as they are */
 /* file_system.flags, beside MS_RDONLY: its names stay when no mount is left (a singleton). */
 #define FILE_SYSTEM_STAYS BIT(31)
 #define FILE_SIZE_MAX     0x7fffffffffffffffl

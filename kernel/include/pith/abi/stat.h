@@ -3,29 +3,31 @@
 
 #include <pith/compiler.h>
 
-#define S_IFMT     0170000
-#define S_IFSOCK   0140000
-#define S_IFLNK    0120000
-#define S_IFREG    0100000
-#define S_IFBLK    0060000
-#define S_IFDIR    0040000
-#define S_IFCHR    0020000
-#define S_IFIFO    0010000
-#define S_ISUID    0004000
-#define S_ISGID    0002000
-#define S_ISVTX    0001000
-#define S_IXGRP    0000010
+#define S_IFMT          0170000
+#define S_IFSOCK        0140000
+#define S_IFLNK         0120000
+#define S_IFREG         0100000
+#define S_IFBLK         0060000
+#define S_IFDIR         0040000
+#define S_IFCHR         0020000
+#define S_IFIFO         0010000
+#define S_ISUID         0004000
+#define S_ISGID         0002000
+#define S_ISVTX         0001000
+#define S_IRWXG         0000070
+#define S_IXGRP         0000010
 
-#define MODE_BITS  07777 /* what chmod(2) may change */
+#define PERMISSION_BITS 0777u
+#define MODE_BITS       07777 /* what chmod(2) may change */
 
-#define DT_UNKNOWN 0
-#define DT_FIFO    1
-#define DT_CHR     2
-#define DT_DIR     4
-#define DT_BLK     6
-#define DT_REG     8
-#define DT_LNK     10
-#define DT_SOCK    12
+#define DT_UNKNOWN      0
+#define DT_FIFO         1
+#define DT_CHR          2
+#define DT_DIR          4
+#define DT_BLK          6
+#define DT_REG          8
+#define DT_LNK          10
+#define DT_SOCK         12
 
 /* The DT_* of a mode: Linux numbers them so. */
 #define MODE_TO_DT(mode) (((mode)&S_IFMT) >> 12)
