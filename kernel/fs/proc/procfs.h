@@ -64,6 +64,9 @@ void mounts_text_init(void);     /* mounts_text.c */
 void proc_values_init(void);     /* values.c */
 void proc_memory_use_init(void); /* memory_use.c */
 void sys_fs_init(void);          /* sysfs.c */
+void sys_machine_init(void);     /* sys_machine.c */
+/* An empty folder, and those before it in its name. */
+int proc_folder_make(struct proc_folder *root, const char *name) must_check;
 /* As proc_register_entry, in a tree whose root is `root`. */
 int proc_folder_register(struct proc_folder *root, const char *folder_name,
                          const struct proc_entry *entry, void *object) must_check;

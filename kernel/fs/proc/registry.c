@@ -132,6 +132,13 @@ int proc_folder_register(struct proc_folder *root, const char *folder_name,
     return error ? error : add(folder, &what);
 }
 
+int proc_folder_make(struct proc_folder *root, const char *name)
+{
+    struct proc_folder *folder;
+
+    return folder_get(root, name, name + strlen(name), &folder);
+}
+
 int proc_register_entry(const char *folder_name, const struct proc_entry *entry, void *object)
 {
     return proc_folder_register(&proc_root_folder, folder_name, entry, object);

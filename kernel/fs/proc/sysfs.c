@@ -1,5 +1,6 @@
 /*
- * /sys: what the C libraries and lscpu ask about CPUs, in a tree of the same kind as /proc's.
+ * /sys: what the C libraries and programs that list the machine's parts ask, in a tree of the same
+ * kind as /proc's.
  */
 #include "procfs.h"
 
@@ -40,29 +41,11 @@ void text_cpu_list(struct text_sink *sink, u64 set)
     text_print(sink, "\n");
 }
 
-static int show_online(struct text_sink *sink, void *argument)
-{
-    text_cpu_list(sink, READ_ONCE(cpus_online));
-    return 0;
-}
-
-static int show_present(struct text_sink *sink, void *argument)
-{
-    text_cpu_list(sink, cpu_count == CPUS_MAX ? U64_MAX : BIT(cpu_count) - 1);
-    return 0;
-}
-
-static int show_kernel_max(struct text_sink *sink, void *argument)
-{
-    text_print(sink, "%u\n", CPUS_MAX - 1);
-    return 0;
-}
-
-static const struct proc_entry entries[] = {
-    {.name = "online", .mode = S_IFREG | 0444, .show = show_online},
-    {.name = "possible", .mode = S_IFREG | 0444, .show = show_present},
-    {.name = "present", .mode = S_IFREG | 0444, .show = show_present},
-    {.name = "kernel_max", .mode = S_IFREG | 0444, .show = show_kernel_max},
+/* Kinds of devices of which there is none: who lists them finds an empty folder, not an error. */
+static const char *const empty_folders[] = {
+    "block",     "dev/block",          "dev/char",      "class/block", "class/hwmon", "class/net",
+    "class/dmi", "class/power_supply", "class/thermal", "class/tty",   "bus",         "fs",
+    "module",
 };
 
 int sys_register_entry(const char *folder, const struct proc_entry *entry)
@@ -73,8 +56,9 @@ int sys_register_entry(const char *folder, const struct proc_entry *entry)
 void sys_fs_init(void)
 {
     instance = proc_tree_create(&sys_type, SYSFS_MAGIC, &sys_root_folder);
-    for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
-        if (proc_folder_register(&sys_root_folder, "devices/system/cpu", &entries[i], NULL))
+    for (size_t i = 0; i < ARRAY_SIZE(empty_folders); i++)
+        if (proc_folder_make(&sys_root_folder, empty_folders[i]))
             panic("no memory for the names in /sys");
+    sys_machine_init();
     file_system_register(&sys_type);
 }
