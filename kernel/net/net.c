@@ -44,9 +44,37 @@ static const struct {
     {"sys/net/core/rmem_default", &buffer_max},
 };
 
+/* There are no sockets of these families, and no interface: lists without lines (proc(5)). */
+static const struct {
+    const char *name, *heading;
+} empty_lists[] = {
+    {"net/tcp",
+     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+     "timeout inode                                                     "},
+    {"net/udp",
+     "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid "
+     " timeout inode ref pointer drops             "},
+    {"net/raw",
+     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+     "timeout inode ref pointer drops"},
+    {"net/dev",
+     "Inter-|   Receive                                                |  Transmit\n"
+     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets "
+     "errs drop fifo colls carrier compressed"},
+};
+
+static int show_heading(struct text_sink *sink, void *heading)
+{
+    text_print(sink, "%s\n", (const char *)heading);
+    return 0;
+}
+
 void net_init(void)
 {
     unix_init();
+    for (size_t i = 0; i < ARRAY_SIZE(empty_lists); i++)
+        if (proc_register(empty_lists[i].name, 0444, show_heading, (void *)empty_lists[i].heading))
+            panic("no memory for the names in /proc");
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         if (proc_register(values[i].name, 0444, show_number, (void *)values[i].value))
             panic("no memory for the names in /proc");

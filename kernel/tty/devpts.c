@@ -173,7 +173,17 @@ static void devpts_unmount(struct file_system *file_system)
     kfree(file_system->private_data);
 }
 
+static int devpts_statistics(struct file_system *file_system, struct statistics *statistics_out)
+{
+    *statistics_out = (struct statistics){.type = file_system->magic,
+                                          .block_bytes = PAGE_SIZE,
+                                          .name_max = NAME_MAX_BYTES,
+                                          .id = file_system->device};
+    return 0;
+}
+
 static const struct file_system_operations devpts_operations = {
+    .statistics = devpts_statistics,
     .inode_release = devpts_inode_release,
     .unmount = devpts_unmount,
 };
