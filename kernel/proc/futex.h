@@ -63,3 +63,39 @@ int pi_attempt_prepare(struct pi_attempt *attempt) must_check;
 int pi_attempt(struct pi_attempt *attempt) must_check;
 /* The calling thread was moved to a lock: waits for it. 0, -ETIMEDOUT, -EAGAIN: a signal came. */
 int pi_wait_moved(struct pi_waiter *waiter, struct user_ptr at, u64 deadline_ns) must_check;
+
+/* ---- futex.c, for futex_two.c ---- */
+
+struct futex_bucket {
+    struct spinlock lock;
+    struct list waiters; /* guarded_by(&lock) */
+} aligned(64);
+
+struct futex_waiter {
+    struct list link;
+    struct futex_bucket *bucket; /* where it waits now; that bucket's lock */
+    struct futex_key key;
+    struct thread *thread;
+    u32 bitset;
+    bool woken;                         /* the bucket's lock */
+    struct futex_any *any;              /* it waits for others as well; NULL: for this alone */
+    const struct futex_key *requeue_to; /* WAIT_REQUEUE_PI: the lock that it may be moved to ... */
+    struct pi_waiter pi;                /* ... and how it waits there */
+    bool is_pi_waiter;                  /* the bucket's lock: it was moved */
+};
+
+struct futex_bucket *futex_bucket_of(const struct futex_key *key);
+/*
+ * Waits for the request's word with a waiter whose key and thread are set. 0 when woken; -EAGAIN:
+ * the word is not as expected; -EFAULT, -EINTR, -ETIMEDOUT.
+ */
+int futex_wait_with_key(const struct futex_request *request, struct futex_waiter *waiter)
+    must_check;
+/* Takes it off its bucket, which is locked. */
+void futex_waiter_wake(struct futex_waiter *waiter);
+/*
+ * Wakes up to `count` waiters of the key that want one of the bits. How many it woke. The bucket is
+ * locked: alone or with another one, in an order that the lock check cannot follow.
+ */
+u32 futex_wake_locked(struct futex_bucket *bucket, const struct futex_key *key, u32 count,
+                      u32 bitset);
