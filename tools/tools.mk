@@ -19,3 +19,6 @@ docs: $(KERNEL_ELF) ## makes the pages that come from tables in the code
 .PHONY: analyse
 analyse: $(KERNEL_OFFSETS) ## what clang's static analyser finds: places to look
 	tools/analyse
+.PHONY: abi-coverage
+abi-coverage: ## names of the ABI that no guest test names; must be none
+	@tools/abi-coverage --all

@@ -8,7 +8,13 @@
 #include "syscalls.h"
 #include "versioned.h"
 
-#define RESET_ON_FORK   0x40000000u /* SCHED_RESET_ON_FORK */
+/* With a class in sched_setscheduler(2), and among the flags of sched_setattr(2). */
+#define SCHED_RESET_ON_FORK      0x40000000
+#define SCHED_FLAG_RESET_ON_FORK 0x01u
+#define SCHED_FLAG_KEEP_POLICY   0x08u
+#define SCHED_FLAG_KEEP_PARAMS   0x10u
+#define SCHED_FLAGS_KNOWN \
+    (SCHED_FLAG_RESET_ON_FORK | SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS)
 #define PRIORITY_MAX    99
 #define NICE_LEAST      (-20)
 #define NICE_MOST       19
@@ -80,32 +86,79 @@ static int class_check(int class, u32 priority)
     return priority == 0 ? 0 : -EINVAL;
 }
 
-static int class_permission(struct thread *thread, int class, u32 priority)
+/* What a thread is to become. */
+struct class_request {
+    int class; /* -1: as it is, and as it is inherited */
+    u32 flags; /* SCHED_FLAG_ of sched_setattr(2) */
+    u32 priority;
+    s32 nice; /* of an ordinary class */
+};
+
+/* Whether RLIMIT_NICE lets the thread have that nice value, whatever it has now. */
+static bool nice_is_granted(struct thread *thread, s32 nice)
 {
-    if (!owns(thread))
-        return -EPERM;
-    if (!class_is_realtime(class) ||
-        credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
-        return 0;
-    if (priority <= thread->priority)
-        return 0;
-    return priority <= limit_of(thread, RLIMIT_RTPRIO) ? 0 : -EPERM;
+    return NICE_MOST + 1 - nice <= (s64)limit_of(thread, RLIMIT_NICE);
 }
 
-static long class_set(int tid, int class, u32 priority, const s32 *nice)
+/* What needs no right: nothing more urgent than now, or than the limits allow. */
+static bool class_is_granted(struct thread *thread, const struct class_request *wanted)
+{
+    u64 most = limit_of(thread, RLIMIT_RTPRIO);
+
+    if (class_is_realtime(wanted->class)) {
+        if (wanted->class != (int)thread->class && !most)
+            return false;
+        if (wanted->priority > thread->priority && wanted->priority > most)
+            return false;
+    } else if (wanted->nice < thread->nice && !nice_is_granted(thread, wanted->nice)) {
+        return false;
+    }
+    if (thread->class == CLASS_IDLE && wanted->class != CLASS_IDLE &&
+        !nice_is_granted(thread, thread->nice))
+        return false;
+    return !thread->resets_on_fork || (wanted->flags & SCHED_FLAG_RESET_ON_FORK);
+}
+
+/* Completes the request with what is to stay as it is, and checks it. */
+static int class_request_check(struct thread *thread, struct class_request *wanted)
+{
+    if (wanted->class < 0) {
+        wanted->class = thread->class;
+        wanted->flags &= ~SCHED_FLAG_RESET_ON_FORK;
+        wanted->flags |= thread->resets_on_fork ? SCHED_FLAG_RESET_ON_FORK : 0;
+    }
+    if (wanted->flags & SCHED_FLAG_KEEP_PARAMS) {
+        wanted->priority = thread->priority;
+        wanted->nice = thread->nice;
+    }
+    return class_check(wanted->class, wanted->priority);
+}
+
+static int class_apply(struct thread *thread, const struct class_request *wanted)
+{
+    s32 nice = class_is_realtime(wanted->class) ? thread->nice : wanted->nice;
+
+    WRITE_ONCE(thread->resets_on_fork, !!(wanted->flags & SCHED_FLAG_RESET_ON_FORK));
+    if (wanted->flags & SCHED_FLAG_KEEP_PARAMS) /* keeps the class, too, as on Linux */
+        return 0;
+    return thread_set_class(thread, wanted->class, wanted->priority, nice);
+}
+
+/* `nice` NULL: as it is. */
+static long class_set(int tid, struct class_request wanted, const s32 *nice)
 {
     struct thread *thread = find(tid);
     int error;
 
     if (!thread)
         return -ESRCH;
-    if (class < 0)
-        class = thread->class;
-    error = class_check(class, priority);
+    wanted.nice = nice ? MAX(NICE_LEAST, MIN(*nice, NICE_MOST)) : thread->nice;
+    error = class_request_check(thread, &wanted);
+    if (!error && !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE) &&
+        (!owns(thread) || !class_is_granted(thread, &wanted)))
+        error = -EPERM;
     if (!error)
-        error = class_permission(thread, class, priority);
-    if (!error)
-        error = thread_set_class(thread, class, priority, nice ? *nice : thread->nice);
+        error = class_apply(thread, &wanted);
     thread_put(thread);
     return error;
 }
@@ -119,7 +172,13 @@ long sys_sched_setscheduler(const struct syscall_args *args)
         return -EINVAL;
     if (copy_in(&priority, arg_user_ptr(args, 2), sizeof(priority)))
         return -EFAULT;
-    return class_set(arg_int(args, 0), class & ~RESET_ON_FORK, priority, NULL);
+    return class_set(arg_int(args, 0),
+                     (struct class_request){
+                         .class = class & ~SCHED_RESET_ON_FORK,
+                         .flags = class & SCHED_RESET_ON_FORK ? SCHED_FLAG_RESET_ON_FORK : 0,
+                         .priority = priority,
+                     },
+                     NULL);
 }
 
 long sys_sched_setparam(const struct syscall_args *args)
@@ -128,7 +187,8 @@ long sys_sched_setparam(const struct syscall_args *args)
 
     if (copy_in(&priority, arg_user_ptr(args, 1), sizeof(priority)))
         return -EFAULT;
-    return class_set(arg_int(args, 0), -1, priority, NULL);
+    return class_set(arg_int(args, 0), (struct class_request){.class = -1, .priority = priority},
+                     NULL);
 }
 
 long sys_sched_getscheduler(const struct syscall_args *args)
@@ -141,7 +201,7 @@ long sys_sched_getscheduler(const struct syscall_args *args)
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
-    class = thread->class;
+    class = thread->class | (READ_ONCE(thread->resets_on_fork) ? SCHED_RESET_ON_FORK : 0);
     thread_put(thread);
     return class;
 }
@@ -211,10 +271,16 @@ long sys_sched_setattr(const struct syscall_args *args)
                               SCHED_ATTR_VER0);
     if (error)
         return error;
-    if (attributes.flags & ~1ul)
+    if ((attributes.flags & ~(u64)SCHED_FLAGS_KNOWN) || (s32)attributes.policy < 0)
         return -EINVAL;
-    return class_set(arg_int(args, 0), attributes.policy & 0x7fffffff, attributes.priority,
-                     &attributes.nice);
+    return class_set(
+        arg_int(args, 0),
+        (struct class_request){
+            .class = attributes.flags & SCHED_FLAG_KEEP_POLICY ? -1 : (int)attributes.policy,
+            .flags = (u32)attributes.flags,
+            .priority = attributes.priority,
+        },
+        &attributes.nice);
 }
 
 long sys_sched_getattr(const struct syscall_args *args)
@@ -230,8 +296,11 @@ long sys_sched_getattr(const struct syscall_args *args)
         return -ESRCH;
     attributes.size = MIN(size, sizeof(attributes));
     attributes.policy = thread->class;
-    attributes.nice = thread->nice;
-    attributes.priority = class_is_realtime(thread->class) ? thread->priority : 0;
+    attributes.flags = READ_ONCE(thread->resets_on_fork) ? SCHED_FLAG_RESET_ON_FORK : 0;
+    if (class_is_realtime(thread->class))
+        attributes.priority = thread->priority;
+    else
+        attributes.nice = thread->nice;
     thread_put(thread);
     return copy_out(arg_user_ptr(args, 1), &attributes, attributes.size);
 }
@@ -296,7 +365,7 @@ static int nice_read(struct thread *thread, s32 *nice)
 static int nice_write(struct thread *thread, s32 *nice)
 {
     bool may_lower = credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE) ||
-                     20 - *nice <= (s64)limit_of(thread, RLIMIT_NICE);
+                     nice_is_granted(thread, *nice);
 
     if (!owns(thread))
         return -EPERM;

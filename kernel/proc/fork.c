@@ -134,6 +134,17 @@ static int parts_clone(struct thread *parent, struct thread *child, u64 flags)
     return error;
 }
 
+/* What SCHED_RESET_ON_FORK leaves: no real-time class, no negative nice value. */
+static void scheduling_reset(struct thread *child)
+{
+    bool is_realtime = child->class == CLASS_FIFO || child->class == CLASS_RR;
+    s32 nice = is_realtime ? 0 : MAX(child->nice, 0);
+
+    /* Nobody runs it yet; it cannot fail with values in range. */
+    if (thread_set_class(child, is_realtime ? CLASS_NORMAL : child->class, 0, nice))
+        panic("fork: an ordinary class was refused");
+}
+
 void scheduling_clone(const struct thread *parent, struct thread *child)
 {
     child->class = parent->class;
@@ -142,6 +153,8 @@ void scheduling_clone(const struct thread *parent, struct thread *child)
     child->policy.weight = parent->policy.weight;
     child->priority = parent->priority;
     child->policy.priority = parent->priority;
+    if (READ_ONCE(parent->resets_on_fork))
+        scheduling_reset(child);
     child->affinity = parent->affinity;
     child->limits_file_size = parent->limits_file_size;
     child->limits_open_files = parent->limits_open_files;

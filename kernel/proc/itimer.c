@@ -4,7 +4,7 @@
  * ITIMER_REAL is a timer of core/. While its SIGALRM is pending it is not armed: taking the signal
  * arms it again, so that an interval of a microsecond keeps nobody busy but the process itself.
  *
- * The other two, and RLIMIT_CPU, count CPU time, which is sampled
+ * The other two, RLIMIT_CPU and RLIMIT_RTTIME count CPU time, which is sampled
  * (sched/accounting.c): at each sample the running process's counters move on by one period, so
  * they are as exact as that.
  *
@@ -118,6 +118,33 @@ static void check_cpu_limit(struct process *process) must_hold(&process->signals
     (void)signal_send_process_locked(process, &info);
 }
 
+/*
+ * RLIMIT_RTTIME, in microseconds: how long a real-time thread may run without a wait. At the soft
+ * limit, which moves on by a second then, it is told; at the hard one the process ends.
+ */
+static void check_realtime_limit(struct process *process, const struct thread *thread,
+                                 u64 period_ns) must_hold(&process->signals_lock)
+{
+    struct abi_rlimit *limit = &process->limits[RLIMIT_RTTIME];
+    struct thread_identity *identity = thread->identity;
+    struct signal_info info;
+    u64 ran_us;
+
+    if (limit->soft == RLIM_INFINITY || (thread->class != CLASS_FIFO && thread->class != CLASS_RR))
+        return;
+    if (identity->realtime_waits != thread->voluntary_switches) {
+        identity->realtime_waits = thread->voluntary_switches;
+        identity->realtime_ns = 0;
+    }
+    identity->realtime_ns += period_ns;
+    ran_us = identity->realtime_ns / NS_PER_US;
+    if (ran_us < MIN(limit->soft, limit->hard))
+        return;
+    signal_info_init(&info, ran_us >= limit->hard ? SIGKILL : SIGXCPU, SI_KERNEL);
+    limit->soft += NS_PER_SECOND / NS_PER_US;
+    (void)signal_send_process_locked(process, &info);
+}
+
 /* From the sampling timer, for the thread that it interrupted. */
 void process_sample(struct thread *thread, u64 period_ns)
 {
@@ -131,6 +158,7 @@ void process_sample(struct thread *thread, u64 period_ns)
         count_down(process, &process->virtual_timer, period_ns, SIGVTALRM);
     count_down(process, &process->profile_timer, period_ns, SIGPROF);
     check_cpu_limit(process);
+    check_realtime_limit(process, thread, period_ns);
     cpu_alarms_check_locked(process);
     spin_unlock(&process->signals_lock);
 }

@@ -88,7 +88,9 @@ struct thread_identity {
     struct user_ptr set_child_tid;   /* [owner] */
     struct user_ptr robust_list;     /* [owner] */
     u64 timer_slack_ns;              /* [owner] */
-    struct rseq rseq;                /* [owner] */
+    /* guarded by process.signals_lock: RLIMIT_RTTIME; the time since the waits counted were made */
+    u64 realtime_ns, realtime_waits;
+    struct rseq rseq; /* [owner] */
 
     /* futex_pi.c's lock guards the three. */
     struct list pi_locks;        /* those that it owns and others wait for */

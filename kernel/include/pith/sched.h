@@ -121,6 +121,7 @@ struct thread {
     enum thread_class class; /* guarded by the run queue's lock, as all below */
     s32 nice;
     u16 io_priority;             /* [atomic] ioprio_set(2) */
+    bool resets_on_fork;         /* [atomic] its children begin as ordinary ones */
     u32 priority;                /* 1 to 99 with CLASS_FIFO and CLASS_RR, else 0 */
     u32 lent_priority;           /* of those who wait for it (proc/futex_pi.c); 0: none */
     struct policy_thread policy; /* its `priority` is the greater of the two */
