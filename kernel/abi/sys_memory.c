@@ -167,6 +167,17 @@ long sys_mremap(const struct syscall_args *args)
     return error ? error : (long)address;
 }
 
+/* Of the flags only MAP_NONBLOCK ever meant anything: pages come by faults, as with it. */
+long sys_remap_file_pages(const struct syscall_args *args)
+{
+    u64 address = arg_u64(args, 0) & PAGE_MASK, bytes = arg_u64(args, 1) & PAGE_MASK;
+    u64 protection = arg_u64(args, 2), offset_pages = arg_u64(args, 3);
+
+    if (protection || offset_pages + (bytes >> PAGE_SHIFT) < offset_pages)
+        return -EINVAL;
+    return address_space_map_pages(space_current(), address, bytes, offset_pages);
+}
+
 long sys_brk(const struct syscall_args *args)
 {
     return address_space_set_heap_end(space_current(), arg_u64(args, 0));

@@ -156,6 +156,46 @@ int address_space_map(struct address_space *space, const struct map_request *req
     return error;
 }
 
+/* Whether [start, end) is one object's shared mapping, by one protection, without a hole. */
+static bool is_one_shared(const struct region *region, u64 start, u64 end)
+{
+    const struct region *first = region;
+
+    if (!region || region->start > start || !(region->flags & REGION_SHARED))
+        return false;
+    while (region->end < end) {
+        const struct region *next = region_next(region);
+
+        if (!next || next->start != region->end || next->object != first->object ||
+            next->flags != first->flags)
+            return false;
+        region = next;
+    }
+    return true;
+}
+
+int address_space_map_pages(struct address_space *space, u64 address, u64 bytes, u64 offset_pages)
+{
+    struct map_request request = {.address = address, .map_flags = MAP_FIXED};
+    struct region *region;
+    int error = -EINVAL;
+
+    if (!bytes || !user_range_is_valid(address, bytes))
+        return -EINVAL;
+    rwlock_write_lock(&space->lock);
+    region = region_find(space, address);
+    if (is_one_shared(region, address, address + bytes)) {
+        request.flags = region->flags;
+        request.pager = region->pager;
+        /* The region that goes is closed, and its object let go, only when the lock is. */
+        request.object = region->object;
+        request.offset_pages = offset_pages;
+        error = map_locked(space, &request, bytes, &address);
+    }
+    space_write_unlock(space);
+    return error;
+}
+
 /* ---- munmap ---- */
 
 int space_unmap_locked(struct address_space *space, u64 start, u64 end)

@@ -1,7 +1,7 @@
 /*
  * Mappings of files and shared memory, mremap, madvise, msync, memfd.
  *
- * covers: mremap madvise msync memfd_create mmap
+ * covers: mremap madvise msync memfd_create mmap remap_file_pages
  */
 #include "guest.h"
 
@@ -401,4 +401,57 @@ TEST(memfd_create_errors_are_as_documented)
     CHECK_ERRNO(memfd_create(name, 0), EINVAL);
     CHECK_ERRNO(memfd_create("x", 0x8000), EINVAL);
     CHECK_ERRNO(syscall(SYS_memfd_create, bad_address(), 0), EFAULT);
+}
+
+/* A shared mapping of `count` pages, each with its number, from 1, in the first byte. */
+static volatile unsigned char *numbered_pages(int fd, int count)
+{
+    char *pages = fd < 0 ? map(count * PAGE, MAP_SHARED)
+                         : map_file(fd, count * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+
+    for (int i = 0; i < count; i++)
+        pages[i * PAGE] = i + 1;
+    return (volatile unsigned char *)pages; /* one page is seen at two places */
+}
+
+TEST(remap_file_pages_shows_other_pages_of_the_same_object)
+{
+    int fd = CHECK_OK(memfd_create("pages", 0));
+    volatile unsigned char *pages;
+
+    CHECK_OK(ftruncate(fd, 4 * PAGE));
+    for (int i = 0; i < 2; i++) {
+        pages = numbered_pages(i ? -1 : fd, 4);
+        CHECK_OK(remap_file_pages((void *)pages, 2 * PAGE, 0, 2, 0));
+        CHECK_EQ(pages[0], 3);
+        CHECK_EQ(pages[PAGE], 4);
+        CHECK_EQ(pages[2 * PAGE], 3);
+        pages[0] = 9;
+        CHECK_EQ(pages[2 * PAGE], 9);
+        CHECK_OK(remap_file_pages((void *)pages + PAGE, PAGE, 0, 0, 0));
+        CHECK_EQ(pages[PAGE], 1);
+        CHECK_OK(munmap((void *)pages, 4 * PAGE));
+    }
+}
+
+TEST(remap_file_pages_wants_one_shared_mapping_without_a_hole)
+{
+    int fd = CHECK_OK(memfd_create("pages", 0));
+    volatile unsigned char *pages;
+    char *private_pages;
+
+    CHECK_OK(ftruncate(fd, 4 * PAGE));
+    pages = numbered_pages(fd, 4);
+    private_pages = map(PAGE, MAP_PRIVATE);
+    CHECK_ERRNO(remap_file_pages(private_pages, PAGE, 0, 0, 0), EINVAL);
+    CHECK_ERRNO(remap_file_pages((void *)pages, PAGE, PROT_READ, 0, 0), EINVAL);
+    CHECK_ERRNO(remap_file_pages((void *)pages, 0, 0, 0, 0), EINVAL);
+    CHECK_ERRNO(remap_file_pages((void *)pages, PAGE, 0, -1ul, 0), EINVAL);
+    CHECK_OK(mprotect((void *)pages + PAGE, PAGE, PROT_READ));
+    CHECK_ERRNO(remap_file_pages((void *)pages, 2 * PAGE, 0, 2, 0), EINVAL);
+    CHECK_OK(munmap((void *)pages + PAGE, PAGE));
+    CHECK_ERRNO(remap_file_pages((void *)pages, 4 * PAGE, 0, 0, 0), EINVAL);
+    CHECK_ERRNO(remap_file_pages((void *)pages + PAGE, PAGE, 0, 0, 0), EINVAL);
+    CHECK_EQ(pages[0], 1);
+    CHECK_EQ(pages[3 * PAGE], 4);
 }

@@ -184,6 +184,12 @@ struct map_request {
 /* Returns 0 and the address; -ENOMEM -EINVAL -EEXIST -EPERM. The region gets `region_opened`. */
 int address_space_map(struct address_space *space, const struct map_request *request,
                       u64 *address_out) must_check;
+/*
+ * Maps other pages of the object that is mapped shared all over [address, address + bytes), those
+ * from `offset_pages` on, in whole pages. -EINVAL: it is not so; -ENOMEM.
+ */
+int address_space_map_pages(struct address_space *space, u64 address, u64 bytes, u64 offset_pages)
+    must_check;
 int address_space_unmap(struct address_space *space, u64 address, u64 bytes) must_check;
 /*
  * Unmaps all that is left of an object that was mapped whole at `address`: the first that `accepts`
