@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs stressors of stress-ng one after the other, in the machine, and says how each ended.
 
-usage: run_stressors.py [--seconds N] [--deadline N] [--workers N] STRESSOR...
+usage: run_stressors.py [--seconds N] [--deadline N] [--workers N] STRESSOR[,OPTION...]...
 
 Standard output has one line for each event and nothing else: `start STRESSOR`, then `pass`, `skip` or
 `FAIL STRESSOR: why`. What stress-ng itself prints goes to standard error.
@@ -125,13 +125,13 @@ def kill_since(before):
             pass
 
 
-def stress(stressor, options, seconds, as_user):
+def stress(stressor, more, options, seconds, as_user):
     """(status, output) of stress-ng; no status when it had to be killed."""
     before, limit = processes(), seconds + options.deadline
     directory = tempfile.mkdtemp(prefix='stress-')
     os.chmod(directory, 0o777)
     command = ['stress-ng', f'--{stressor}', str(options.workers), '--timeout', str(seconds),
-               '--verify', '--pathological', '--temp-path', directory]
+               '--verify', '--pathological', '--temp-path', directory, *more]
     with tempfile.TemporaryFile('w+', errors='replace') as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                    cwd=directory, start_new_session=True, **as_user)
@@ -161,18 +161,18 @@ def judge(status, output):
     return 'pass', ''
 
 
-def run(stressor, options, log):
+def run(stressor, more, options, log):
     """(result, why) of one stressor."""
     before = processes()
     as_user, seconds = {}, options.seconds
-    status, output = stress(stressor, options, seconds, as_user)
+    status, output = stress(stressor, more, options, seconds, as_user)
     if any(words in output for words in NOT_AS_ROOT):
         as_user = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
-        status, output = stress(stressor, options, seconds, as_user)
+        status, output = stress(stressor, more, options, seconds, as_user)
     result, why = judge(status, output)
     if result == 'skip' or NOTHING_STARTED in output:
         # On a busy machine a worker's time can be over before it has begun.
-        result, why = judge(*stress(stressor, options, seconds * LONGER, as_user))
+        result, why = judge(*stress(stressor, more, options, seconds * LONGER, as_user))
     left, report = left_over(before), log.report()
     if report:
         return 'FAIL', f'the kernel reported: {report}'
@@ -185,12 +185,13 @@ def run(stressor, options, log):
 
 def main():
     options, log = arguments_parse(), KernelLog()
-    for stressor in options.stressors:
+    for words in options.stressors:
+        stressor, *more = words.split(',')
         say(f'start {stressor}')
         sys.stderr.write(f'---- {stressor}\n')
         sys.stderr.flush()
         started = time.monotonic()
-        result, why = run(stressor, options, log)
+        result, why = run(stressor, more, options, log)
         sys.stderr.write(f'---- {stressor}: {result} after {time.monotonic() - started:.1f} s\n')
         say(f'{result} {stressor}: {why}')
 
