@@ -3,11 +3,14 @@
 The programs come in the initramfs, so that a boot is short.
 """
 import os
+import socket
+import subprocess
+import threading
 
 import pytest
 
 from machine import output_of
-from pith import BUILD
+from pith import BUILD, DEADLINE, PITH
 
 TESTS = ['fork', 'memory', 'signal_frame', 'threads']
 MODELS = ['qemu64', 'Nehalem', 'Haswell', 'Skylake-Server', 'EPYC', 'max']
@@ -64,3 +67,33 @@ def test_size_of_memory(size):
 def test_machine_without_acpi():
     """CPUs and interrupt lines from the MP table, devices from the command line."""
     run_guest_tests(['fork'], '--cpus', '2', '--qemu-arg', '-machine', '--qemu-arg', 'acpi=off')
+
+
+def test_nmi_shows_where_each_cpu_is_and_programs_go_on(tmp_path):
+    """In user mode it is taken on the thread's stack, and must leave by iret all the same."""
+    path = str(tmp_path / 'monitor')
+    words = ['--debug', '--cpus', '2', '--qemu-arg', '-monitor', '--qemu-arg', f'unix:{path},server,nowait']
+    process = subprocess.Popen(
+        [PITH, 'run', *words, '--', 'bash', '-c', 'echo begun; until read -t 0; do :; done; echo ended'],
+        text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    timer = threading.Timer(DEADLINE, process.kill)
+    timer.start()
+    try:
+        assert process.stdout.readline() == 'begun\n'
+        monitor = socket.socket(socket.AF_UNIX)
+        monitor.connect(path)
+        in_user_mode = 0
+        while in_user_mode < 3:
+            monitor.send(b'nmi\n')
+            seen = set()
+            while len(seen) < 2:
+                line = process.stderr.readline()
+                assert line, 'the machine ended'
+                if 'in user mode' in line or 'in the kernel' in line:
+                    seen.add(line.split('cpu ')[1][0])
+                    in_user_mode += 'in user mode' in line
+        assert process.communicate('\n')[0] == 'ended\n'
+        assert process.returncode == 0
+    finally:
+        timer.cancel()
+        process.kill()
