@@ -27,7 +27,7 @@ static void stack_report(const struct trap_frame *frame)
               trap_frame_is_user(frame) ? "in user mode" : "in the kernel", frame->rflags);
     log_code_address(frame->rip);
     if (!trap_frame_is_user(frame))
-        backtrace_walk(frame->rbp, log_caller, NULL);
+        backtrace_walk(frame->rbp, frame->rsp, log_caller, NULL);
 }
 
 void stacks_report_others(void)

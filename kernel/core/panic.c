@@ -95,7 +95,8 @@ static noreturn void panic_text(const struct trap_frame *frame, const char *text
         log_code_address(frame->rip);
         frame_pointer = frame->rbp;
     }
-    backtrace_walk(frame_pointer, print_caller, NULL);
+    /* Also where the stack pointer is broken: nothing is lost by a fault any more. */
+    backtrace_walk(frame_pointer, frame_pointer, print_caller, NULL);
     if (panic_describe)
         panic_describe();
     tell_host();

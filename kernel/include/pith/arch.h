@@ -532,9 +532,12 @@ static inline void port_write_u16(u16 port, u16 value)
 /* The bits of AT_HWCAP and AT_HWCAP2, and AT_MINSIGSTKSZ. [const] after boot */
 extern u64 cpu_hwcap, cpu_hwcap2, signal_stack_min;
 
-/* Walks saved frame pointers; calls `visit` with each return address, innermost first. */
-void backtrace_walk(u64 frame_pointer, void (*visit)(u64 return_address, void *argument),
-                    void *argument);
+/*
+ * Walks saved frame pointers, in the stack that `stack_pointer` is in; calls `visit` with each
+ * return address, innermost first.
+ */
+void backtrace_walk(u64 frame_pointer, u64 stack_pointer,
+                    void (*visit)(u64 return_address, void *argument), void *argument);
 
 /* What init/main.c calls, in this order. */
 void arch_init_early(void); /* boot_info, page tables, features, traps, per-CPU areas */
