@@ -13,14 +13,17 @@
 #define SCHED_FLAG_RESET_ON_FORK 0x01u
 #define SCHED_FLAG_KEEP_POLICY   0x08u
 #define SCHED_FLAG_KEEP_PARAMS   0x10u
-#define SCHED_FLAGS_KNOWN \
-    (SCHED_FLAG_RESET_ON_FORK | SCHED_FLAG_KEEP_POLICY | SCHED_FLAG_KEEP_PARAMS)
-#define PRIORITY_MAX    99
-#define NICE_LEAST      (-20)
-#define NICE_MOST       19
-#define ROUND_ROBIN_NS  (100 * NS_PER_MS)
-#define SCHED_ATTR_VER0 48
-#define CPU_MASK_BYTES  8
+#define SCHED_FLAGS_UTILIZATION  0x60u /* SCHED_FLAG_UTIL_CLAMP */
+#define SCHED_FLAGS_ALL          0x7fu
+#define PRIORITY_MAX             99
+#define NICE_LEAST               (-20)
+#define NICE_MOST                19
+#define CLASS_DEADLINE           6 /* SCHED_DEADLINE, which nobody gets */
+#define FAIR_REQUEST_NS          (3 * NS_PER_MS)
+#define CPU_MASK_BYTES           8
+
+/* struct sched_attr as its first version had it. */
+#define ATTRIBUTES_BYTES_FIRST 48
 
 struct sched_attributes {
     u32 size, policy;
@@ -72,123 +75,146 @@ static u64 limit_of(struct thread *thread, unsigned resource)
 
 /* ---- Classes ---- */
 
-static bool class_is_realtime(int class)
+/* Asks for what setpriority(2) may always ask for. */
+static bool nice_is_allowed(struct thread *thread, s32 nice)
 {
-    return class == CLASS_FIFO || class == CLASS_RR;
+    return nice >= thread->nice || 20 - nice <= (s64)limit_of(thread, RLIMIT_NICE);
 }
 
+/* The class is one that sched(7) names and the priority one of its. */
 static int class_check(int class, u32 priority)
 {
     if (class_is_realtime(class))
         return priority >= 1 && priority <= PRIORITY_MAX ? 0 : -EINVAL;
-    if (class != CLASS_NORMAL && class != CLASS_BATCH && class != CLASS_IDLE)
+    if (class != CLASS_NORMAL && class != CLASS_BATCH && class != CLASS_IDLE &&
+        class != CLASS_DEADLINE)
         return -EINVAL;
     return priority == 0 ? 0 : -EINVAL;
 }
 
-/* What a thread is to become. */
-struct class_request {
-    int class; /* -1: as it is, and as it is inherited */
-    u32 flags; /* SCHED_FLAG_ of sched_setattr(2) */
-    u32 priority;
-    s32 nice; /* of an ordinary class */
-};
-
-/* Whether RLIMIT_NICE lets the thread have that nice value, whatever it has now. */
-static bool nice_is_granted(struct thread *thread, s32 nice)
+/* sched_setattr(2): runtime <= deadline <= period, none below a microsecond; the period may be 0.
+ */
+static int deadline_check(const struct sched_attributes *wanted)
 {
-    return NICE_MOST + 1 - nice <= (s64)limit_of(thread, RLIMIT_NICE);
+    u64 period = wanted->period ? wanted->period : wanted->deadline;
+
+    if (wanted->deadline == 0 || wanted->runtime < 1024)
+        return -EINVAL;
+    if ((wanted->deadline | wanted->period) >> 63)
+        return -EINVAL;
+    return wanted->runtime <= wanted->deadline && wanted->deadline <= period ? 0 : -EINVAL;
 }
 
-/* What needs no right: nothing more urgent than now, or than the limits allow. */
-static bool class_is_granted(struct thread *thread, const struct class_request *wanted)
+/* What needs no CAP_SYS_NICE. */
+static bool is_allowed(struct thread *thread, const struct sched_attributes *wanted)
 {
-    u64 most = limit_of(thread, RLIMIT_RTPRIO);
+    int class = (int)wanted->policy;
+    u64 limit = limit_of(thread, RLIMIT_RTPRIO);
 
-    if (class_is_realtime(wanted->class)) {
-        if (wanted->class != (int)thread->class && !most)
+    if (!owns(thread) || class == CLASS_DEADLINE)
+        return false;
+    if (class_is_realtime(class)) {
+        if (class != (int)thread->class && limit == 0)
             return false;
-        if (wanted->priority > thread->priority && wanted->priority > most)
+        if (wanted->priority > thread->priority && wanted->priority > limit)
             return false;
-    } else if (wanted->nice < thread->nice && !nice_is_granted(thread, wanted->nice)) {
+    } else if (!nice_is_allowed(thread, wanted->nice)) {
         return false;
     }
-    if (thread->class == CLASS_IDLE && wanted->class != CLASS_IDLE &&
-        !nice_is_granted(thread, thread->nice))
+    /* The idle class is below nice 19: to leave it is to become nicer. */
+    if (thread->class == CLASS_IDLE && class != CLASS_IDLE &&
+        20 - thread->nice > (s64)limit_of(thread, RLIMIT_NICE))
         return false;
     return !thread->resets_on_fork || (wanted->flags & SCHED_FLAG_RESET_ON_FORK);
 }
 
-/* Completes the request with what is to stay as it is, and checks it. */
-static int class_request_check(struct thread *thread, struct class_request *wanted)
+static int attributes_check(struct thread *thread, const struct sched_attributes *wanted)
 {
-    if (wanted->class < 0) {
-        wanted->class = thread->class;
-        wanted->flags &= ~SCHED_FLAG_RESET_ON_FORK;
-        wanted->flags |= thread->resets_on_fork ? SCHED_FLAG_RESET_ON_FORK : 0;
-    }
-    if (wanted->flags & SCHED_FLAG_KEEP_PARAMS) {
-        wanted->priority = thread->priority;
-        wanted->nice = thread->nice;
-    }
-    return class_check(wanted->class, wanted->priority);
+    int class = (int)wanted->policy, error;
+
+    if (wanted->flags & ~(u64)SCHED_FLAGS_ALL)
+        return -EINVAL;
+    error = class_check(class, wanted->priority);
+    if (!error && class == CLASS_DEADLINE)
+        error = deadline_check(wanted);
+    if (error)
+        return error;
+    if (!is_allowed(thread, wanted) &&
+        !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
+        return -EPERM;
+    if (wanted->flags & SCHED_FLAGS_UTILIZATION)
+        return -EOPNOTSUPP;
+    /* Nobody is promised a share of the CPU in time: no request passes the admission test. */
+    return class == CLASS_DEADLINE ? -EBUSY : 0;
 }
 
-static int class_apply(struct thread *thread, const struct class_request *wanted)
+/* What a thread has now; the nice value of real-time threads is not told, as on Linux. */
+static void parameters_of(const struct thread *thread, struct sched_attributes *out)
 {
-    s32 nice = class_is_realtime(wanted->class) ? thread->nice : wanted->nice;
-
-    WRITE_ONCE(thread->resets_on_fork, !!(wanted->flags & SCHED_FLAG_RESET_ON_FORK));
-    if (wanted->flags & SCHED_FLAG_KEEP_PARAMS) /* keeps the class, too, as on Linux */
-        return 0;
-    return thread_set_class(thread, wanted->class, wanted->priority, nice);
+    if (class_is_realtime(thread->class))
+        out->priority = thread->priority;
+    else
+        out->nice = thread->nice;
 }
 
-/* `nice` NULL: as it is. */
-static long class_set(int tid, struct class_request wanted, const s32 *nice)
+static int attributes_set(int tid, struct sched_attributes *wanted)
 {
     struct thread *thread = find(tid);
+    s32 nice;
     int error;
 
     if (!thread)
         return -ESRCH;
-    wanted.nice = nice ? MAX(NICE_LEAST, MIN(*nice, NICE_MOST)) : thread->nice;
-    error = class_request_check(thread, &wanted);
-    if (!error && !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE) &&
-        (!owns(thread) || !class_is_granted(thread, &wanted)))
-        error = -EPERM;
+    if (wanted->flags & SCHED_FLAG_KEEP_PARAMS)
+        parameters_of(thread, wanted);
+    if (wanted->flags & SCHED_FLAG_KEEP_POLICY) {
+        wanted->policy = thread->class;
+        wanted->flags &= ~(u64)SCHED_FLAG_RESET_ON_FORK;
+        wanted->flags |= thread->resets_on_fork ? SCHED_FLAG_RESET_ON_FORK : 0;
+    }
+    error = attributes_check(thread, wanted);
+    nice = class_is_realtime((int)wanted->policy) ? thread->nice : wanted->nice;
+    /* Who keeps his parameters keeps his class too, as on Linux; but the flag is set. */
+    if (!error && !(wanted->flags & SCHED_FLAG_KEEP_PARAMS))
+        error = thread_set_class(thread, wanted->policy, wanted->priority, nice);
     if (!error)
-        error = class_apply(thread, &wanted);
+        WRITE_ONCE(thread->resets_on_fork, (wanted->flags & SCHED_FLAG_RESET_ON_FORK) != 0);
     thread_put(thread);
     return error;
+}
+
+/* sched_setscheduler and sched_setparam: the nice value stays. */
+static long class_set(int tid, int class, u64 flags, struct user_ptr priority_at)
+{
+    struct sched_attributes wanted = {.policy = (u32) class, .flags = flags};
+    struct thread *thread;
+
+    if (user_ptr_is_null(priority_at) || tid < 0)
+        return -EINVAL;
+    if (copy_in(&wanted.priority, priority_at, sizeof(wanted.priority)))
+        return -EFAULT;
+    thread = find(tid);
+    if (!thread)
+        return -ESRCH;
+    wanted.nice = thread->nice;
+    thread_put(thread);
+    return attributes_set(tid, &wanted);
 }
 
 long sys_sched_setscheduler(const struct syscall_args *args)
 {
     int class = arg_int(args, 1);
-    s32 priority;
 
     if (class < 0)
         return -EINVAL;
-    if (copy_in(&priority, arg_user_ptr(args, 2), sizeof(priority)))
-        return -EFAULT;
-    return class_set(arg_int(args, 0),
-                     (struct class_request){
-                         .class = class & ~SCHED_RESET_ON_FORK,
-                         .flags = class & SCHED_RESET_ON_FORK ? SCHED_FLAG_RESET_ON_FORK : 0,
-                         .priority = priority,
-                     },
-                     NULL);
+    return class_set(arg_int(args, 0), class & ~SCHED_RESET_ON_FORK,
+                     class & SCHED_RESET_ON_FORK ? SCHED_FLAG_RESET_ON_FORK : 0,
+                     arg_user_ptr(args, 2));
 }
 
 long sys_sched_setparam(const struct syscall_args *args)
 {
-    s32 priority;
-
-    if (copy_in(&priority, arg_user_ptr(args, 1), sizeof(priority)))
-        return -EFAULT;
-    return class_set(arg_int(args, 0), (struct class_request){.class = -1, .priority = priority},
-                     NULL);
+    return class_set(arg_int(args, 0), 0, SCHED_FLAG_KEEP_POLICY, arg_user_ptr(args, 1));
 }
 
 long sys_sched_getscheduler(const struct syscall_args *args)
@@ -201,24 +227,25 @@ long sys_sched_getscheduler(const struct syscall_args *args)
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
-    class = thread->class | (READ_ONCE(thread->resets_on_fork) ? SCHED_RESET_ON_FORK : 0);
+    class = thread->class | (thread->resets_on_fork ? SCHED_RESET_ON_FORK : 0);
     thread_put(thread);
     return class;
 }
 
 long sys_sched_getparam(const struct syscall_args *args)
 {
+    struct user_ptr at = arg_user_ptr(args, 1);
     struct thread *thread;
     s32 priority;
 
-    if (arg_int(args, 0) < 0)
+    if (arg_int(args, 0) < 0 || user_ptr_is_null(at))
         return -EINVAL;
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
-    priority = class_is_realtime(thread->class) ? (s32)thread->priority : 0;
+    priority = (s32)thread->priority;
     thread_put(thread);
-    return copy_out(arg_user_ptr(args, 1), &priority, sizeof(priority));
+    return copy_out(at, &priority, sizeof(priority));
 }
 
 static long priority_bound(int class, int realtime_bound)
@@ -242,67 +269,76 @@ long sys_sched_rr_get_interval(const struct syscall_args *args)
 {
     struct thread *thread;
     struct abi_timespec interval = {};
+    struct realtime_limits limits;
 
     if (arg_int(args, 0) < 0)
         return -EINVAL;
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
+    realtime_limits_get(&limits);
     if (thread->class == CLASS_RR)
-        interval.nanoseconds = ROUND_ROBIN_NS;
+        interval = (struct abi_timespec){limits.timeslice_ms / 1000,
+                                         limits.timeslice_ms % 1000 * NS_PER_MS};
     else if (thread->class != CLASS_FIFO)
-        interval.nanoseconds = 3 * NS_PER_MS;
+        interval.nanoseconds = FAIR_REQUEST_NS;
     thread_put(thread);
     return copy_out(arg_user_ptr(args, 1), &interval, sizeof(interval));
+}
+
+/* Tells the caller in `size` how large a structure we know. */
+static long attributes_too_large(struct user_ptr at)
+{
+    u32 known = sizeof(struct sched_attributes);
+
+    return copy_out(at, &known, sizeof(known)) ? -EFAULT : -E2BIG;
 }
 
 long sys_sched_setattr(const struct syscall_args *args)
 {
     struct user_ptr at = arg_user_ptr(args, 1);
-    struct sched_attributes attributes;
+    struct sched_attributes wanted;
     u32 size;
     int error;
 
-    if (arg_u32(args, 2) || arg_int(args, 0) < 0)
+    if (user_ptr_is_null(at) || arg_u32(args, 2) || arg_int(args, 0) < 0)
         return -EINVAL;
     if (copy_in(&size, at, sizeof(size)))
         return -EFAULT;
-    error = copy_in_versioned(&attributes, sizeof(attributes), at, size ? size : SCHED_ATTR_VER0,
-                              SCHED_ATTR_VER0);
+    if (size == 0)
+        size = ATTRIBUTES_BYTES_FIRST;
+    if (size < ATTRIBUTES_BYTES_FIRST || size > PAGE_SIZE)
+        return attributes_too_large(at);
+    error = copy_in_versioned(&wanted, sizeof(wanted), at, size, ATTRIBUTES_BYTES_FIRST);
     if (error)
-        return error;
-    if ((attributes.flags & ~(u64)SCHED_FLAGS_KNOWN) || (s32)attributes.policy < 0)
+        return error == -E2BIG ? attributes_too_large(at) : error;
+    if ((wanted.flags & SCHED_FLAGS_UTILIZATION) && size < sizeof(wanted))
         return -EINVAL;
-    return class_set(
-        arg_int(args, 0),
-        (struct class_request){
-            .class = attributes.flags & SCHED_FLAG_KEEP_POLICY ? -1 : (int)attributes.policy,
-            .flags = (u32)attributes.flags,
-            .priority = attributes.priority,
-        },
-        &attributes.nice);
+    if ((s32)wanted.policy < 0)
+        return -EINVAL;
+    wanted.nice = MAX(NICE_LEAST, MIN(wanted.nice, NICE_MOST));
+    return attributes_set(arg_int(args, 0), &wanted);
 }
 
 long sys_sched_getattr(const struct syscall_args *args)
 {
-    struct sched_attributes attributes = {.size = sizeof(attributes)};
+    struct sched_attributes attributes = {};
+    struct user_ptr at = arg_user_ptr(args, 1);
     u32 size = arg_u32(args, 2);
     struct thread *thread;
 
-    if (arg_u32(args, 3) || size < SCHED_ATTR_VER0 || size > PAGE_SIZE || arg_int(args, 0) < 0)
+    if (user_ptr_is_null(at) || arg_u32(args, 3) || size < ATTRIBUTES_BYTES_FIRST ||
+        size > PAGE_SIZE || arg_int(args, 0) < 0)
         return -EINVAL;
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
-    attributes.size = MIN(size, sizeof(attributes));
+    attributes.size = MIN(size, (u32)sizeof(attributes));
     attributes.policy = thread->class;
-    attributes.flags = READ_ONCE(thread->resets_on_fork) ? SCHED_FLAG_RESET_ON_FORK : 0;
-    if (class_is_realtime(thread->class))
-        attributes.priority = thread->priority;
-    else
-        attributes.nice = thread->nice;
+    attributes.flags = thread->resets_on_fork ? SCHED_FLAG_RESET_ON_FORK : 0;
+    parameters_of(thread, &attributes);
     thread_put(thread);
-    return copy_out(arg_user_ptr(args, 1), &attributes, attributes.size);
+    return copy_out(at, &attributes, attributes.size);
 }
 
 /* ---- CPUs ---- */
@@ -318,7 +354,11 @@ long sys_sched_setaffinity(const struct syscall_args *args)
     thread = find(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
-    error = owns(thread) ? thread_set_affinity(thread, mask) : -EPERM;
+    /* Some of the kernel's threads work on their CPU's own data. */
+    if (thread->kernel_name)
+        error = -EINVAL;
+    else
+        error = owns(thread) ? thread_set_affinity(thread, mask) : -EPERM;
     thread_put(thread);
     return error;
 }
@@ -364,12 +404,10 @@ static int nice_read(struct thread *thread, s32 *nice)
 
 static int nice_write(struct thread *thread, s32 *nice)
 {
-    bool may_lower = credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE) ||
-                     nice_is_granted(thread, *nice);
-
     if (!owns(thread))
         return -EPERM;
-    if (*nice < thread->nice && !may_lower)
+    if (!nice_is_allowed(thread, *nice) &&
+        !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
         return -EACCES;
     return thread_set_class(thread, thread->class, thread->priority, *nice);
 }

@@ -75,10 +75,12 @@ static void fault_from_user(struct trap_frame *frame, u8 vector)
     const struct fault *fault = &faults[vector];
     int code = fault->code == CODE_OF_FPU ? fpu_code(vector) : fault->code;
 
-    if (vector == VECTOR_PROTECTION && counter_read_emulated(frame))
-        return;
-    note_fault(frame, vector, 0);
-    fault_force(fault->signal, code, fault->has_address ? frame->rip : 0);
+    thread_current()->mode = THREAD_IN_TRAP;
+    if (vector != VECTOR_PROTECTION || !counter_read_emulated(frame)) {
+        note_fault(frame, vector, 0);
+        fault_force(fault->signal, code, fault->has_address ? frame->rip : 0);
+    }
+    thread_current()->mode = THREAD_IN_SYSTEM;
 }
 
 static void page_fault_from_user(struct trap_frame *frame, const struct fault_signal *fault)

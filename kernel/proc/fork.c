@@ -134,27 +134,16 @@ static int parts_clone(struct thread *parent, struct thread *child, u64 flags)
     return error;
 }
 
-/* What SCHED_RESET_ON_FORK leaves: no real-time class, no negative nice value. */
-static void scheduling_reset(struct thread *child)
-{
-    bool is_realtime = child->class == CLASS_FIFO || child->class == CLASS_RR;
-    s32 nice = is_realtime ? 0 : MAX(child->nice, 0);
-
-    /* Nobody runs it yet; it cannot fail with values in range. */
-    if (thread_set_class(child, is_realtime ? CLASS_NORMAL : child->class, 0, nice))
-        panic("fork: an ordinary class was refused");
-}
-
 void scheduling_clone(const struct thread *parent, struct thread *child)
 {
-    child->class = parent->class;
-    child->nice = parent->nice;
+    bool reset = READ_ONCE(parent->resets_on_fork);
+
+    if (reset && class_is_realtime(parent->class))
+        thread_schedule_init(child, CLASS_NORMAL, 0, 0);
+    else
+        thread_schedule_init(child, parent->class, parent->priority,
+                             reset ? MAX(parent->nice, 0) : parent->nice);
     child->io_priority = READ_ONCE(parent->io_priority);
-    child->policy.weight = parent->policy.weight;
-    child->priority = parent->priority;
-    child->policy.priority = parent->priority;
-    if (READ_ONCE(parent->resets_on_fork))
-        scheduling_reset(child);
     child->affinity = parent->affinity;
     child->limits_file_size = parent->limits_file_size;
     child->limits_open_files = parent->limits_open_files;

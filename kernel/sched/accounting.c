@@ -35,10 +35,10 @@ static void sample(struct timer *timer)
         return;
     }
     if (!cpu_current()->interrupted_user) {
-        thread->system_ticks++;
+        thread->ticks[thread->mode]++;
         queue->system_ticks++;
     } else {
-        thread->user_ticks++;
+        thread->ticks[THREAD_IN_USER]++;
         if (thread->nice > 0)
             queue->nice_ticks++;
         else
@@ -46,6 +46,7 @@ static void sample(struct timer *timer)
     }
     if (sample_hook)
         sample_hook(thread, SAMPLE_NS);
+    run_queue_balance(queue);
     timer_set(&queue->sample_timer, clock_monotonic_ns() + SAMPLE_NS);
 }
 
@@ -62,42 +63,168 @@ void sampling_start(struct run_queue *queue)
     timer_set(&queue->sample_timer, clock_monotonic_ns() + SAMPLE_NS);
 }
 
-/* Without samples all is user time, as Linux says of what was too short for a tick. */
+/* What an idle CPU does is wait for a device, as long as one of its threads does. */
+void idle_settle(struct run_queue *queue, u64 now_ns)
+{
+    u64 spent_ns = now_ns - MIN(now_ns, queue->idle_since_ns);
+
+    if (queue->iowaiting)
+        queue->iowait_ns += spent_ns;
+    else
+        queue->idle_ns += spent_ns;
+    queue->idle_since_ns += spent_ns;
+}
+
+void iowait_change(struct thread *thread, s32 change, u64 now_ns)
+{
+    struct run_queue *queue = run_queue_of(thread->cpu);
+
+    spin_lock(&queue->lock);
+    if (queue->running == queue->idle)
+        idle_settle(queue, now_ns);
+    queue->iowaiting += (u32)change;
+    spin_unlock(&queue->lock);
+}
+
 static u64 share_of(u64 total_ns, u64 part, u64 whole)
 {
-    if (whole == 0)
-        return total_ns;
     return total_ns / whole * part + total_ns % whole * part / whole;
+}
+
+/* Without samples all is user time, as Linux says of what was too short for a tick. */
+static void split_by_ticks(u64 total_ns, const u64 ticks[THREAD_MODES], u64 ns_out[THREAD_MODES])
+{
+    u64 whole = 0, rest_ns = total_ns;
+
+    for (int mode = 0; mode < THREAD_MODES; mode++)
+        whole += ticks[mode];
+    for (int mode = 0; mode < THREAD_MODES; mode++) {
+        ns_out[mode] = whole ? share_of(total_ns, ticks[mode], whole) : 0;
+        rest_ns -= ns_out[mode];
+    }
+    ns_out[ticks[THREAD_IN_USER] || !whole ? THREAD_IN_USER : THREAD_IN_SYSTEM] += rest_ns;
 }
 
 void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out)
 {
     struct run_queue *queue = run_queue_lock_of(thread);
-    u64 total_ns = thread->time_in_ns[THREAD_RUNNING];
-    u64 user = thread->user_ticks, system = thread->system_ticks;
+    u64 total_ns = thread->time_in_ns[THREAD_RUNNING], ns[THREAD_MODES];
 
     if (thread->state == THREAD_RUNNING)
         total_ns += clock_monotonic_ns() - thread->state_since_ns;
     spin_unlock(&queue->lock);
-    *user_ns_out = share_of(total_ns, user, user + system);
-    *system_ns_out = total_ns - *user_ns_out;
+    split_by_ticks(total_ns, thread->ticks, ns);
+    *user_ns_out = ns[THREAD_IN_USER];
+    *system_ns_out = total_ns - ns[THREAD_IN_USER];
 }
+
+/* ---- Microstates ---- */
+
+/* What a thread waits for that waits for such a reason. */
+static const u8 microstates_of_waits[WAIT_REASONS] = {
+    [WAIT_FOR_NOTHING] = MICROSTATE_SLEEP, [WAIT_FOR_PIPE] = MICROSTATE_IO,
+    [WAIT_FOR_FUTEX] = MICROSTATE_LOCK,    [WAIT_FOR_CHILD] = MICROSTATE_CHILD,
+    [WAIT_FOR_FILE] = MICROSTATE_IO,       [WAIT_FOR_LOCK] = MICROSTATE_LOCK,
+    [WAIT_FOR_TIMER] = MICROSTATE_SLEEP,   [WAIT_FOR_TERMINAL] = MICROSTATE_IO,
+    [WAIT_FOR_SIGNAL] = MICROSTATE_SLEEP,  [WAIT_FOR_POLL] = MICROSTATE_IO,
+    [WAIT_FOR_SOCKET] = MICROSTATE_IO,     [WAIT_FOR_VFORK] = MICROSTATE_CHILD,
+    [WAIT_FOR_WORK] = MICROSTATE_SLEEP,    [WAIT_FOR_EXEC] = MICROSTATE_SLEEP,
+};
+static const u8 microstates_of_modes[THREAD_MODES] = {
+    [THREAD_IN_USER] = MICROSTATE_USER,
+    [THREAD_IN_SYSTEM] = MICROSTATE_SYSTEM,
+    [THREAD_IN_TRAP] = MICROSTATE_TRAP,
+    [THREAD_IN_FAULT] = MICROSTATE_FAULT,
+};
+/* Those of the states that none of the two above divides. */
+static const u8 microstates_of_states[THREAD_STATES] = {
+    [THREAD_NEW] = MICROSTATE_CPU,
+    [THREAD_READY] = MICROSTATE_CPU,
+    [THREAD_STOPPED] = MICROSTATE_STOPPED,
+    [THREAD_TRACED] = MICROSTATE_STOPPED,
+};
+
+/* State, times and clock in one moment: thread.lock stops all changes but READY and RUNNING. */
+static u64 thread_times_copy(struct thread *thread, u64 time_in_ns[THREAD_STATES],
+                             u64 waited_ns[WAIT_REASONS])
+{
+    struct run_queue *queue;
+    u64 now_ns, spent_ns;
+
+    spin_lock(&thread->lock);
+    queue = run_queue_lock_of(thread);
+    now_ns = MAX(clock_monotonic_ns(), thread->state_since_ns);
+    spent_ns = now_ns - thread->state_since_ns;
+    memcpy(time_in_ns, thread->time_in_ns, sizeof(thread->time_in_ns));
+    memcpy(waited_ns, thread->waited_ns, sizeof(thread->waited_ns));
+    time_in_ns[thread->state] += spent_ns;
+    if (thread->state == THREAD_WAITING)
+        waited_ns[thread->wait_reason] += spent_ns;
+    spin_unlock(&queue->lock);
+    spin_unlock(&thread->lock);
+    return now_ns - thread->born_ns;
+}
+
+u64 thread_microstates(struct thread *thread, u64 ns_out[MICROSTATES])
+{
+    u64 time_in_ns[THREAD_STATES], waited_ns[WAIT_REASONS], modes_ns[THREAD_MODES];
+    u64 elapsed_ns = thread_times_copy(thread, time_in_ns, waited_ns);
+
+    memset(ns_out, 0, MICROSTATES * sizeof(ns_out[0]));
+    split_by_ticks(time_in_ns[THREAD_RUNNING], thread->ticks, modes_ns);
+    for (int mode = 0; mode < THREAD_MODES; mode++)
+        ns_out[microstates_of_modes[mode]] += modes_ns[mode];
+    for (int reason = 0; reason < WAIT_REASONS; reason++)
+        ns_out[microstates_of_waits[reason]] += waited_ns[reason];
+    for (int state = 0; state < THREAD_STATES; state++)
+        if (state != THREAD_RUNNING && state != THREAD_WAITING && state != THREAD_DEAD)
+            ns_out[microstates_of_states[state]] += time_in_ns[state];
+    return elapsed_ns;
+}
+
+void thread_schedule_describe(struct thread *thread, struct thread_schedule *out)
+{
+    u64 time_in_ns[THREAD_STATES], waited_ns[WAIT_REASONS];
+
+    (void)thread_times_copy(thread, time_in_ns, waited_ns);
+    *out = (struct thread_schedule){
+        .ran_ns = time_in_ns[THREAD_RUNNING],
+        .ready_ns = time_in_ns[THREAD_READY],
+        .turns = READ_ONCE(thread->turns),
+        .migrations = READ_ONCE(thread->migrations),
+        .virtual_ns = READ_ONCE(thread->policy.virtual_ns),
+    };
+}
+
+/* ---- Times of CPUs ---- */
 
 void cpu_times_of(u32 cpu, struct cpu_times *times_out)
 {
     struct run_queue *queue = run_queue_of(cpu);
-    u64 now_ns = clock_monotonic_ns(), idle_ns = queue->idle_ns, busy_ns, ticks;
+    u64 ticks[THREAD_MODES] = {}, ns[THREAD_MODES], now_ns, busy_ns, user_ticks;
 
-    if (READ_ONCE(queue->running) == queue->idle)
-        idle_ns += now_ns - READ_ONCE(queue->idle_since_ns);
-    busy_ns = now_ns - MIN(now_ns, idle_ns);
-    ticks = queue->user_ticks + queue->nice_ticks + queue->system_ticks;
+    spin_lock(&queue->lock);
+    now_ns = clock_monotonic_ns();
+    if (queue->running == queue->idle)
+        idle_settle(queue, now_ns);
     *times_out = (struct cpu_times){
-        .user_ns = share_of(busy_ns, queue->user_ticks, ticks),
-        .nice_ns = ticks ? share_of(busy_ns, queue->nice_ticks, ticks) : 0,
-        .idle_ns = idle_ns,
+        .idle_ns = queue->idle_ns,
+        .iowait_ns = queue->iowait_ns,
+        .ran_ns = queue->ran_ns,
+        .ready_ns = queue->waited_ns,
+        .turns = queue->turns,
+        .switches = queue->switches,
     };
-    times_out->system_ns = busy_ns - MIN(busy_ns, times_out->user_ns + times_out->nice_ns);
+    busy_ns = now_ns - MIN(now_ns, queue->idle_ns + queue->iowait_ns);
+    user_ticks = queue->user_ticks + queue->nice_ticks;
+    ticks[THREAD_IN_USER] = user_ticks;
+    ticks[THREAD_IN_SYSTEM] = queue->system_ticks;
+    split_by_ticks(busy_ns, ticks, ns);
+    times_out->system_ns = ns[THREAD_IN_SYSTEM];
+    times_out->nice_ns =
+        user_ticks ? share_of(ns[THREAD_IN_USER], queue->nice_ticks, user_ticks) : 0;
+    times_out->user_ns = ns[THREAD_IN_USER] - times_out->nice_ns;
+    spin_unlock(&queue->lock);
 }
 
 u64 context_switches_total(void)

@@ -11,9 +11,12 @@
  *     due         at the virtual deadline: when the perfect machine would have served it.
  *
  * pick takes the earliest deadline among the eligible, and the chosen one runs until its request is
- * served or it blocks: a wake-up preempts nobody who is still within his request. From this follows
- * the bound that the paper proves: while nobody joins or leaves but with a lag of 0, no thread is
- * ever owed, or ahead, more than one quantum.
+ * served or it blocks: a wake-up preempts nobody of about the same weight who is still within his
+ * request. From this follows the bound that the paper proves: while nobody joins or leaves but with
+ * a lag of 0, no thread is ever owed, or ahead, more than one quantum.
+ *
+ * A light thread's request is long in virtual time: at nice 19 it is due 200 ms later, in the idle
+ * class a second. Whoever comes and would be served twice before that takes its place at once.
  *
  * A thread that leaves takes its lag along, one quantum at most, and comes back with it: sleeping
  * saves up no credit, and is no way to be rid of a debt, which shrinks only as V would have gone by
@@ -193,23 +196,29 @@ static bool subtree_is_eligible(const struct policy_queue *queue, const struct t
     return node && !is_before(queue->virtual_now_ns, thread_of(node)->subtree);
 }
 
-/* Somebody is always eligible when nobody runs: the average is not below the least. */
-static struct policy_thread *fair_pick(struct policy_queue *queue, u64 now_ns)
+/* The earliest deadline among the eligible; NULL: there is none. */
+static struct policy_thread *first_eligible(const struct policy_queue *queue)
 {
     struct tree_node *node = queue->tree.root;
 
-    if (!node)
+    if (!subtree_is_eligible(queue, node))
         return NULL;
     for (;;) {
         if (subtree_is_eligible(queue, node->left))
             node = node->left;
         else if (!is_before(queue->virtual_now_ns, thread_of(node)->virtual_ns))
-            break;
+            return thread_of(node);
         else
             node = node->right;
     }
-    queue->running = thread_of(node);
-    queue_take_out(queue, queue->running);
+}
+
+/* Somebody is always eligible when nobody runs: the average is not below the least. */
+static struct policy_thread *fair_pick(struct policy_queue *queue, u64 now_ns)
+{
+    queue->running = first_eligible(queue);
+    if (queue->running)
+        queue_take_out(queue, queue->running);
     return queue->running;
 }
 
@@ -231,7 +240,15 @@ static void fair_block(struct policy_queue *queue, struct policy_thread *running
 static bool fair_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                                 u64 now_ns)
 {
-    return queue->count > 0 && running->slice_left_ns == 0;
+    const struct policy_thread *first;
+
+    if (queue->count == 0 || running->slice_left_ns == 0)
+        return queue->count > 0;
+    if (running->weight >= queue->total_weight) /* nobody waits who is heavier */
+        return false;
+    first = first_eligible(queue);
+    return first && !first->batch &&
+           is_before(first->deadline_ns + request_of(queue, first), running->deadline_ns);
 }
 
 static u64 fair_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,

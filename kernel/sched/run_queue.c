@@ -1,22 +1,24 @@
 /*
- * Run queues: the READY threads of each CPU, and which CPU a thread waits for.
+ * Run queues: the READY threads of each CPU, and which of them is the next.
  *
  * How is here, which is in the policies (pith/policy.h). A queue has two parts: the real-time one,
  * whose threads (fifo and rr together) go before all others, and the base policy's. The running
  * thread is in neither; its time is charged whenever somebody looks at the queue.
  *
- * A thread belongs to the queue of `thread->cpu`. It moves to another only while it is READY and in
- * no queue, or under both queues' locks; its context may be continued elsewhere only once on_cpu is
- * false, so a thread that is woken before its old CPU has left its stack goes to that CPU's queue,
- * whose lock is held until the switch is over.
- *
- * Placement: a woken thread goes back to its CPU if that is idle, else to any idle one, else back.
- * Balance: a CPU that runs out of work takes a thread over from the fullest queue.
+ * A thread belongs to the queue of `thread->cpu`. It moves to another (balance.c) only while it is
+ * READY and in no queue, or under both queues' locks; its context may be continued elsewhere only
+ * once on_cpu is false, so a thread that is woken before its old CPU has left its stack goes to
+ * that CPU's queue, whose lock is held until the switch is over.
  *
  * Whoever puts a thread into a queue in which it was not (a wake-up, a new affinity, the successor
  * of a thread whose CPU is forbidden now) holds thread.lock. So who holds it finds the thread
  * running, queued, or waiting, never on its way between two queues, but for a balance, which has
  * both locked.
+ *
+ * Throttling: a real-time thread that never waits would keep everybody else from the CPU, the shell
+ * that could end it among them. So in each period the real-time threads of a CPU have only so much
+ * time (sched_rt_runtime_us of sched_rt_period_us) while others wait; after that the others run
+ * until the period is over. A CPU on which nobody else waits is theirs.
  *
  * Invariant: ready is the number of threads with `queued` set and this queue's CPU.
  * Locking:   thread.lock, then run_queue.lock; two queues by address.
@@ -27,7 +29,6 @@
 
 DEFINE_PER_CPU(struct run_queue, run_queue);
 
-static u64 cpus_idle;                                   /* [atomic] */
 static const struct policy *base_policy = &policy_fair; /* [const] after the command line */
 static struct policy_parameters base_parameters;        /* [const] */
 
@@ -39,8 +40,12 @@ static const u32 nice_weights[40] = {
 };
 #define WEIGHT_IDLE_CLASS 3
 
-/* A wake-up finds the running thread's account good enough if it is no older: 1 % of a request. */
-#define CHARGE_STALE_NS (30 * NS_PER_US)
+static struct realtime_limits limits = {
+    /* [atomic], each on its own */
+    .period_us = 1000000,
+    .runtime_us = 950000,
+    .timeslice_ms = REALTIME_TIMESLICE_MS,
+};
 
 static int policy_parameter(const char *value)
 {
@@ -52,7 +57,7 @@ static int policy_parameter(const char *value)
     }
     return -EINVAL;
 }
-PARAMETER(policy, "policy", "NAME", "the scheduling policy of normal threads (fair)",
+PARAMETER(sched, "sched", "NAME", "the scheduling policy of normal threads (fair)",
           policy_parameter);
 
 struct run_queue *run_queue_of(u32 cpu)
@@ -66,7 +71,10 @@ static void slice_expired(struct timer *timer);
 void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle)
 {
     spin_init(&queue->lock, LOCK_RUN_QUEUE);
-    queue->realtime = (struct policy_queue){.policy = &policy_rr};
+    queue->realtime = (struct policy_queue){
+        .policy = &policy_rr,
+        .parameters.quantum_ns = REALTIME_TIMESLICE_MS * NS_PER_MS,
+    };
     queue->realtime.policy->init(&queue->realtime);
     queue->base = (struct policy_queue){.policy = base_policy, .parameters = base_parameters};
     queue->base.policy->init(&queue->base);
@@ -83,7 +91,7 @@ void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle)
 }
 
 /* The tables and the queue of a thread: fifo and rr share one queue, each with its own table. */
-static const struct policy *policy_of(const struct run_queue *queue, const struct thread *thread)
+const struct policy *policy_of(const struct run_queue *queue, const struct thread *thread)
 {
     enum thread_class class = thread_class_now(thread);
 
@@ -92,7 +100,7 @@ static const struct policy *policy_of(const struct run_queue *queue, const struc
     return class == CLASS_RR ? &policy_rr : queue->base.policy;
 }
 
-static struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread)
+struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread)
 {
     return thread_is_realtime(thread) ? &queue->realtime : &queue->base;
 }
@@ -109,6 +117,62 @@ struct run_queue *run_queue_lock_of(struct thread *thread)
     }
 }
 
+/* ---- What real-time threads leave to the others ---- */
+
+/* What is left of this period for real-time threads, which -1 does not limit. */
+static u64 realtime_left_ns(const struct run_queue *queue, u64 now_ns)
+{
+    s64 runtime_us = READ_ONCE(limits.runtime_us);
+    u64 runtime_ns = (u64)runtime_us * NS_PER_US;
+
+    if (runtime_us < 0)
+        return U64_MAX;
+    if (now_ns >= queue->realtime_period_end_ns)
+        return runtime_ns;
+    return runtime_ns - MIN(runtime_ns, queue->realtime_used_ns);
+}
+
+static void realtime_charge(struct run_queue *queue, u64 ran_ns, u64 now_ns)
+{
+    if (now_ns >= queue->realtime_period_end_ns) {
+        queue->realtime_period_end_ns = now_ns + (u64)READ_ONCE(limits.period_us) * NS_PER_US;
+        queue->realtime_used_ns = 0;
+    }
+    queue->realtime_used_ns += ran_ns;
+}
+
+static bool realtime_is_spent(const struct run_queue *queue, u64 now_ns)
+{
+    return realtime_left_ns(queue, now_ns) == 0;
+}
+
+void realtime_limits_get(struct realtime_limits *limits_out)
+{
+    limits_out->period_us = READ_ONCE(limits.period_us);
+    limits_out->runtime_us = READ_ONCE(limits.runtime_us);
+    limits_out->timeslice_ms = READ_ONCE(limits.timeslice_ms);
+}
+
+int realtime_limits_set(const struct realtime_limits *wanted)
+{
+    u32 cpu;
+
+    if (wanted->period_us <= 0 || wanted->runtime_us < -1 ||
+        wanted->runtime_us > wanted->period_us || wanted->timeslice_ms <= 0)
+        return -EINVAL;
+    WRITE_ONCE(limits.period_us, wanted->period_us);
+    WRITE_ONCE(limits.runtime_us, wanted->runtime_us);
+    WRITE_ONCE(limits.timeslice_ms, wanted->timeslice_ms);
+    cpu_for_each (cpu) {
+        struct run_queue *queue = run_queue_of(cpu);
+
+        spin_lock(&queue->lock);
+        queue->realtime.parameters.quantum_ns = (u64)wanted->timeslice_ms * NS_PER_MS;
+        spin_unlock(&queue->lock);
+    }
+    return 0;
+}
+
 /* ---- In and out of one queue ---- */
 
 u32 thread_weight(const struct thread *thread)
@@ -118,40 +182,67 @@ u32 thread_weight(const struct thread *thread)
     return nice_weights[thread->nice + 20];
 }
 
+u64 thread_load(const struct thread *thread)
+{
+    return thread_is_realtime(thread) ? nice_weights[0] : thread->policy.weight;
+}
+
 void run_queue_push(struct run_queue *queue, struct thread *thread, enum policy_push why,
                     u64 now_ns)
 {
-    thread->cpu = queue->cpu;
+    if (thread->cpu != queue->cpu) {
+        thread->cpu = queue->cpu;
+        thread->arrived_ns = now_ns;
+        thread->migrations++;
+    }
+    if (queue->ready == 0)
+        queue->crowded_since_ns = now_ns;
     thread->queued = true;
     policy_of(queue, thread)->push(part_of(queue, thread), &thread->policy, why, now_ns);
     list_push_back(&queue->threads, &thread->queue_link);
     queue->ready++;
+    queue->ready_load += thread_load(thread);
+}
+
+static void run_queue_took_out(struct run_queue *queue, struct thread *thread)
+    must_hold(&queue->lock)
+{
+    list_remove(&thread->queue_link);
+    thread->queued = false;
+    queue->ready--;
+    queue->ready_load -= thread_load(thread);
 }
 
 void run_queue_remove(struct run_queue *queue, struct thread *thread, u64 now_ns)
 {
     policy_of(queue, thread)->remove(part_of(queue, thread), &thread->policy, now_ns);
-    list_remove(&thread->queue_link);
-    thread->queued = false;
-    queue->ready--;
+    run_queue_took_out(queue, thread);
 }
 
 struct thread *run_queue_pick(struct run_queue *queue, u64 now_ns)
 {
-    struct policy_thread *picked = NULL;
+    struct policy_queue *part = &queue->base;
     struct thread *thread;
 
+    queue->running_load = 0;
+    queue->running_priority = 0;
     if (queue->ready == 0)
         return NULL;
-    if (queue->realtime.count)
-        picked = queue->realtime.policy->pick(&queue->realtime, now_ns);
-    if (!picked)
-        picked = queue->base.policy->pick(&queue->base, now_ns);
-    thread = container_of(picked, struct thread, policy);
-    list_remove(&thread->queue_link);
-    thread->queued = false;
-    queue->ready--;
+    if (queue->realtime.count && !(queue->base.count && realtime_is_spent(queue, now_ns)))
+        part = &queue->realtime;
+    thread = container_of(part->policy->pick(part, now_ns), struct thread, policy);
+    run_queue_took_out(queue, thread);
+    run_queue_set_running(queue, thread);
+    queue->waited_ns += now_ns - MIN(now_ns, thread->state_since_ns);
+    queue->turns++;
+    thread->turns++;
     return thread;
+}
+
+void run_queue_set_running(struct run_queue *queue, const struct thread *thread)
+{
+    queue->running_load = thread_load(thread);
+    queue->running_priority = thread_is_realtime(thread) ? thread->policy.priority : 0;
 }
 
 /* ---- The running thread ---- */
@@ -166,6 +257,9 @@ void run_queue_charge(struct run_queue *queue, u64 now_ns)
     queue->charged_ns = now_ns;
     if (running == queue->idle)
         return;
+    if (thread_is_realtime(running))
+        realtime_charge(queue, ran_ns, now_ns);
+    queue->ran_ns += ran_ns;
     running->burst_ns += ran_ns;
     running->policy.remaining_burst_ns -= MIN(running->policy.remaining_burst_ns, ran_ns);
     policy_of(queue, running)->charge(part_of(queue, running), &running->policy, ran_ns, now_ns);
@@ -181,11 +275,6 @@ static void burst_end(struct thread *thread)
     thread->burst_ns = 0;
 }
 
-static bool thread_can_run_on(const struct thread *thread, u32 cpu)
-{
-    return READ_ONCE(thread->affinity) & BIT(cpu);
-}
-
 void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns)
 {
     struct thread *running = queue->running;
@@ -197,13 +286,11 @@ void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns
         run_queue_push(queue, running,
                        leave == LEAVE_YIELDED ? POLICY_PUSH_YIELDED : POLICY_PUSH_PREEMPTED,
                        now_ns);
-        running->involuntary_switches++;
         return;
     }
     policy_of(queue, running)->block(part_of(queue, running), &running->policy, now_ns);
     if (leave == LEAVE_BLOCKED) {
         burst_end(running);
-        running->voluntary_switches++;
     } else { /* switch_finish sends it to a CPU where it may run */
         thread_set_state(running, THREAD_READY, now_ns);
         queue->homeless = running;
@@ -225,16 +312,31 @@ void run_queue_reschedule(struct run_queue *queue)
         cpu_send_interrupt(queue->cpu, VECTOR_RESCHEDULE);
 }
 
+/* When to look again whether the running thread must give way; 0: not before somebody comes. */
+static u64 slice_of_running(struct run_queue *queue, u64 now_ns)
+{
+    struct thread *running = queue->running;
+    u64 slice_ns =
+        policy_of(queue, running)->slice_ns(part_of(queue, running), &running->policy, now_ns);
+    u64 change_ns = U64_MAX;
+
+    if (thread_is_realtime(running) && queue->base.count)
+        change_ns = realtime_left_ns(queue, now_ns);
+    else if (!thread_is_realtime(running) && queue->realtime.count)
+        change_ns = MAX(queue->realtime_period_end_ns, now_ns + 1) - now_ns;
+    if (change_ns == U64_MAX)
+        return slice_ns;
+    return slice_ns ? MIN(slice_ns, change_ns) : change_ns;
+}
+
 /* Sets the slice timer for the running thread, if others wait. A timer that comes early is fine. */
 void run_queue_arm_slice(struct run_queue *queue, u64 now_ns)
 {
-    struct thread *running = queue->running;
     u64 slice_ns, deadline_ns;
 
-    if (queue->ready == 0 || running == queue->idle)
+    if (queue->ready == 0 || queue->running == queue->idle)
         return;
-    slice_ns =
-        policy_of(queue, running)->slice_ns(part_of(queue, running), &running->policy, now_ns);
+    slice_ns = slice_of_running(queue, now_ns);
     if (slice_ns == 0)
         return;
     deadline_ns = now_ns + slice_ns;
@@ -250,7 +352,9 @@ static bool running_should_give_way(struct run_queue *queue, u64 now_ns)
 
     if (running == queue->idle)
         return queue->ready > 0;
-    if (!thread_is_realtime(running) && queue->realtime.count)
+    if (thread_is_realtime(running) && queue->base.count && realtime_is_spent(queue, now_ns))
+        return true;
+    if (!thread_is_realtime(running) && queue->realtime.count && !realtime_is_spent(queue, now_ns))
         return true;
     if (part_of(queue, running)->count == 0)
         return false;
@@ -260,7 +364,7 @@ static bool running_should_give_way(struct run_queue *queue, u64 now_ns)
 
 /* After somebody joined the queue. Only its own CPU sets its slice timer: another is interrupted.
  */
-static void preemption_check(struct run_queue *queue, u64 now_ns)
+void preemption_check(struct run_queue *queue, u64 now_ns)
 {
     if (running_should_give_way(queue, now_ns))
         run_queue_reschedule(queue);
@@ -292,198 +396,4 @@ static void slice_expired(struct timer *timer)
 static void reschedule_interrupt(struct trap_frame *frame, u8 vector)
 {
     preemption_check_now(this_cpu(run_queue));
-}
-
-/* ---- Which CPU ---- */
-
-void cpu_mark_idle(u32 cpu)
-{
-    __atomic_fetch_or(&cpus_idle, BIT(cpu), __ATOMIC_RELAXED);
-}
-
-void cpu_mark_busy(u32 cpu)
-{
-    __atomic_fetch_and(&cpus_idle, ~BIT(cpu), __ATOMIC_RELAXED);
-}
-
-static u32 choose_cpu(const struct thread *thread)
-{
-    u64 allowed = READ_ONCE(thread->affinity) & READ_ONCE(cpus_online);
-    u64 idle = READ_ONCE(cpus_idle) & allowed;
-
-    /* Pairs with the release in switch_finish: its context is complete once on_cpu is false. */
-    if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
-        return thread->cpu;
-    if (idle && !(idle & BIT(thread->cpu)))
-        return __builtin_ctzl(idle);
-    if (allowed & BIT(thread->cpu))
-        return thread->cpu;
-    return allowed ? __builtin_ctzl(allowed) : thread->cpu;
-}
-
-void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_ns)
-{
-    struct run_queue *queue = run_queue_of(choose_cpu(thread));
-
-    spin_lock(&queue->lock);
-    if (unlikely(!thread_can_run_on(thread, queue->cpu))) {
-        /* It was just leaving that CPU. It has left, since we got the lock: now we may choose. */
-        spin_unlock(&queue->lock);
-        queue = run_queue_of(choose_cpu(thread));
-        spin_lock(&queue->lock);
-    }
-    run_queue_charge(queue, now_ns);
-    run_queue_push(queue, thread, why, now_ns);
-    preemption_check(queue, now_ns);
-    spin_unlock(&queue->lock);
-}
-
-static struct run_queue *fullest_queue(const struct run_queue *own)
-{
-    struct run_queue *fullest = NULL;
-    u32 cpu, most = 0;
-
-    cpu_for_each_online (cpu) {
-        struct run_queue *queue = run_queue_of(cpu);
-
-        if (queue != own && READ_ONCE(queue->ready) > most) {
-            most = READ_ONCE(queue->ready);
-            fullest = queue;
-        }
-    }
-    return fullest;
-}
-
-/* Takes the thread that came last, whose turn is farthest away. Both queues are locked. */
-static bool steal_from(struct run_queue *queue, struct run_queue *from, u64 now_ns)
-{
-    struct thread *thread;
-
-    list_for_each_reverse (thread, &from->threads, queue_link) {
-        if (!thread_can_run_on(thread, queue->cpu) || thread->on_cpu)
-            continue;
-        run_queue_charge(from, now_ns);
-        run_queue_remove(from, thread, now_ns);
-        run_queue_push(queue, thread, POLICY_PUSH_MIGRATED, now_ns);
-        return true;
-    }
-    return false;
-}
-
-bool run_queue_steal(struct run_queue *queue)
-{
-    struct run_queue *from = fullest_queue(queue);
-    bool stolen;
-
-    if (!from)
-        return false;
-    spin_lock_pair(&queue->lock, &from->lock);
-    stolen = steal_from(queue, from, clock_monotonic_ns());
-    spin_unlock_pair(&queue->lock, &from->lock);
-    return stolen;
-}
-
-/* ---- How it is to be scheduled ---- */
-
-/*
- * A queued thread is taken out and put back, so that its policy sees it anew. Under thread.lock: a
- * push that goes on meanwhile would ask one policy's table and fill another's queue.
- */
-struct anew {
-    struct run_queue *queue;
-    bool queued, running;
-    u64 now_ns;
-};
-
-static void anew_begin(struct anew *anew, struct thread *thread)
-{
-    struct run_queue *queue;
-
-    spin_lock(&thread->lock);
-    queue = run_queue_lock_of(thread);
-    *anew = (struct anew){queue, thread->queued, queue->running == thread, clock_monotonic_ns()};
-    run_queue_charge(queue, anew->now_ns);
-    if (anew->queued)
-        run_queue_remove(queue, thread, anew->now_ns);
-    if (anew->running)
-        policy_of(queue, thread)->block(part_of(queue, thread), &thread->policy, anew->now_ns);
-}
-
-static void anew_end(struct anew *anew, struct thread *thread)
-{
-    struct run_queue *queue = anew->queue;
-
-    thread->policy.priority = MAX(thread->priority, thread->lent_priority);
-    thread->policy.slice_left_ns = 0;
-    thread->policy.weight = thread_weight(thread);
-    if (anew->queued)
-        run_queue_push(queue, thread, POLICY_PUSH_WOKEN, anew->now_ns);
-    if (anew->running) /* it joins its new policy when it is put back */
-        run_queue_reschedule(queue);
-    else
-        preemption_check(queue, anew->now_ns);
-    spin_unlock(&queue->lock);
-    spin_unlock(&thread->lock);
-}
-
-int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
-{
-    struct anew anew;
-
-    if (nice < -20 || nice > 19 || priority >= POLICY_PRIORITIES)
-        return -EINVAL;
-    anew_begin(&anew, thread);
-    thread->class = class;
-    thread->nice = nice;
-    thread->priority = priority;
-    anew_end(&anew, thread);
-    return 0;
-}
-
-void thread_hasten(struct thread *thread)
-{
-    struct anew anew;
-
-    if (READ_ONCE(thread->policy.weight) >= POLICY_WEIGHT_DEFAULT)
-        return;
-    anew_begin(&anew, thread);
-    thread->nice = MIN(thread->nice, 0);
-    if (thread->class == CLASS_IDLE)
-        thread->class = CLASS_NORMAL;
-    anew_end(&anew, thread);
-}
-
-void thread_lend_priority(struct thread *thread, u32 priority)
-{
-    struct anew anew;
-
-    anew_begin(&anew, thread);
-    thread->lent_priority = priority;
-    anew_end(&anew, thread);
-}
-
-int thread_set_affinity(struct thread *thread, u64 allowed)
-{
-    u64 now_ns = clock_monotonic_ns();
-    struct run_queue *queue;
-    bool moves = false;
-
-    if (!(allowed & READ_ONCE(cpus_online)))
-        return -EINVAL;
-    spin_lock(&thread->lock);
-    queue = run_queue_lock_of(thread);
-    thread->affinity = allowed;
-    if (!thread_can_run_on(thread, queue->cpu)) {
-        run_queue_charge(queue, now_ns);
-        moves = thread->queued && !thread->on_cpu;
-        if (moves)
-            run_queue_remove(queue, thread, now_ns);
-        else if (queue->running == thread)
-            run_queue_reschedule(queue);
-    }
-    spin_unlock(&queue->lock);
-    if (moves)
-        thread_make_runnable(thread, POLICY_PUSH_MIGRATED, now_ns);
-    spin_unlock(&thread->lock);
-    return 0;
 }

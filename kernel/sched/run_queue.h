@@ -9,6 +9,11 @@ struct run_queue {
     struct policy_queue base;     /* guarded_by(&lock) everybody else */
     struct list threads;          /* guarded_by(&lock) all of both, in the order they came */
     u32 ready;                    /* guarded_by(&lock) how many; read without it as a hint */
+    u64 ready_load, running_load; /* guarded_by(&lock) their shares, and running's; hints too */
+    u32 running_priority;         /* guarded_by(&lock) real-time; 0: none; a hint too */
+    u64 crowded_since_ns;         /* guarded_by(&lock) since when somebody waits without a break */
+    u64 realtime_used_ns;         /* guarded_by(&lock) by real-time threads, in the period... */
+    u64 realtime_period_end_ns;   /* guarded_by(&lock) ... that ends then */
     u32 cpu;                      /* [const] */
     struct thread *running;       /* guarded_by(&lock) */
     struct thread *idle;          /* [const] runs when nobody is READY; on no queue */
@@ -20,7 +25,11 @@ struct run_queue {
     struct timer sample_timer;    /* [cpu] */
     bool sampling;                /* [cpu] sample_timer is set */
     u64 switches;                 /* guarded_by(&lock) */
-    u64 idle_since_ns, idle_ns;   /* guarded_by(&lock) */
+    u64 waited_ns, turns;         /* guarded_by(&lock) READY before they ran; /proc/schedstat */
+    u64 ran_ns;                   /* guarded_by(&lock) by all threads */
+    u64 idle_since_ns;            /* guarded_by(&lock) idle time is counted up to then */
+    u64 idle_ns, iowait_ns;       /* guarded_by(&lock) */
+    u32 iowaiting;                /* guarded_by(&lock) threads of this CPU that wait for a device */
     u64 user_ticks, nice_ticks, system_ticks; /* [cpu] samples */
 };
 
@@ -46,10 +55,17 @@ static inline bool thread_is_realtime(const struct thread *thread)
     return class == CLASS_FIFO || class == CLASS_RR;
 }
 
+static inline bool thread_can_run_on(const struct thread *thread, u32 cpu)
+{
+    return READ_ONCE(thread->affinity) & BIT(cpu);
+}
+
 struct run_queue *run_queue_of(u32 cpu);
 /* Prepares the queue of a CPU that runs its idle thread, or will when it starts. */
 void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle);
 u32 thread_weight(const struct thread *thread);
+/* What it counts when CPUs are compared. */
+u64 thread_load(const struct thread *thread);
 /* Locks the queue that a thread belongs to, which may change until then. */
 struct run_queue *run_queue_lock_of(struct thread *thread);
 void run_queue_push(struct run_queue *queue, struct thread *thread, enum policy_push why,
@@ -64,11 +80,23 @@ void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns
 void run_queue_arm_slice(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);
 /* Asks the CPU of the queue to switch at its next chance. */
 void run_queue_reschedule(struct run_queue *queue) must_hold(&queue->lock);
+/* Who runs on the CPU of the queue, or as what he does, has changed: for those who compare CPUs. */
+void run_queue_set_running(struct run_queue *queue, const struct thread *thread)
+    must_hold(&queue->lock);
+/* After somebody joined the queue: does the running thread give way, or when is to be asked? */
+void preemption_check(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);
+/* The tables and the part of the queue that a thread is scheduled by. */
+const struct policy *policy_of(const struct run_queue *queue, const struct thread *thread);
+struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread);
+
+/* balance.c */
 /* Puts a thread that is READY, on no queue and on no CPU, on the best CPU's queue. */
 void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_ns);
 /* Takes a thread over from a busier CPU. Interrupts are off. */
 bool run_queue_steal(struct run_queue *queue);
-/* A bit for each CPU that runs its idle thread. */
+/* From a busy CPU's sampling: evens the CPUs' loads out, and lets threads take turns at it. */
+void run_queue_balance(struct run_queue *queue);
+/* Says whether the CPU runs its idle thread. */
 void cpu_mark_idle(u32 cpu);
 void cpu_mark_busy(u32 cpu);
 
@@ -80,3 +108,5 @@ void thread_begin(void *thread);
 /* accounting.c */
 void sampling_init(struct run_queue *queue);
 void sampling_start(struct run_queue *queue);
+/* Counts the idle time up to now; the queue is locked and its CPU idle. */
+void idle_settle(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);

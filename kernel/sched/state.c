@@ -12,6 +12,8 @@
  */
 #include "state.h"
 
+#include "queue_check.h"
+
 static const u8 next_states[THREAD_STATES] = {
     [THREAD_NEW] = BIT(THREAD_READY),
     [THREAD_READY] = BIT(THREAD_RUNNING),
@@ -38,21 +40,30 @@ static const char *const reason_names[WAIT_REASONS] = {
 
 static u64 uninterruptible; /* [atomic] */
 
+static void uninterruptible_change(struct thread *thread, s32 change, u64 now_ns)
+{
+    __atomic_fetch_add(&uninterruptible, (u64)(s64)change, __ATOMIC_RELAXED);
+    if (thread->wait_reason == WAIT_FOR_FILE)
+        iowait_change(thread, change, now_ns);
+}
+
 void thread_set_state(struct thread *thread, enum thread_state next, u64 now_ns)
 {
     enum thread_state state = thread->state;
     u64 spent_ns = now_ns - thread->state_since_ns;
 
     assert(next_states[state] & BIT(next));
+    state_check(thread);
     thread->time_in_ns[state] += spent_ns;
     if (state == THREAD_WAITING)
         thread->waited_ns[thread->wait_reason] += spent_ns;
     if (state == THREAD_WAITING && thread->wait_kind == WAIT_UNINTERRUPTIBLE)
-        __atomic_fetch_sub(&uninterruptible, 1, __ATOMIC_RELAXED);
+        uninterruptible_change(thread, -1, now_ns);
     if (next == THREAD_WAITING && thread->wait_kind == WAIT_UNINTERRUPTIBLE)
-        __atomic_fetch_add(&uninterruptible, 1, __ATOMIC_RELAXED);
+        uninterruptible_change(thread, 1, now_ns);
     thread->state_since_ns = now_ns;
     WRITE_ONCE(thread->state, next);
+    state_seal(thread);
 }
 
 u64 threads_uninterruptible(void)

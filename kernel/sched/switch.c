@@ -22,6 +22,7 @@
 
 #include "run_queue.h"
 
+#include "queue_check.h"
 #include "sleep_check.h"
 #include "state.h"
 
@@ -84,7 +85,7 @@ static void note_idleness(struct run_queue *queue, const struct thread *from,
         queue->idle_since_ns = now_ns;
     } else if (from == queue->idle) {
         cpu_mark_busy(queue->cpu);
-        queue->idle_ns += now_ns - queue->idle_since_ns;
+        idle_settle(queue, now_ns);
         sampling_start(queue);
     }
 }
@@ -104,6 +105,7 @@ void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns)
     rcu_quiescent();
     if (to != queue->idle)
         thread_set_state(to, THREAD_RUNNING, now_ns);
+    run_queue_check(queue, to);
     if (to == from) {
         run_queue_arm_slice(queue, now_ns);
         spin_unlock(&queue->lock);
@@ -111,6 +113,10 @@ void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns)
     }
     if (leave == LEAVE_PREEMPTED && unlikely(from->switch_work))
         __atomic_fetch_or(&from->pending_work, from->switch_work, __ATOMIC_RELAXED);
+    if (leave == LEAVE_BLOCKED)
+        from->voluntary_switches++;
+    else
+        from->involuntary_switches++;
     note_idleness(queue, from, to, now_ns);
     queue->running = to;
     run_queue_arm_slice(queue, now_ns);
@@ -180,6 +186,7 @@ noreturn void sched_run(void)
         if (queue->idle->pending_work)
             __atomic_store_n(&queue->idle->pending_work, 0, __ATOMIC_RELAXED);
         rcu_quiescent();
+        cpu_mark_idle(queue->cpu); /* who claimed us may have found somebody better */
         cpu_wait_for_interrupt();
     }
 }

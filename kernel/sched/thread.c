@@ -30,6 +30,8 @@ void thread_init(struct thread *thread)
     thread->cpu = cpu_current()->id;
     thread->policy.weight = thread_weight(thread);
     thread->state_since_ns = clock_monotonic_ns();
+    thread->arrived_ns = thread->state_since_ns;
+    thread->born_ns = thread->state_since_ns;
     thread->user.fpu_loaded_cpu = CPU_NONE;
     list_init(&thread->queue_link);
     list_init(&thread->policy.link);

@@ -37,11 +37,16 @@ static u32 access_of_code(u64 code)
 /* An address that is no user memory never has a region. */
 static int mend(u64 address, u64 code)
 {
-    struct address_space *space = thread_current()->space;
+    struct thread *thread = thread_current();
+    u8 mode = thread->mode;
+    int error;
 
-    if (!space || address >= USER_END)
+    if (!thread->space || address >= USER_END)
         return -EFAULT;
-    return fault_resolve(space, address, access_of_code(code), code);
+    thread->mode = THREAD_IN_FAULT;
+    error = fault_resolve(thread->space, address, access_of_code(code), code);
+    thread->mode = mode;
+    return error;
 }
 
 static struct fault_signal signal_for(int error, u64 address)

@@ -49,6 +49,7 @@ enum policy_push {
 struct policy_thread {
     u32 weight;   /* share: from the nice value, or lottery tickets; not 0 */
     u32 priority; /* POSIX, 1 to 99, larger first */
+    bool batch;   /* it is in no hurry: its wake-ups preempt nobody */
     /*
      * How long its next (or present) burst on the CPU lasts in all, and what is left of it: exact
      * in the simulator, in the kernel as the average of past bursts lets expect.

@@ -59,6 +59,15 @@ enum wait_reason {
     WAIT_REASONS,
 };
 
+/* What a RUNNING thread does: its samples, which split that time. */
+enum thread_mode {
+    THREAD_IN_SYSTEM, /* a system call, or what an interrupt left to do: 0 */
+    THREAD_IN_USER,
+    THREAD_IN_TRAP,  /* an exception that is no page fault */
+    THREAD_IN_FAULT, /* a page fault, of its own or of a system call's on its memory */
+    THREAD_MODES,
+};
+
 /* POSIX scheduling, as sched_setscheduler(2) numbers them. */
 enum thread_class {
     CLASS_NORMAL = 0,
@@ -67,6 +76,20 @@ enum thread_class {
     CLASS_BATCH = 3,
     CLASS_IDLE = 5
 };
+
+static inline bool class_is_realtime(int class)
+{
+    return class == CLASS_FIFO || class == CLASS_RR;
+}
+
+/* /proc/sys/kernel/sched_rt_period_us, sched_rt_runtime_us (-1: no limit), sched_rr_timeslice_ms.
+ */
+#define REALTIME_TIMESLICE_MS 100
+struct realtime_limits {
+    s64 period_us, runtime_us, timeslice_ms;
+};
+void realtime_limits_get(struct realtime_limits *limits_out);
+int realtime_limits_set(const struct realtime_limits *wanted) must_check; /* -EINVAL */
 
 /* Work that the thread does on its way to user mode. [atomic] bits of thread.pending_work. */
 #define WORK_SIGNAL     BIT(0) /* look for signals; set with the thread's wake-up */
@@ -126,11 +149,14 @@ struct thread {
     u32 lent_priority;           /* of those who wait for it (proc/futex_pi.c); 0: none */
     struct policy_thread policy; /* its `priority` is the greater of the two */
     struct list queue_link;      /* in its run queue while it is READY */
-    u64 state_since_ns;
+    u64 born_ns, state_since_ns;
     u64 time_in_ns[THREAD_STATES];
     u64 waited_ns[WAIT_REASONS];
-    u64 user_ticks, system_ticks; /* [cpu] samples; they split time_in_ns[THREAD_RUNNING] */
-    u64 burst_ns;                 /* how long it ran since it last waited */
+    u64 ticks[THREAD_MODES]; /* [cpu] samples; they split time_in_ns[THREAD_RUNNING] */
+    u8 mode;                 /* [owner] enum thread_mode, while in the kernel */
+    u64 arrived_ns;          /* when it came to its CPU */
+    u64 migrations, turns;   /* how often it changed its CPU, and was picked */
+    u64 burst_ns;            /* how long it ran since it last waited */
     u64 voluntary_switches, involuntary_switches;
     struct timer sleep_timer;      /* [owner] for waits with a time limit */
     int wake_result;               /* guarded_by(&lock) 0, -EINTR or -ETIMEDOUT: how a wait ended */
@@ -139,6 +165,7 @@ struct thread {
     void *entry_argument;          /* [const] */
     const char *kernel_name;       /* [const] a kernel thread's; else NULL */
     u32 sleep_locks_held;          /* [owner] SAN=1: a bit for each class */
+    enum thread_state state_seal;  /* SAN=1: what state is, if nobody else wrote it */
     struct restart restart;        /* [owner] */
     u64 switch_work; /* [owner] set in pending_work when preempted or on another CPU... */
     u32 told_cpu;    /* ... than this one, [owner] of which user mode knows */
@@ -205,6 +232,8 @@ static inline bool fatal_signal_is_pending(void)
 void sched_point(void);
 /* Called by the way back to user mode when WORK_RESCHEDULE is set. */
 void sched_preempt(void);
+/* The class of a NEW thread. */
+void thread_schedule_init(struct thread *thread, enum thread_class class, u32 priority, s32 nice);
 int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
     must_check;
 /*
@@ -215,8 +244,11 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
 void thread_hasten(struct thread *thread);
 /* Until it is lent another, or 0, the thread runs with no less than this real-time priority. */
 void thread_lend_priority(struct thread *thread, u32 priority);
-int thread_set_affinity(struct thread *thread, u64 cpus)
-    must_check; /* -EINVAL: no such CPU online */
+/*
+ * Once it returns, the thread runs on no other CPU; the caller's own, from the next way to user
+ * mode on. -EINVAL: no such CPU online. May sleep.
+ */
+int thread_set_affinity(struct thread *thread, u64 cpus) must_check;
 /* RUNNING time up to now, split into user and system, in ns. */
 void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out);
 
@@ -318,12 +350,36 @@ bool rwlock_is_write_held(const struct rwlock *lock); /* by the caller */
 /* One letter, as in /proc/PID/stat: R S D T t Z X I. */
 char thread_state_letter(const struct thread *thread);
 const char *wait_reason_name(enum wait_reason reason);
+/*
+ * What a thread's life was spent with, in ns; the answer is its length, which is their sum. What
+ * part of its RUNNING time was of which mode is sampled, all else is exact.
+ */
+enum microstate {
+    MICROSTATE_USER,
+    MICROSTATE_SYSTEM,
+    MICROSTATE_TRAP,
+    MICROSTATE_FAULT,
+    MICROSTATE_LOCK,
+    MICROSTATE_IO,
+    MICROSTATE_CHILD,
+    MICROSTATE_CPU, /* it waited for a CPU */
+    MICROSTATE_STOPPED,
+    MICROSTATE_SLEEP, /* it waited for a time, a signal, or work */
+    MICROSTATES,
+};
+u64 thread_microstates(struct thread *thread, u64 ns_out[MICROSTATES]);
+struct thread_schedule {
+    u64 ran_ns, ready_ns, turns, migrations, virtual_ns;
+};
+void thread_schedule_describe(struct thread *thread, struct thread_schedule *out);
 /* Load averages over 1, 5 and 15 minutes, times 2048. */
 void load_average(u64 averages_out[3]);
 /* Threads that run or are READY, and that wait uninterruptibly. */
 void threads_count_active(u32 *running_out, u32 *blocked_out);
 struct cpu_times {
     u64 user_ns, nice_ns, system_ns, idle_ns, iowait_ns;
+    u64 ran_ns, ready_ns, turns; /* of its threads: on the CPU, READY before, how often picked */
+    u64 switches;
 };
 void cpu_times_of(u32 cpu, struct cpu_times *times_out);
 u64 context_switches_total(void);
