@@ -2,6 +2,7 @@
 #include <pith/abi.h>
 
 #include <pith/abi/ioctl.h>
+#include <pith/abi/signal.h>
 #include <pith/file_calls.h>
 #include <pith/pipe.h>
 
@@ -24,23 +25,32 @@ static long duplicate_from(struct file *file, u64 lowest, u32 close_on_exec)
     return fd;
 }
 
-static long flags_set(struct file *file, u32 flags)
+/* Signals about the file begin or end. */
+static int async_change(struct file *file, int fd, u32 flags)
+{
+    if (flags & O_ASYNC)
+        return file_async_enable(file, fd);
+    file_async_disable(file);
+    return 0;
+}
+
+static long flags_set(struct file *file, int fd, u32 flags)
 {
     u32 old = READ_ONCE(file->flags);
+    int error = 0;
 
     if ((flags & O_NOATIME) && !(old & O_NOATIME) && !file_is_owned(file))
         return -EPERM;
     flags = (old & ~(u32)FLAGS_CHANGEABLE) | (flags & FLAGS_CHANGEABLE);
     if (flags == old)
         return 0;
-    if (file->operations->flags_changed) {
-        int error = file->operations->flags_changed(file, flags);
-
-        if (error)
-            return error;
-    }
-    WRITE_ONCE(file->flags, flags);
-    return 0;
+    if (file->operations->flags_changed)
+        error = file->operations->flags_changed(file, flags);
+    if (!error && ((flags ^ old) & O_ASYNC))
+        error = async_change(file, fd, flags);
+    if (!error)
+        WRITE_ONCE(file->flags, flags);
+    return error;
 }
 
 static long lock_command(struct file *file, int command, struct user_ptr at)
@@ -57,23 +67,28 @@ static long lock_command(struct file *file, int command, struct user_ptr at)
 
 static long owner_get(struct file *file)
 {
-    return file->owner_type == F_OWNER_PGRP ? -file->owner_pid : file->owner_pid;
+    struct signal_target owner;
+
+    file_get_owner(file, &owner);
+    return owner.type == F_OWNER_PGRP ? -owner.id : owner.id;
 }
 
 static long owner_set(struct file *file, int owner)
 {
     if (owner == INT32_MIN)
         return -EINVAL;
-    file->owner_type = owner < 0 ? F_OWNER_PGRP : F_OWNER_PID;
-    file->owner_pid = owner < 0 ? -owner : owner;
-    return 0;
+    return owner < 0 ? file_set_owner(file, F_OWNER_PGRP, -owner)
+                     : file_set_owner(file, F_OWNER_PID, owner);
 }
 
 static long owner_get_extended(struct file *file, struct user_ptr at)
 {
-    const struct f_owner_ex owner = {.type = (s32)file->owner_type, .pid = file->owner_pid};
+    struct signal_target owner;
+    struct f_owner_ex extended;
 
-    return copy_out(at, &owner, sizeof(owner));
+    file_get_owner(file, &owner);
+    extended = (struct f_owner_ex){.type = (s32)owner.type, .pid = owner.id};
+    return copy_out(at, &extended, sizeof(extended));
 }
 
 static long owner_set_extended(struct file *file, struct user_ptr at)
@@ -84,9 +99,15 @@ static long owner_set_extended(struct file *file, struct user_ptr at)
         return -EFAULT;
     if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
         return -EINVAL;
-    file->owner_type = (u32)owner.type;
-    file->owner_pid = owner.pid;
-    return 0;
+    return file_set_owner(file, (u32)owner.type, owner.pid);
+}
+
+static long owner_signal_get(struct file *file)
+{
+    struct signal_target owner;
+
+    file_get_owner(file, &owner);
+    return owner.signal;
 }
 
 /* What also an O_PATH descriptor can. */
@@ -109,11 +130,11 @@ static long fcntl_any(struct file *file, int fd, int command, u64 argument, bool
     }
 }
 
-static long fcntl_open(struct file *file, int command, u64 argument)
+static long fcntl_open(struct file *file, int fd, int command, u64 argument)
 {
     switch (command) {
     case F_SETFL:
-        return flags_set(file, (u32)argument);
+        return flags_set(file, fd, (u32)argument);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -130,12 +151,9 @@ static long fcntl_open(struct file *file, int command, u64 argument)
     case F_SETOWN_EX:
         return owner_set_extended(file, user_ptr_at(argument));
     case F_GETSIG:
-        return file->owner_signal;
+        return owner_signal_get(file);
     case F_SETSIG:
-        if (argument > 64)
-            return -EINVAL;
-        file->owner_signal = (s32)argument;
-        return 0;
+        return argument > SIGNALS ? -EINVAL : file_set_owner_signal(file, (s32)argument);
     case F_GETPIPE_SZ:
         return pipe_get_size(file);
     case F_SETPIPE_SZ:
@@ -161,20 +179,20 @@ long sys_fcntl(const struct syscall_args *args)
         return -EBADF;
     result = fcntl_any(use.file, arg_int(args, 0), arg_int(args, 1), arg_u64(args, 2), &done);
     if (!done && !(use.file->mode & FILE_PATH))
-        result = fcntl_open(use.file, arg_int(args, 1), arg_u64(args, 2));
+        result = fcntl_open(use.file, arg_int(args, 0), arg_int(args, 1), arg_u64(args, 2));
     fd_leave(use);
     return result;
 }
 
 /* ---- ioctl ---- */
 
-static long flag_from_user(struct file *file, struct user_ptr at, u32 flag)
+static long flag_from_user(struct file *file, int fd, struct user_ptr at, u32 flag)
 {
     int on;
 
     if (copy_in(&on, at, sizeof(on)))
         return -EFAULT;
-    return flags_set(file, on ? file->flags | flag : file->flags & ~flag);
+    return flags_set(file, fd, on ? file->flags | flag : file->flags & ~flag);
 }
 
 /* How much of a regular file is left to read. */
@@ -193,9 +211,9 @@ static long ioctl_of_file(struct file *file, int fd, u32 command, u64 argument)
     case FIONCLEX:
         return fd_set_close_on_exec(fd, 0);
     case FIONBIO:
-        return flag_from_user(file, user_ptr_at(argument), O_NONBLOCK);
+        return flag_from_user(file, fd, user_ptr_at(argument), O_NONBLOCK);
     case FIOASYNC:
-        return flag_from_user(file, user_ptr_at(argument), O_ASYNC);
+        return flag_from_user(file, fd, user_ptr_at(argument), O_ASYNC);
     default:
         break;
     }

@@ -128,7 +128,7 @@ const struct syscall syscalls[SYSCALLS] = {
             sys_fcntl,
             PARTIAL,
             RESTARTS,
-            .lacks = "F_SETLEASE, F_NOTIFY; O_ASYNC sends no signal"},
+            .lacks = "F_SETLEASE, F_NOTIFY"},
     [73] = {"flock", {ARG_FD, ARG_INT}, sys_flock, COMPLETE, RESTARTS},
     [74] = {"fsync", {ARG_FD}, sys_fsync, COMPLETE, RESTARTS},
     [75] = {"fdatasync", {ARG_FD}, sys_fdatasync, COMPLETE, RESTARTS},

@@ -10,6 +10,7 @@
 #include <pith/epoll.h>
 
 #include "dentry.h"
+#include "file_owner.h"
 #include "inode_internal.h"
 #include "locks.h"
 #include "mount.h"
@@ -113,6 +114,8 @@ static noinline void file_end(struct file *file)
         notify_file(file, file->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (unlikely(!list_is_empty(&file->epoll_items)))
         epoll_file_released(file);
+    if (unlikely(file->owner))
+        file_owner_released(file);
     if (unlikely(file->mode & FILE_WAS_LOCKED))
         file_locks_release_file(file);
     if ((file->mode & FILE_OPENED) && file->operations->release)

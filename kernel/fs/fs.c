@@ -7,6 +7,7 @@
 #include "change_names.h"
 #include "device.h"
 #include "file.h"
+#include "file_owner.h"
 #include "fuse.h"
 #include "inode_internal.h"
 #include "overlay.h"
@@ -22,6 +23,7 @@ static init_step *const steps[] = {
     files_init,          tmpfs_init,   mounts_init,  pipe_init,       epoll_init,
     memory_devices_init, devfs_init,   memfd_init,   proc_fs_init,    sys_fs_init,
     fuse_init,           overlay_init, timerfd_init, namespaces_init, segments_init,
+    file_owners_init,
 };
 
 void fs_init(void)

@@ -1,6 +1,7 @@
 /* What fs/ asks of processes, which stand above it: proc/ registers the answers. */
 #include <pith/fs.h>
 
+#include "file_owner.h"
 #include "inode_internal.h"
 #include "pipe.h"
 
@@ -20,6 +21,17 @@ void fs_signal_current(int signal)
 int fs_process_id(void)
 {
     return hooks.process_id ? hooks.process_id() : 0;
+}
+
+void fs_signal_target(const struct signal_target *target, u32 band)
+{
+    if (target->id)
+        hooks.signal_send_target(target, band);
+}
+
+bool fs_signal_target_exists(u32 type, s32 id)
+{
+    return hooks.signal_target_exists(type, id);
 }
 
 u64 fs_file_size_limit(void)

@@ -109,6 +109,9 @@ void signal_handler_reset(struct process *process, int signal);
 int signal_send_thread_locked(struct thread *thread, const struct signal_info *info);
 int signal_send_process_locked(struct process *process, const struct signal_info *info)
     must_hold(&process->signals_lock);
+/* signal_file.c, for fs/: see struct fs_process_hooks. */
+void signal_send_target(const struct signal_target *target, u32 band);
+bool signal_target_exists(u32 type, s32 id);
 /* Puts an entry that is in no list where its signal belongs, unless that would do nothing. */
 void signal_send_queued_locked(struct process *process, struct thread *target,
                                struct queued_signal *queued) must_hold(&process->signals_lock);

@@ -146,6 +146,8 @@ static void describe_current(void)
 static const struct fs_process_hooks fs_hooks = {
     .signal_send_current = signal_send_current,
     .process_id = id_current,
+    .signal_send_target = signal_send_target,
+    .signal_target_exists = signal_target_exists,
 };
 
 void proc_init(void)

@@ -63,6 +63,15 @@ struct times_change {
     s64 accessed_ns, modified_ns;
 };
 int path_change_times(const struct path *path, const struct times_change *times) must_check;
+/*
+ * fcntl(2): F_SETOWN and its kin, F_SETSIG, and O_ASYNC, by descriptor `fd`. -ESRCH, -ENOMEM. Files
+ * that are always ready tell nobody.
+ */
+int file_set_owner(struct file *file, u32 type, s32 id) must_check;
+int file_set_owner_signal(struct file *file, s32 signal) must_check;
+void file_get_owner(const struct file *file, struct signal_target *target_out);
+int file_async_enable(struct file *file, int fd) must_check;
+void file_async_disable(struct file *file);
 int path_truncate(const struct path *path, s64 size) must_check;
 int file_truncate(struct file *file, s64 size) must_check;
 

@@ -101,8 +101,7 @@ struct file {
     struct mutex offset_lock;                 /* LOCK_FILE */
     struct spinlock lock;                     /* LOCK_LEAF */
     struct list epoll_items;                  /* guarded by epoll.c's own lock: who watches it */
-    s32 owner_pid, owner_signal;              /* F_SETOWN, F_SETSIG */
-    u32 owner_type;
+    struct file_owner *owner;                 /* [atomic] whom signals tell of it; NULL: nobody */
     struct rcu_head rcu;
 };
 #define FILE_READ       BIT(0)
@@ -174,12 +173,24 @@ void file_allow_write(struct file *file);
 /* Cuts or grows it. Rights were checked. */
 int inode_truncate(struct inode *inode, u64 size, u32 change_flags) must_check;
 
+/* Whom a signal tells that a file is ready, by the rights of who said so (F_SETOWN). */
+struct signal_target {
+    u32 type;      /* F_OWNER_* */
+    s32 id;        /* 0: nobody */
+    u32 uid, euid; /* of who said so */
+    s32 signal;    /* 0: SIGIO, without the file's number */
+    s32 fd;
+};
+
 /* proc/ gives these, since processes and signals are above us. NULL members: nothing happens. */
 struct fs_process_hooks {
     /* To the calling thread: SIGPIPE, SIGXFSZ. */
     void (*signal_send_current)(int signal);
     /* The calling process's id, for F_GETLK. */
     int (*process_id)(void);
+    /* Tells of a file's events (POLL_*) by a signal. From deferred work: never sleeps. */
+    void (*signal_send_target)(const struct signal_target *target, u32 band);
+    bool (*signal_target_exists)(u32 type, s32 id);
 };
 void fs_process_hooks_register(const struct fs_process_hooks *hooks);
 #define SIGNAL_PIPE      13

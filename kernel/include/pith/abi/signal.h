@@ -142,6 +142,12 @@ struct abi_siginfo {
 };
 _Static_assert(sizeof(struct abi_siginfo) == 128, "siginfo_t");
 
+/* The payload of SIGIO and its like. */
+struct abi_siginfo_poll {
+    s64 band; /* POLL_* */
+    s32 fd, padding;
+};
+
 /* sigevent.sigev_notify */
 #define SIGEV_SIGNAL    0
 #define SIGEV_NONE      1

@@ -1,0 +1,12 @@
+/* What file_owner.c asks of proc/, and when a file ends. */
+#pragma once
+
+#include <pith/fs.h>
+
+/* hooks.c */
+void fs_signal_target(const struct signal_target *target, u32 band);
+bool fs_signal_target_exists(u32 type, s32 id);
+
+/* The file, which has an owner, is about to end; its queues are still there. Sleeps. */
+void file_owner_released(struct file *file);
+void file_owners_init(void);
