@@ -2,7 +2,8 @@
  * adjtimex(2) and clock_adjtime(2): how well the clock is disciplined.
  *
  * It is not: the description of the run brought the date, and the TSC was calibrated once. So they
- * tell the state of a clock that nobody synchronises, with the largest errors, and adjust nothing.
+ * tell the state of a clock that nobody synchronises, with the largest errors. They adjust what
+ * adjtime(3) does, the date, slowly, and refuse the rest: the clock's rate is nobody's to change.
  */
 #include <pith/abi.h>
 
@@ -10,10 +11,12 @@
 
 #include "syscalls.h"
 
-#define OFFSET_READ      0xa001 /* ADJ_OFFSET_SS_READ: asks, as mode 0 does */
+#define ADJUST_DATE      0x8001 /* ADJ_OFFSET_SINGLESHOT: `offset` is left to move, from now on */
+#define ADJUST_READ      0xa001 /* ADJ_OFFSET_SS_READ: only asks what is left */
 #define NOT_SYNCHRONISED 0x0040 /* STA_UNSYNC */
 #define CLOCK_ERROR      5      /* TIME_ERROR: the answer of such a clock */
 #define ERROR_MOST_US    16000000
+#define DATE_MOST_US     (S64_MAX / (s64)NS_PER_US)
 #define TICK_US          10000
 #define TOLERANCE_SCALED (500l << 16) /* parts per million */
 #define TIME_CONSTANT    2
@@ -31,18 +34,37 @@ struct abi_timex {
 };
 _Static_assert(sizeof(struct abi_timex) == 208, "struct timex of linux/timex.h");
 
+/* What adjtime(3) wants; how much was left to move goes out, in microseconds. */
+static int date_adjust(const struct abi_timex *timex, s64 *left_us_out)
+{
+    bool changes = timex->modes && timex->modes != ADJUST_READ;
+    s64 left_ns = clock_slew_left();
+
+    if (changes && !credentials_can(thread_current()->credentials, CAPABILITY_SYS_TIME))
+        return -EPERM;
+    if (changes && timex->modes != ADJUST_DATE)
+        return -EOPNOTSUPP;
+    if (changes) /* no more than a clock of 64 bits can show */
+        left_ns = clock_slew(MAX(MIN(timex->offset, DATE_MOST_US), -DATE_MOST_US) * (s64)NS_PER_US);
+    *left_us_out = timex->modes ? left_ns / (s64)NS_PER_US : 0;
+    return 0;
+}
+
 static long clock_tell(struct user_ptr at)
 {
     struct abi_timex timex;
     u64 now_ns = clock_realtime_ns();
+    s64 left_us;
+    int error;
 
     if (copy_in(&timex, at, sizeof(timex)))
         return -EFAULT;
-    if (timex.modes && timex.modes != OFFSET_READ)
-        return credentials_can(thread_current()->credentials, CAPABILITY_SYS_TIME) ? -EOPNOTSUPP
-                                                                                   : -EPERM;
+    error = date_adjust(&timex, &left_us);
+    if (error)
+        return error;
     timex = (struct abi_timex){
         .modes = timex.modes,
+        .offset = left_us,
         .error_most_us = ERROR_MOST_US,
         .error_estimated_us = ERROR_MOST_US,
         .status = NOT_SYNCHRONISED,

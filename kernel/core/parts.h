@@ -7,6 +7,7 @@ void rcu_init_cpu(void);
 void cpu_call_init(void);
 void random_init(void);
 void nmi_init(void);
+void date_init(void);
 void watchdog_init_cpu(void);
 
 /* nmi.c: shows the stacks of all CPUs but this one. */

@@ -327,6 +327,27 @@ TEST(adjtimex_tells_the_clocks_state)
     CHECK_ERRNO(syscall(SYS_adjtimex, bad_address()), EFAULT);
 }
 
+/* What adjtime(3) does, and how many microseconds were left to move. */
+static long date_adjust(int mode, long microseconds)
+{
+    struct timex timex = {.modes = mode, .offset = microseconds};
+
+    if (adjtimex(&timex) < 0 && errno == EPERM)
+        SKIP("nobody may adjust the clock here");
+    return timex.offset;
+}
+
+TEST(adjtime_moves_the_date_slowly_and_tells_what_is_left)
+{
+    CHECK_EQ(date_adjust(ADJ_OFFSET_SINGLESHOT, 600), 0);
+    CHECK_LE(date_adjust(ADJ_OFFSET_SS_READ, 0), 600);
+    while (date_adjust(ADJ_OFFSET_SS_READ, 0) > 300)
+        ;
+    CHECK_LE(date_adjust(ADJ_OFFSET_SINGLESHOT, -600), 300);
+    CHECK_LE(date_adjust(ADJ_OFFSET_SINGLESHOT, 0), 0);
+    CHECK_EQ(date_adjust(ADJ_OFFSET_SS_READ, 0), 0);
+}
+
 TEST(adjtimex_adjusts_for_root_only)
 {
     struct timex timex = {.modes = ADJ_FREQUENCY};

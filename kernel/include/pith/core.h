@@ -97,6 +97,12 @@ void parameters_parse(const char *command_line);
 /* Nanoseconds since 1970 (UTC), and how to set them. */
 u64 clock_realtime_ns(void);
 void clock_realtime_set(u64 ns);
+/*
+ * Moves them by `ns`, slowly (adjtime(3)), in place of what was left to move, which it returns; 0
+ * ends it where it is. And what is left now.
+ */
+s64 clock_slew(s64 ns);
+s64 clock_slew_left(void);
 /* The moment of the monotonic clock at which the date is `realtime_ns`, if nobody sets it. */
 static inline u64 clock_monotonic_at(u64 realtime_ns)
 {
