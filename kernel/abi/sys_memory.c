@@ -26,8 +26,11 @@ static struct address_space *space_current(void)
     return thread_current()->space;
 }
 
+/* With READ_IMPLIES_EXEC (personality(2)) what may be read may be executed. */
 static u32 region_protection(u64 protection)
 {
+    if ((protection & PROT_READ) && (process_current()->personality & READ_IMPLIES_EXEC))
+        protection |= PROT_EXEC;
     return (protection & PROT_READ ? REGION_READ : 0) |
            (protection & PROT_WRITE ? REGION_WRITE : 0) |
            (protection & PROT_EXEC ? REGION_EXECUTE : 0);

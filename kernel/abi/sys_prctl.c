@@ -3,6 +3,7 @@
 
 #include <pith/mem.h>
 #include <pith/proc.h>
+#include <pith/vm.h>
 
 #include "syscalls.h"
 
@@ -183,6 +184,82 @@ static long large_pages_prctl(const struct syscall_args *args)
     return 0;
 }
 
+/* What is to become of the process when its memory breaks. */
+static long machine_check_prctl(struct process *process, const struct syscall_args *args)
+{
+    u64 what = arg_u64(args, 1), choice = arg_u64(args, 2);
+
+    if (arg_u64(args, 3) || arg_u64(args, 4))
+        return -EINVAL;
+    if (what == PR_MCE_KILL_CLEAR && choice == 0)
+        choice = PR_MCE_KILL_DEFAULT;
+    else if (what != PR_MCE_KILL_SET || choice > PR_MCE_KILL_DEFAULT)
+        return -EINVAL;
+    process->machine_check_choice = (u8)choice;
+    return 0;
+}
+
+static long machine_check_choice(struct process *process, const struct syscall_args *args)
+{
+    for (int i = 1; i < 5; i++)
+        if (arg_u64(args, i))
+            return -EINVAL;
+    return process->machine_check_choice;
+}
+
+static long io_flusher_prctl(struct process *process, const struct syscall_args *args)
+{
+    bool sets = arg_int(args, 0) == PR_SET_IO_FLUSHER;
+
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_RESOURCE))
+        return -EPERM;
+    if (arg_u64(args, 1) > sets || arg_u64(args, 2) || arg_u64(args, 3) || arg_u64(args, 4))
+        return -EINVAL;
+    if (!sets)
+        return process->is_io_flusher;
+    process->is_io_flusher = arg_u64(args, 1);
+    return 0;
+}
+
+/* One end of the arguments or of the environment, as /proc/PID shows them. */
+static int shown_range_set(struct address_space *space, int part, u64 address)
+{
+    bool is_argument = part == PR_SET_MM_ARG_START || part == PR_SET_MM_ARG_END;
+    u64 *start = is_argument ? &space->arguments_start : &space->environment_start;
+    u64 *end = is_argument ? &space->arguments_end : &space->environment_end;
+
+    if (part == PR_SET_MM_ARG_START || part == PR_SET_MM_ENV_START) {
+        if (address > *end)
+            return -EINVAL;
+        WRITE_ONCE(*start, address);
+    } else {
+        if (address < *start)
+            return -EINVAL;
+        WRITE_ONCE(*end, address);
+    }
+    return 0;
+}
+
+/* PR_SET_MM. The other parts are for checkpoint and restore, which is not there. */
+static long memory_map_prctl(const struct syscall_args *args)
+{
+    struct address_space *space = thread_current()->space;
+    u64 address = arg_u64(args, 2);
+    int part = arg_int(args, 1), error;
+
+    if (arg_u64(args, 3) || arg_u64(args, 4))
+        return -EINVAL;
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_RESOURCE))
+        return -EPERM;
+    if (part < PR_SET_MM_ARG_START || part > PR_SET_MM_ENV_END || address >= USER_END ||
+        address < PAGE_SIZE)
+        return -EINVAL;
+    rwlock_write_lock(&space->lock);
+    error = shown_range_set(space, part, address);
+    rwlock_write_unlock(&space->lock);
+    return error;
+}
+
 long sys_prctl(const struct syscall_args *args)
 {
     struct process *process = process_current();
@@ -213,7 +290,7 @@ long sys_prctl(const struct syscall_args *args)
     case PR_GET_SECCOMP:
         return 0;
     case PR_SET_TIMERSLACK:
-        identity->timer_slack_ns = value ? value : TIMER_SLACK_NS;
+        identity->timer_slack_ns = value ? value : identity->timer_slack_usual_ns;
         return 0;
     case PR_GET_TIMERSLACK:
         return identity->timer_slack_ns;
@@ -234,6 +311,15 @@ long sys_prctl(const struct syscall_args *args)
         return 0;
     case PR_GET_TID_ADDRESS:
         return copy_out(at, &identity->clear_child_tid, sizeof(identity->clear_child_tid));
+    case PR_MCE_KILL:
+        return machine_check_prctl(process, args);
+    case PR_MCE_KILL_GET:
+        return machine_check_choice(process, args);
+    case PR_SET_MM:
+        return memory_map_prctl(args);
+    case PR_GET_IO_FLUSHER:
+    case PR_SET_IO_FLUSHER:
+        return io_flusher_prctl(process, args);
     case PR_GET_THP_DISABLE:
     case PR_SET_THP_DISABLE:
         return large_pages_prctl(args);

@@ -170,7 +170,7 @@ static void identity_clone(struct thread_identity *parent, struct thread_identit
 
     memcpy(child->name, parent->name, THREAD_NAME_BYTES);
     child->blocked = parent->blocked;
-    child->timer_slack_ns = parent->timer_slack_ns;
+    child->timer_slack_ns = child->timer_slack_usual_ns = parent->timer_slack_ns;
     if (!(flags & CLONE_VM) || (flags & CLONE_VFORK))
         child->alternate = parent->alternate;
     if (!(flags & CLONE_VM) && !user_ptr_is_null(parent->rseq.area)) {
@@ -210,6 +210,8 @@ static void process_clone_state(struct process *parent, struct process *child, u
     child->dumpable = parent->dumpable;
     child->login = parent->login;
     child->personality = parent->personality;
+    child->machine_check_choice = parent->machine_check_choice;
+    child->is_io_flusher = parent->is_io_flusher;
     child->barriers = parent->barriers;
     child->vfork_done = !(flags & CLONE_VFORK);
 }

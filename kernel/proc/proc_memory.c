@@ -9,7 +9,7 @@
 /* Copies a part of another process's memory into the text. */
 static int show_bytes(struct text_sink *sink, struct address_space *space, u64 start, u64 end)
 {
-    u64 left = MIN(end - start, STRINGS_MAX);
+    u64 left = end > start ? MIN(end - start, STRINGS_MAX) : 0;
     char *page = kmalloc(PAGE_SIZE, 0);
 
     if (!page)

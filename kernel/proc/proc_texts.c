@@ -227,7 +227,8 @@ int proc_store_timer_slack(void *object, const char *text, size_t bytes)
         return -ESRCH;
     error = may_tune(thread);
     if (!error)
-        WRITE_ONCE(thread->identity->timer_slack_ns, slack ? (u64)slack : TIMER_SLACK_NS);
+        WRITE_ONCE(thread->identity->timer_slack_ns,
+                   slack ? (u64)slack : thread->identity->timer_slack_usual_ns);
     thread_put(thread);
     return error;
 }

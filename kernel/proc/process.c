@@ -144,6 +144,7 @@ int process_alloc(struct process **process_out)
     itimers_init(process);
     process->started_ns = clock_monotonic_ns();
     process->dumpable = true;
+    process->machine_check_choice = PR_MCE_KILL_DEFAULT;
     process->login.uid = process->login.session = ~0u;
     *process_out = process;
     return 0;
@@ -189,7 +190,7 @@ int process_thread_adopt(struct process *process, struct thread *thread)
     pending_init(&identity->pending);
     list_init(&identity->pi_locks);
     identity->alternate.flags = SS_DISABLE;
-    identity->timer_slack_ns = TIMER_SLACK_NS;
+    identity->timer_slack_ns = identity->timer_slack_usual_ns = TIMER_SLACK_NS;
     thread->process = process;
     thread->identity = identity;
     thread->on_free = identity_free;

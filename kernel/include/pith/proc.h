@@ -88,6 +88,7 @@ struct thread_identity {
     struct user_ptr set_child_tid;   /* [owner] */
     struct user_ptr robust_list;     /* [owner] */
     u64 timer_slack_ns;              /* [owner] */
+    u64 timer_slack_usual_ns;        /* [const] its parent's when it was made */
     /* guarded by process.signals_lock: RLIMIT_RTTIME; the time since the waits counted were made */
     u64 realtime_ns, realtime_waits;
     struct rseq rseq; /* [owner] */
@@ -192,6 +193,8 @@ struct process {
     bool dumpable;                     /* [atomic] */
     int parent_death_signal;           /* [atomic] */
     u64 personality;                   /* [atomic] */
+    u8 machine_check_choice;           /* [atomic] PR_MCE_KILL_*, only kept: there are none */
+    bool is_io_flusher;                /* [atomic] only kept: memory is never freed by output */
     struct {
         u32 uid, session; /* [atomic] ~0: none */
     } login;              /* inherited; loginuid and sessionid of /proc/PID */

@@ -110,8 +110,9 @@ struct address_space {
     u64 stack_top;              /* [const] after exec */
     u64 vdso;                   /* [const] after exec: its address, or 0 */
     u32 randomness;             /* [const] LAYOUT_*, chosen by exec */
-    /* Where exec put things, for /proc/PID/stat and cmdline. [const] after exec */
+    /* Where exec put things, for /proc/PID/stat and cmdline. [const] after exec... */
     u64 code_start, code_end, data_start, data_end;
+    /* ... but for these, [atomic]: PR_SET_MM changes them under the lock */
     u64 arguments_start, arguments_end, environment_start, environment_end;
     u64 total_pages; /* guarded_by(&lock) sum of the regions, as the next four */
     u64 locked_pages;

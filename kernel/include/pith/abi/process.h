@@ -145,6 +145,18 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define PR_GET_TIMERSLACK           30
 #define PR_TASK_PERF_EVENTS_DISABLE 31
 #define PR_TASK_PERF_EVENTS_ENABLE  32
+#define PR_MCE_KILL                 33
+#define PR_MCE_KILL_CLEAR           0
+#define PR_MCE_KILL_SET             1
+#define PR_MCE_KILL_LATE            0
+#define PR_MCE_KILL_EARLY           1
+#define PR_MCE_KILL_DEFAULT         2
+#define PR_MCE_KILL_GET             34
+#define PR_SET_MM                   35
+#define PR_SET_MM_ARG_START         8
+#define PR_SET_MM_ARG_END           9
+#define PR_SET_MM_ENV_START         10
+#define PR_SET_MM_ENV_END           11
 #define PR_SET_CHILD_SUBREAPER      36
 #define PR_GET_CHILD_SUBREAPER      37
 #define PR_SET_NO_NEW_PRIVS         38
@@ -153,6 +165,8 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define PR_SET_THP_DISABLE          41
 #define PR_GET_THP_DISABLE          42
 #define PR_CAP_AMBIENT              47
+#define PR_SET_IO_FLUSHER           57
+#define PR_GET_IO_FLUSHER           58
 #define PR_SET_PTRACER              0x59616d61
 #define PR_SET_VMA                  0x53564d41
 
