@@ -63,6 +63,8 @@ long sys_setitimer(const struct syscall_args *args)
 
 static int event_target(const struct abi_sigevent *event, struct thread **target_out)
 {
+    struct thread *target;
+
     *target_out = NULL;
     if (event->notify == SIGEV_NONE)
         return 0;
@@ -72,12 +74,13 @@ static int event_target(const struct abi_sigevent *event, struct thread **target
         return 0;
     if (event->notify != SIGEV_THREAD_ID)
         return -EINVAL;
-    *target_out = thread_find(event->tid);
-    if (*target_out && (*target_out)->process == process_current())
-        return 0;
-    if (*target_out)
-        thread_put(*target_out);
-    return -EINVAL;
+    target = thread_find(event->tid);
+    if (target && target->process != process_current()) {
+        thread_put(target);
+        target = NULL;
+    }
+    *target_out = target;
+    return target ? 0 : -EINVAL;
 }
 
 /* What happens when the timer expires: by default SIGALRM with the timer's number. */
