@@ -118,7 +118,7 @@ $(STRESS): tests/soak/stress.c
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
 
-.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile soak-programs soak-libpython record-libpython
+.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile soak-programs soak-libpython record-proc record-libpython
 test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
 	@for cpus in $(SOAK_CPUS); do \
 		echo "$$cpus CPUs:"; \
@@ -143,6 +143,9 @@ soak-libpython: all record-libpython ## all of Python's own tests that Pith can 
 		tests/programs/run_libpython --pith $(B)/pith --cpus $$cpus --all || failed=1; \
 	done; exit $$failed
 	$(MAKE) SAN=1 test-libpython LIBPYTHON_FLAGS=--all
+record-proc: all ## what /proc and its readers show in the referee, for the comparison with Pith
+	@tools/install-packages programs
+	@PITH_RECORD=1 PITH_REFEREE=linux61 $(PYTEST) tests/e2e/test_proc_formats.py
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)

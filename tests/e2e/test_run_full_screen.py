@@ -121,3 +121,23 @@ def test_top_shows_processes_sorts_them_and_kills_one():
     child.send('q')
     child.expect('status 137')
     expect_end(child)
+
+
+def test_htop_shows_processes_and_meters_and_quits():
+    child = start('htop', '--no-color', '-d', '10')
+    child.expect('Tasks:')
+    child.expect('Load average:')
+    child.expect('PID.{0,20}USER')
+    child.send('q')
+    expect_end(child)
+
+
+def test_watch_and_tload_redraw():
+    child = start('sh', '-c', 'watch -n 0.2 -g cat /proc/uptime; echo changed')
+    child.expect('Every 0.2s')
+    child.expect('changed')
+    expect_end(child)
+    child = start('tload', '-d', '1')
+    child.expect(r'\d\.\d\d, \d\.\d\d, \d\.\d\d')
+    child.send('\x03')
+    child.expect(pexpect.EOF)
