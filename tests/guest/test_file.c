@@ -717,3 +717,45 @@ TEST(proc_locks_lists_locks_of_each_kind)
     CHECK(strstr(text, line) != NULL);
     CHECK(strstr(text, "OFDLCK ADVISORY  READ -1 ") != NULL);
 }
+
+/* ---- Handles, which files of /proc do not have on Linux either ---- */
+
+TEST(name_to_handle_at_says_that_a_file_system_has_no_handles)
+{
+    struct file_handle *handle = calloc(1, sizeof(*handle) + 128);
+    int mount;
+
+    handle->handle_bytes = 128;
+    CHECK_ERRNO(name_to_handle_at(AT_FDCWD, "/proc/self/status", handle, &mount, 0), EOPNOTSUPP);
+    CHECK_ERRNO(name_to_handle_at(AT_FDCWD, "/proc/none", handle, &mount, 0), ENOENT);
+    CHECK_ERRNO(name_to_handle_at(AT_FDCWD, "", handle, &mount, 0), ENOENT);
+    CHECK_ERRNO(name_to_handle_at(AT_FDCWD, "/proc", handle, &mount, AT_NO_AUTOMOUNT), EINVAL);
+    CHECK_ERRNO(name_to_handle_at(-1, "file", handle, &mount, 0), EBADF);
+}
+
+TEST(open_by_handle_at_knows_no_handle_of_such_a_file_system)
+{
+    struct file_handle *handle = calloc(1, sizeof(*handle) + 128);
+    int fd = CHECK_OK(open("/proc", O_RDONLY | O_DIRECTORY));
+    pid_t child;
+
+    NEEDS_ROOT();
+    handle->handle_bytes = 8;
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(setresuid(1000, 1000, 1000));
+        CHECK_ERRNO(open_by_handle_at(fd, handle, O_RDONLY), EPERM);
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    if (open_by_handle_at(fd, handle, O_RDONLY) == -1 && errno == EPERM)
+        SKIP("the capability for it is missing");
+    handle->handle_bytes = 0;
+    CHECK_ERRNO(open_by_handle_at(fd, handle, O_RDONLY), EINVAL);
+    handle->handle_bytes = 129;
+    CHECK_ERRNO(open_by_handle_at(fd, handle, O_RDONLY), EINVAL);
+    handle->handle_bytes = 8;
+    CHECK_ERRNO(open_by_handle_at(-1, handle, O_RDONLY), EBADF);
+    CHECK_ERRNO(open_by_handle_at(fd, handle, O_RDONLY), ESTALE);
+    CHECK_ERRNO(open_by_handle_at(fd, bad_address(), O_RDONLY), EFAULT);
+}
