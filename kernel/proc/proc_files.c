@@ -92,6 +92,7 @@ static const struct proc_entry thread_entries[] = {
      .guard = PROC_GUARD_READ,
      .show = proc_show_thread_syscall},
     {.name = "io", .mode = S_IFREG | 0400, .guard = PROC_GUARD_OPEN, .show = proc_show_thread_io},
+    {.name = "schedstat", .mode = S_IFREG | 0444, .show = proc_show_thread_schedstat},
     {.name = "children", .mode = S_IFREG | 0444, .show = proc_show_children},
 };
 
@@ -337,6 +338,7 @@ static const struct proc_entry process_entries[] = {
      .mode = S_IFREG | 0400,
      .guard = PROC_GUARD_OPEN,
      .show = proc_show_mountstats},
+    {.name = "schedstat", .mode = S_IFREG | 0444, .show = proc_show_schedstat},
     {.name = "timers", .mode = S_IFREG | 0444, .show = proc_show_timers},
     {.name = "timens_offsets",
      .mode = S_IFREG | 0644,

@@ -48,6 +48,8 @@ int proc_show_io(struct text_sink *sink, void *object);
 int proc_show_thread_io(struct text_sink *sink, void *object);
 int proc_show_children(struct text_sink *sink, void *object); /* a thread */
 int proc_show_personality(struct text_sink *sink, void *object);
+int proc_show_schedstat(struct text_sink *sink, void *object);
+int proc_show_thread_schedstat(struct text_sink *sink, void *object);
 int proc_show_timer_slack(struct text_sink *sink, void *object);
 int proc_store_timer_slack(void *object, const char *text, size_t bytes);
 int proc_show_timers(struct text_sink *sink, void *object); /* posix_timer.c */

@@ -83,6 +83,24 @@ TEST(sigbus_of_an_unaligned_access_says_so_where_alignment_is_checked)
     CHECK_EQ(last_info.si_code, BUS_ADRALN);
 }
 
+TEST(signal_of_room_for_output_says_which_descriptor_and_what)
+{
+    char full[65536];
+    int fds[2];
+
+    CHECK_OK(pipe2(fds, O_NONBLOCK));
+    take_info(SIGRTMAX, keep_info, 0);
+    while (write(fds[1], full, sizeof(full)) > 0)
+        ;
+    CHECK_OK(fcntl(fds[1], F_SETOWN, getpid()));
+    CHECK_OK(fcntl(fds[1], F_SETSIG, SIGRTMAX));
+    CHECK_OK(fcntl(fds[1], F_SETFL, O_ASYNC | O_NONBLOCK));
+    CHECK_EQ(read(fds[0], full, sizeof(full)), sizeof(full));
+    CHECK_GE(signals_counted, 1);
+    CHECK_EQ(last_info.si_code, POLL_OUT);
+    CHECK_EQ(last_info.si_fd, fds[1]);
+}
+
 TEST(sa_nocldstop_tells_of_ends_only)
 {
     pid_t child;
@@ -242,4 +260,26 @@ TEST(clone3_into_a_control_group_that_is_none_gives_ebadf)
 
     CHECK_ERRNO(syscall(SYS_clone3, &arguments, sizeof(arguments)), EBADF);
     CHECK_ERRNO(syscall(SYS_clone3, &arguments, 64), EINVAL); /* too short for the field */
+}
+
+static int end_at_once(void *unused)
+{
+    _exit(0);
+}
+
+/* Only where somebody is left in that memory who could wait. */
+TEST(clone_child_cleartid_clears_and_wakes_when_memory_is_shared)
+{
+    static uint32_t words[2];
+    char *stack = (char *)CHECK_OK(
+        mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    uint32_t seen;
+    pid_t child;
+
+    words[0] = 1;
+    child = CHECK_OK(clone(end_at_once, stack + 16 * PAGE,
+                           CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL, NULL, &words[0]));
+    while ((seen = __atomic_load_n(&words[0], __ATOMIC_SEQ_CST)))
+        syscall(SYS_futex, &words[0], FUTEX_WAIT, seen, NULL, NULL, 0);
+    CHECK_EXIT(child, 0);
 }
