@@ -27,7 +27,7 @@ NOTHING_STARTED = 'could not create any pthreads'
 LONGER = 5  # times the seconds, for a stressor that did not get to work
 NOT_AS_ROOT = 'without root privilege', 'must not run as root'
 NOBODY = 65534
-LEFT_SECONDS = 20  # until what a stressor started has ended
+LEFT_SECONDS = 120  # until what a stressor started has ended
 
 
 def arguments_parse():
