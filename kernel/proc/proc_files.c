@@ -92,7 +92,17 @@ static const struct proc_entry thread_entries[] = {
      .guard = PROC_GUARD_READ,
      .show = proc_show_thread_syscall},
     {.name = "io", .mode = S_IFREG | 0400, .guard = PROC_GUARD_OPEN, .show = proc_show_thread_io},
+    {.name = "sched",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_thread_sched,
+     .store = proc_store_sched},
     {.name = "schedstat", .mode = S_IFREG | 0444, .show = proc_show_thread_schedstat},
+    {.name = "microstates", .mode = S_IFREG | 0444, .show = proc_show_thread_microstates},
+    {.name = "stack",
+     .mode = S_IFREG | 0400,
+     .guard = PROC_GUARD_READ,
+     .show = proc_show_thread_stack},
+    {.name = "wchan", .mode = S_IFREG | 0444, .show = proc_show_thread_wchan},
     {.name = "children", .mode = S_IFREG | 0444, .show = proc_show_children},
 };
 
@@ -338,7 +348,10 @@ static const struct proc_entry process_entries[] = {
      .mode = S_IFREG | 0400,
      .guard = PROC_GUARD_OPEN,
      .show = proc_show_mountstats},
+    {.name = "sched", .mode = S_IFREG | 0644, .show = proc_show_sched, .store = proc_store_sched},
     {.name = "schedstat", .mode = S_IFREG | 0444, .show = proc_show_schedstat},
+    {.name = "microstates", .mode = S_IFREG | 0444, .show = proc_show_microstates},
+    {.name = "stack", .mode = S_IFREG | 0400, .guard = PROC_GUARD_READ, .show = proc_show_stack},
     {.name = "timers", .mode = S_IFREG | 0444, .show = proc_show_timers},
     {.name = "timens_offsets",
      .mode = S_IFREG | 0644,
@@ -449,4 +462,5 @@ void proc_files_init(void)
         panic("no memory for the names in /proc");
     sys_large_pages_init();
     proc_system_init();
+    proc_sched_init();
 }

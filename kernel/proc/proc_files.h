@@ -48,11 +48,22 @@ int proc_show_io(struct text_sink *sink, void *object);
 int proc_show_thread_io(struct text_sink *sink, void *object);
 int proc_show_children(struct text_sink *sink, void *object); /* a thread */
 int proc_show_personality(struct text_sink *sink, void *object);
-int proc_show_schedstat(struct text_sink *sink, void *object);
-int proc_show_thread_schedstat(struct text_sink *sink, void *object);
 int proc_show_timer_slack(struct text_sink *sink, void *object);
 int proc_store_timer_slack(void *object, const char *text, size_t bytes);
 int proc_show_timers(struct text_sink *sink, void *object); /* posix_timer.c */
+
+/* proc_sched.c; the object is a process, or a thread where the name says so. */
+int proc_show_sched(struct text_sink *sink, void *object);
+int proc_show_thread_sched(struct text_sink *sink, void *object);
+int proc_store_sched(void *object, const char *text, size_t bytes);
+int proc_show_schedstat(struct text_sink *sink, void *object);
+int proc_show_thread_schedstat(struct text_sink *sink, void *object);
+int proc_show_microstates(struct text_sink *sink, void *object);
+int proc_show_thread_microstates(struct text_sink *sink, void *object);
+int proc_show_stack(struct text_sink *sink, void *object);
+int proc_show_thread_stack(struct text_sink *sink, void *object);
+int proc_show_thread_wchan(struct text_sink *sink, void *object);
+void proc_sched_init(void);
 
 /* proc_namespaces.c; the object is a process. */
 extern const struct proc_directory proc_namespace_directory;

@@ -190,24 +190,6 @@ int proc_show_personality(struct text_sink *sink, void *object)
     return 0;
 }
 
-/* Nanoseconds on a CPU, nanoseconds READY, and how often it got a CPU. */
-int proc_show_thread_schedstat(struct text_sink *sink, void *object)
-{
-    struct thread *thread = object;
-    u64 user_ns, system_ns;
-
-    thread_times(thread, &user_ns, &system_ns);
-    text_print(sink, "%lu %lu %lu\n", user_ns + system_ns,
-               READ_ONCE(thread->time_in_ns[THREAD_READY]),
-               READ_ONCE(thread->voluntary_switches) + READ_ONCE(thread->involuntary_switches) + 1);
-    return 0;
-}
-
-int proc_show_schedstat(struct text_sink *sink, void *object)
-{
-    return with_first_thread(object, proc_show_thread_schedstat, sink);
-}
-
 /* Others' timers are the affair of who may also change their priority. */
 static int may_tune(const struct thread *thread)
 {

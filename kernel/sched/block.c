@@ -161,6 +161,25 @@ int thread_wake(struct thread *thread)
     return woken;
 }
 
+/* With thread.lock held it stays as it is, and on_cpu says whether its context is complete. */
+void thread_stack_walk(struct thread *thread, void (*visit)(u64 return_address, void *argument),
+                       void *argument)
+{
+    u64 at = (u64)__builtin_frame_address(0);
+
+    if (thread == thread_current()) {
+        backtrace_walk(at, at, visit, argument);
+        return;
+    }
+    spin_lock(&thread->lock);
+    if ((thread->state == THREAD_WAITING || thread->state == THREAD_STOPPED) &&
+        !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
+        at = context_frame_pointer(&thread->context);
+        backtrace_walk(at, at, visit, argument);
+    }
+    spin_unlock(&thread->lock);
+}
+
 void thread_notify(struct thread *thread)
 {
     spin_lock(&thread->lock);

@@ -225,6 +225,12 @@ struct context {
     u64 stack_pointer;
 };
 
+/* Where context_switch saved the frame pointer, with its return address above: a frame as any. */
+static inline u64 context_frame_pointer(const struct context *context)
+{
+    return context->stack_pointer + 5 * sizeof(u64);
+}
+
 /* Registers of a user thread that are not in its trap frame. [owner] or not running. */
 struct user_context {
     u64 fs_base;

@@ -372,6 +372,9 @@ struct thread_schedule {
     u64 ran_ns, ready_ns, turns, migrations, virtual_ns;
 };
 void thread_schedule_describe(struct thread *thread, struct thread_schedule *out);
+/* Visits the calls that a thread waits in, the innermost first; none of one that runs. */
+void thread_stack_walk(struct thread *thread, void (*visit)(u64 return_address, void *argument),
+                       void *argument);
 /* Load averages over 1, 5 and 15 minutes, times 2048. */
 void load_average(u64 averages_out[3]);
 /* Threads that run or are READY, and that wait uninterruptibly. */
