@@ -4,6 +4,7 @@
  * covers: open openat openat2 creat close read write pread64 pwrite64 readv writev preadv pwritev
  * covers: preadv2 pwritev2 lseek dup dup2 dup3 fcntl close_range fsync fdatasync sync syncfs
  * covers: truncate ftruncate fallocate sendfile copy_file_range flock fadvise64 readahead
+ * covers: name_to_handle_at open_by_handle_at
  */
 #include "guest.h"
 
