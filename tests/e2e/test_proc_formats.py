@@ -79,10 +79,10 @@ TOOLS = {
     'ionice -p PID': ALL, 'choom -p PID': ALL, 'taskset -p PID': ALL, 'chrt -p PID': ALL,
     'findmnt -o TARGET,FSTYPE /proc': ALL, 'mountpoint /proc': ALL, 'nproc': ALL, 'lsblk': ALL,
     'getconf -a | grep -E "PAGESIZE|NPROC|CLK_TCK"': ALL,
-    'timeout 3 htop --version': 1, 'python3 -c "import psutil; print(sorted('
-    'psutil.Process(PID).as_dict().items()))"': ALL,
-    'python3 -c "import psutil as p; print(p.cpu_times(), p.cpu_stats(), p.virtual_memory(),'
-    ' p.swap_memory(), p.disk_io_counters(), p.users(), p.net_connections(), p.cpu_count(False))"': ALL,
+    'htop --version': 1,
+    'python3 -c "import psutil as p; print(sorted(p.Process(PID).as_dict().items())); print(p.cpu_times(),'
+    ' p.cpu_stats(), p.virtual_memory(), p.swap_memory(), p.disk_io_counters(), p.users(),'
+    ' p.net_connections(), p.cpu_count(False))"': ALL,
 }
 TOOLS.update({f'ps ww -o {"=,".join(PS_FIELDS[at:at + PS_AT_ONCE])}= -p PID': ALL
               for at in range(0, len(PS_FIELDS), PS_AT_ONCE)})

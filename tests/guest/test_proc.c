@@ -6,6 +6,8 @@
 #include "guest.h"
 
 #include <dirent.h>
+#include <grp.h>
+#include <sys/prctl.h>
 
 static char text[65536];
 
@@ -288,4 +290,152 @@ TEST(proc_file_reads_in_pieces_like_at_once)
 TEST(sys_devices_system_cpu_online_begins_with_cpu_0)
 {
     CHECK_EQ(read_file("/sys/devices/system/cpu/online", text, sizeof(text))[0], '0');
+}
+
+/* A process of user 1000 that may (1) or may not (0) be looked into by its own user; it waits. */
+static pid_t start_of_user(int dumpable)
+{
+    int ready[2];
+    char byte;
+    pid_t child;
+
+    CHECK_OK(pipe(ready));
+    child = fork();
+    if (child == 0) {
+        CHECK_OK(setgroups(0, NULL));
+        CHECK_OK(setresgid(1000, 1000, 1000));
+        CHECK_OK(setresuid(1000, 1000, 1000));
+        CHECK_OK(prctl(PR_SET_DUMPABLE, dumpable));
+        CHECK_EQ(write(ready[1], "x", 1), 1);
+        pause();
+        _exit(0);
+    }
+    CHECK_EQ(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return child;
+}
+
+static const char *path_of(pid_t process, const char *name)
+{
+    static char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", process, name);
+    return path;
+}
+
+static void check_files_of(pid_t process, int may_look)
+{
+    static const char *const guarded[] = {"environ", "maps", "smaps", "auxv", "mem", "numa_maps"};
+    char link[256];
+    struct stat attributes;
+
+    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+        if (may_look)
+            CHECK_OK(open(path_of(process, guarded[i]), O_RDONLY));
+        else
+            CHECK_ERRNO(open(path_of(process, guarded[i]), O_RDONLY), EACCES);
+    }
+    if (may_look)
+        CHECK_OK(readlink(path_of(process, "exe"), link, sizeof(link)));
+    else
+        CHECK_ERRNO(readlink(path_of(process, "exe"), link, sizeof(link)), EACCES);
+    CHECK_OK(stat(path_of(process, "environ"), &attributes));
+    CHECK_EQ(attributes.st_uid, may_look ? 1000u : 0u);
+    CHECK_OK(stat(path_of(process, ""), &attributes));
+    CHECK_EQ(attributes.st_uid, 1000u);
+    CHECK_OK(open(path_of(process, "status"), O_RDONLY));
+    CHECK_OK(open(path_of(process, "stat"), O_RDONLY));
+}
+
+TEST(proc_guards_a_process_that_its_user_may_not_look_into)
+{
+    pid_t open_one, closed_one, looker;
+
+    NEEDS_ROOT();
+    open_one = start_of_user(1);
+    closed_one = start_of_user(0);
+    looker = fork();
+    if (looker == 0) {
+        CHECK_OK(setgroups(0, NULL));
+        CHECK_OK(setresgid(1000, 1000, 1000));
+        CHECK_OK(setresuid(1000, 1000, 1000));
+        check_files_of(open_one, 1);
+        check_files_of(closed_one, 0);
+        _exit(0);
+    }
+    CHECK_EXIT(looker, 0);
+    kill(open_one, SIGKILL);
+    kill(closed_one, SIGKILL);
+    CHECK_KILLED(open_one, SIGKILL);
+    CHECK_KILLED(closed_one, SIGKILL);
+}
+
+TEST(proc_mem_reads_and_writes_a_childs_memory)
+{
+    static volatile int value = 1;
+    int other = 7, seen = 0, to_child[2], file;
+    pid_t child;
+    char byte;
+
+    CHECK_OK(pipe(to_child));
+    child = fork();
+    if (child == 0) {
+        CHECK_EQ(read(to_child[0], &byte, 1), 1);
+        _exit(value);
+    }
+    file = open(path_of(child, "mem"), O_RDWR);
+    if (file < 0 && errno == EACCES)
+        SKIP("this sandbox does not let a child's memory be opened");
+    CHECK_OK(file);
+    CHECK_EQ(pread(file, &seen, sizeof(seen), (off_t)(uintptr_t)&value), sizeof(seen));
+    CHECK_EQ(seen, 1);
+    CHECK_EQ(pwrite(file, &other, sizeof(other), (off_t)(uintptr_t)&value), sizeof(other));
+    CHECK_ERRNO(pread(file, &seen, sizeof(seen), 16), EIO);
+    CHECK_EQ(write(to_child[1], "x", 1), 1);
+    CHECK_EXIT(child, 7);
+}
+
+TEST(proc_task_has_a_threads_own_files_and_its_process_s)
+{
+    char path[64];
+    static const char *const names[] = {"stat", "status", "comm",   "maps", "fd",
+                                        "ns",   "exe",    "cgroup", "io",   "syscall"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "/proc/thread-self/%s", names[i]);
+        CHECK_OK(access(path, F_OK));
+    }
+    CHECK_ERRNO(access("/proc/thread-self/task", F_OK), ENOENT);
+}
+
+TEST(proc_io_counts_calls_and_bytes)
+{
+    unsigned long before = 0, after = 0;
+    char byte = 0;
+    int fds[2], file = open("/proc/self/io", O_RDONLY);
+
+    CHECK_OK(file);
+    CHECK_OK(pipe(fds));
+    CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
+    CHECK_EQ(sscanf(strstr(text, "wchar:"), "wchar: %lu", &before), 1);
+    for (int i = 0; i < 10; i++)
+        CHECK_EQ(write(fds[1], &byte, 1), 1);
+    memset(text, 0, sizeof(text));
+    CHECK(pread(file, text, sizeof(text) - 1, 0) > 0);
+    CHECK_EQ(sscanf(strstr(text, "wchar:"), "wchar: %lu", &after), 1);
+    CHECK_EQ(after - before, 10);
+}
+
+TEST(proc_ns_links_tell_one_namespace_of_each_kind)
+{
+    char own[64] = "", others[64] = "";
+    struct stat attributes;
+
+    CHECK_OK(readlink("/proc/self/ns/uts", own, sizeof(own) - 1));
+    CHECK_OK(readlink(path_of(getppid(), "ns/uts"), others, sizeof(others) - 1));
+    CHECK_STR_EQ(own, others);
+    CHECK_EQ(strncmp(own, "uts:[", 5), 0);
+    CHECK_OK(stat("/proc/self/ns/uts", &attributes));
+    CHECK_EQ(attributes.st_ino, strtoul(own + 5, NULL, 10));
 }
