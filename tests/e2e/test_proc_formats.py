@@ -89,6 +89,7 @@ TOOLS.update({f'ps ww -o {"=,".join(PS_FIELDS[at:at + PS_AT_ONCE])}= -p PID': AL
 
 # What is a word on one machine and another on the other, though it is a value.
 VALUES = [
+    (r',(?=100\.0 )', ', '),  # a column that is full
     (r'(Speculation\w+:\t).*', r'\1V'), (r'\b(enabled|disabled|vulnerable)\b', 'V'),
     (r'\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b', 'DATE'),
     (r'0x[0-9a-f]+|\b[0-9a-f]{8,}\b', 'N'),
