@@ -38,7 +38,7 @@ struct file_owner {
     struct deferred work;
 };
 
-static struct mutex watching_lock; /* LOCK_EPOLL */
+static struct mutex watching_lock; /* LOCK_FILE_OWNER */
 
 /* ---- Telling ---- */
 
@@ -215,5 +215,5 @@ void file_get_owner(const struct file *file, struct signal_target *target_out)
 
 void file_owners_init(void)
 {
-    mutex_init(&watching_lock, LOCK_EPOLL);
+    mutex_init(&watching_lock, LOCK_FILE_OWNER);
 }

@@ -6,6 +6,7 @@
 #include "guest.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -165,4 +166,16 @@ TEST(fcntl_with_o_async_ends_with_its_file)
         CHECK_OK(close(fds[1]));
     }
     CHECK_EQ(sigwaitinfo(&waited, NULL), SIGIO);
+}
+
+TEST(fcntl_with_o_async_is_taken_for_a_ready_epoll_set)
+{
+    int set = CHECK_OK(epoll_create1(0)), fds[2];
+    struct epoll_event event = {.events = EPOLLIN};
+
+    CHECK_OK(pipe(fds));
+    CHECK_EQ(write(fds[1], "x", 1), 1);
+    CHECK_OK(epoll_ctl(set, EPOLL_CTL_ADD, fds[0], &event));
+    CHECK_OK(fcntl(set, F_SETFL, O_RDWR | O_ASYNC));
+    CHECK_OK(close(set));
 }

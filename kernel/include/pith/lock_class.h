@@ -16,6 +16,7 @@
     X(RENAME, SLEEP, "moves between directories: before the directories themselves")              \
     X(OVERLAY, SLEEP, "a listing of an overlay's changes: before its inodes, one by one")         \
     X(INODE, SLEEP, "a directory's names or a file's size and data; parent before child")         \
+    X(FILE_OWNER, SLEEP, "who is told of files by signals: asks files, epoll's among them")       \
     X(EPOLL, SLEEP, "an epoll instance's set")                                                    \
     X(PIPE, SLEEP, "a pipe's bytes: copies user memory while held")                               \
     X(SOCKET, SLEEP, "a socket's reader: copies user memory while held")                          \
