@@ -14,6 +14,13 @@
 
 #define RESET_ON_FORK 0x40000000
 
+/* Musl's own do not ask the kernel: they say ENOSYS. */
+#define sched_setscheduler(pid, policy, parameters) \
+    syscall(SYS_sched_setscheduler, pid, policy, parameters)
+#define sched_getscheduler(pid)         syscall(SYS_sched_getscheduler, pid)
+#define sched_setparam(pid, parameters) syscall(SYS_sched_setparam, pid, parameters)
+#define sched_getparam(pid, parameters) syscall(SYS_sched_getparam, pid, parameters)
+
 struct attributes { /* struct sched_attr as of Linux 5.3 */
     uint32_t size, policy;
     uint64_t flags;
