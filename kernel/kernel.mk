@@ -6,7 +6,7 @@ KERNEL_SOURCES := $(filter-out $(KERNEL_OFFSETS_SOURCE) $(VDSO_SOURCE), \
 	$(sort $(shell find kernel -name '*.c' -o -name '*.S')))
 KERNEL_GENERATED := # objects from generated sources, added by fragments
 
-KERNEL_CFLAGS := $(COMMON_CFLAGS) -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
+KERNEL_CFLAGS := $(COMMON_CFLAGS) -ffreestanding -fbuiltin -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
 	-mgeneral-regs-only -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
 	-fcf-protection=none -fno-builtin-printf -ffunction-sections -fdata-sections \
 	-Ikernel/include -I$(B)/kernel/include -D__PITH_KERNEL__ \
