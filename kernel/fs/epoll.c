@@ -283,62 +283,65 @@ int epoll_control(struct file *epoll_file, int operation, int fd, struct file *f
 
 /* ---- epoll_wait ---- */
 
-/* Takes the first ready item off the list, or NULL. */
-static struct epoll_item *ready_pop(struct epoll *epoll)
+/*
+ * Takes the first ready item off the list; NULL: there is none before `kept`, or none at all. That
+ * is seen without the lock, as only wakers work on the list meanwhile, and these add at its end.
+ */
+static struct epoll_item *ready_pop(struct epoll *epoll, const struct epoll_item *kept)
 {
-    struct list *link;
+    struct list *first = READ_ONCE(epoll->ready.next);
 
+    if (first == &epoll->ready || (kept && first == &kept->ready_link))
+        return NULL;
     spin_lock(&epoll->ready_queue.lock);
-    link = list_pop_front(&epoll->ready);
+    list_remove(first);
     spin_unlock(&epoll->ready_queue.lock);
-    return link ? list_entry(link, struct epoll_item, ready_link) : NULL;
+    return list_entry(first, struct epoll_item, ready_link);
 }
 
-/* Puts the items of `again` back at the end, but for those that a waker has put there meanwhile. */
-static void ready_return(struct epoll *epoll, struct list *again)
+/*
+ * Puts an item back at the end for the next call, unless a waker has put it there meanwhile. Who
+ * came to wait while it was not there is woken.
+ */
+static void item_keep(struct epoll_item *item)
 {
+    struct epoll *epoll = item->epoll;
+
     spin_lock(&epoll->ready_queue.lock);
-    list_append_all(&epoll->ready, again);
-    if (!list_is_empty(&epoll->ready) && !list_is_empty(&epoll->ready_queue.waiters))
+    if (!list_is_linked(&item->ready_link))
+        list_push_back(&epoll->ready, &item->ready_link);
+    if (!list_is_empty(&epoll->ready_queue.waiters))
         wait_queue_wake_locked(&epoll->ready_queue, 1, POLL_READABLE);
     spin_unlock(&epoll->ready_queue.lock);
 }
 
-/* Keeps an item for the next call, unless a waker has put it on the list meanwhile. */
-static void item_keep(struct epoll_item *item, struct list *again)
-{
-    spin_lock(&item->epoll->ready_queue.lock);
-    if (!list_is_linked(&item->ready_link))
-        list_push_back(again, &item->ready_link);
-    spin_unlock(&item->epoll->ready_queue.lock);
-}
-
-/* Reports what is ready now, up to `most`. epoll_tree_lock is held: items stay. */
+/*
+ * Reports what is ready now, up to `most`. epoll_tree_lock is held: items stay, and nobody else
+ * takes them off the list, so that the first one kept is where the next round would begin.
+ */
 static int ready_collect(struct epoll *epoll, struct user_ptr events, int most)
 {
-    struct list again = LIST_INIT(again);
-    struct epoll_item *item;
+    struct epoll_item *item, *kept = NULL;
     int count = 0;
 
-    while (count < most && !list_is_empty(&epoll->ready) && (item = ready_pop(epoll))) {
+    while (count < most && (item = ready_pop(epoll, kept))) {
         u32 wanted = item->event.events;
         struct epoll_event event = {.events = item_ask(item), .data = item->event.data};
+        bool failed;
 
         if (!event.events)
             continue;
-        if (copy_out(user_ptr_add(events, count * sizeof(event)), &event, sizeof(event))) {
-            item_keep(item, &again);
-            count = count ? count : -EFAULT;
-            break;
-        }
-        count++;
-        if (wanted & EPOLLONESHOT) {
+        failed = copy_out(user_ptr_add(events, count * sizeof(event)), &event, sizeof(event));
+        if (!failed && (wanted & EPOLLONESHOT)) {
             WRITE_ONCE(item->event.events, wanted & PRIVATE_BITS);
-        } else if (!(wanted & EPOLLET)) {
-            item_keep(item, &again);
+        } else if (failed || !(wanted & EPOLLET)) {
+            item_keep(item);
+            kept = kept ? kept : item;
         }
+        if (failed)
+            return count ? count : -EFAULT;
+        count++;
     }
-    ready_return(epoll, &again);
     return count;
 }
 
