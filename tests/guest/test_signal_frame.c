@@ -354,12 +354,15 @@ TEST(rt_sigreturn_restores_mxcsr)
 }
 
 static volatile unsigned long handler_mxcsr, handler_rflags;
+static volatile unsigned short handler_x87_control;
 static void note_start_state(int signal, siginfo_t *info, void *context)
 {
     unsigned control;
 
-    __asm__ volatile("stmxcsr %0" : "=m"(control));
+    /* First: what it pushes may overwrite what lies below the stack pointer. */
     __asm__ volatile("pushfq; popq %0" : "=r"(handler_rflags));
+    __asm__ volatile("stmxcsr %0" : "=m"(control));
+    __asm__ volatile("fnstcw %0" : "=m"(handler_x87_control));
     handler_mxcsr = control;
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
 }
@@ -369,6 +372,22 @@ TEST(signal_handler_starts_with_direction_flag_clear)
     handle_fault(SIGILL, note_start_state, 0);
     __asm__ volatile("std; ud2; cld" ::: "cc", "memory");
     CHECK_EQ(handler_rflags & 0x400, 0);
+}
+
+TEST(signal_handler_starts_with_the_fpu_as_a_program_does)
+{
+    unsigned control = 0x5f80, after;
+    unsigned short x87_control = 0xf7f, x87_after;
+
+    handle_fault(SIGILL, note_start_state, 0);
+    __asm__ volatile("ldmxcsr %2; fldcw %3; ud2; stmxcsr %0; fnstcw %1; fninit; ldmxcsr %4"
+                     : "=m"(after), "=m"(x87_after)
+                     : "m"(control), "m"(x87_control), "m"((unsigned){0x1f80})
+                     : "memory");
+    CHECK_EQ(handler_mxcsr, 0x1f80);
+    CHECK_EQ(handler_x87_control, 0x37f);
+    CHECK_EQ(after & 0xff80, 0x5f80);
+    CHECK_EQ(x87_after, 0xf7f);
 }
 
 static volatile uintptr_t handler_stack;
@@ -454,4 +473,119 @@ TEST(sigaltstack_catches_stack_overflow)
         overflow(&start);
     CHECK_EQ(last_signal, SIGSEGV);
     CHECK_EQ(last_info.si_code, SEGV_MAPERR);
+}
+
+/* ---- What a handler makes of the FPU state ---- */
+
+#define FPU_MXCSR_AT   24
+#define FPU_MAGIC1_AT  464
+#define FPU_SIZE_AT    468 /* with the second magic number */
+#define FPU_PRESENT_AT 512
+
+static char state_elsewhere[16384] __attribute__((aligned(64)));
+static void (*change)(ucontext_t *context, char *state);
+static unsigned *word_at(char *state, unsigned offset)
+{
+    return (unsigned *)(state + offset);
+}
+static void change_state(int signal, siginfo_t *info, void *context)
+{
+    change(context, (char *)((ucontext_t *)context)->uc_mcontext.fpregs);
+}
+static void mxcsr_break(ucontext_t *context, char *state)
+{
+    *word_at(state, FPU_MXCSR_AT) = ~0u;
+}
+static void legacy_mxcsr_break(ucontext_t *context, char *state)
+{
+    *word_at(state, FPU_MAGIC1_AT) = 0;
+    *word_at(state, FPU_MXCSR_AT) = ~0u;
+}
+static void components_break(ucontext_t *context, char *state)
+{
+    *word_at(state, FPU_PRESENT_AT + 4) |= 1u << 20;
+}
+static void header_break(ucontext_t *context, char *state)
+{
+    *word_at(state, FPU_PRESENT_AT + 16) = 1;
+}
+static void address_break(ucontext_t *context, char *state)
+{
+    context->uc_mcontext.fpregs = (void *)64;
+}
+static void state_misalign(ucontext_t *context, char *state)
+{
+    context->uc_mcontext.fpregs = memcpy(state_elsewhere + 8, state, *word_at(state, FPU_SIZE_AT));
+}
+static void state_move(ucontext_t *context, char *state)
+{
+    *word_at(state, FPU_MXCSR_AT) = 0x3f80;
+    context->uc_mcontext.fpregs = memcpy(state_elsewhere, state, *word_at(state, FPU_SIZE_AT));
+}
+
+static int child_with(void (*what)(ucontext_t *, char *))
+{
+    int child = CHECK_OK(fork());
+
+    if (child == 0) {
+        unsigned control;
+
+        change = what;
+        handle_fault(SIGUSR1, change_state, 0);
+        signal(SIGSEGV, SIG_DFL);
+        raise(SIGUSR1);
+        __asm__ volatile("stmxcsr %0" : "=m"(control));
+        _exit(control >> 8);
+    }
+    return child;
+}
+
+TEST(rt_sigreturn_takes_an_fpu_state_from_elsewhere)
+{
+    CHECK_EXIT(child_with(state_move), 0x3f);
+}
+
+/* An emulated one may load any. */
+static int cpu_checks_mxcsr(void)
+{
+    int child = CHECK_OK(fork()), status;
+
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        __asm__ volatile("ldmxcsr %0" : : "m"((unsigned){~0u}));
+        _exit(0);
+    }
+    CHECK_OK(waitpid(child, &status, 0));
+    return WIFSIGNALED(status);
+}
+
+TEST(rt_sigreturn_kills_for_an_fpu_state_that_cannot_be_loaded)
+{
+    if (cpu_checks_mxcsr())
+        CHECK_KILLED(child_with(mxcsr_break), SIGSEGV);
+    CHECK_KILLED(child_with(legacy_mxcsr_break), SIGSEGV);
+    CHECK_KILLED(child_with(components_break), SIGSEGV);
+    CHECK_KILLED(child_with(header_break), SIGSEGV);
+    CHECK_KILLED(child_with(address_break), SIGSEGV);
+    CHECK_KILLED(child_with(state_misalign), SIGSEGV);
+}
+
+/* The frame's pages are not there yet when the state is written, nor all when it is read. */
+TEST(fpu_state_is_kept_on_a_stack_that_was_never_touched)
+{
+    for (int round = 0; round < 8; round++) {
+        char *memory =
+            mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        stack_t stack = {.ss_sp = memory, .ss_size = 4096u * 3 - 256u * round};
+        double before[2] = {1.5, -2.5}, after[2];
+
+        CHECK_OK(sigaltstack(&stack, NULL));
+        handle_fault(SIGILL, note_start_state, SA_ONSTACK);
+        __asm__ volatile("movupd %1, %%xmm9; ud2; movupd %%xmm9, %0"
+                         : "=m"(after)
+                         : "m"(before)
+                         : "xmm9", "memory");
+        CHECK_MEM_EQ(before, after, sizeof(before));
+        CHECK_OK(munmap(memory, 16384));
+    }
 }

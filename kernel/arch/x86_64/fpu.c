@@ -11,7 +11,7 @@
  *     else                                     fpu_state is the truth, WORK_FPU is pending
  *
  * fpu_state has XSAVE's standard format (SDM 1 "Standard Form"), which is also what signal frames
- * hold, so those are a plain copy. Without XSAVE it is FXSAVE's 512 bytes.
+ * hold. Without XSAVE it is FXSAVE's 512 bytes.
  *
  * Locking: none: a context's owner, or whoever switches from or to it, with interrupts off.
  */
@@ -42,7 +42,12 @@ struct fpu_layout fpu_layout = {.bytes = FXSAVE_BYTES, .mxcsr_mask = MXCSR_MASK}
 
 static DEFINE_PER_CPU(struct user_context *, fpu_owner); /* [cpu] */
 static struct fpu_registers boot_registers;              /* for fpu_init: the MXCSR's mask */
-static bool pointers_stay;                               /* [const] after fpu_init */
+/* What a program starts with: no component is present but these settings. */
+static const struct {
+    struct fpu_registers registers;
+    struct xsave_header header;
+} initial = {.registers = {.control = FPU_CONTROL, .mxcsr = MXCSR_DEFAULT}};
+static bool pointers_stay; /* [const] after fpu_init */
 static void *(*state_alloc)(void);
 static void (*state_free)(void *state);
 
@@ -165,15 +170,57 @@ void fpu_leave(struct user_context *context)
     context->fpu_live = false;
 }
 
+/* This CPU's registers are the thread's from now on. Interrupts are off. */
+static void registers_now_of(struct user_context *context)
+{
+    *this_cpu(fpu_owner) = context;
+    context->fpu_loaded_cpu = cpu_current()->id;
+    context->fpu_live = true;
+}
+
 void fpu_restore(void)
 {
     struct user_context *context = *this_cpu(user_context_current);
 
     if (!registers_are_of(context))
         registers_load(context->fpu_state);
-    *this_cpu(fpu_owner) = context;
-    context->fpu_loaded_cpu = cpu_current()->id;
-    context->fpu_live = true;
+    registers_now_of(context);
+}
+
+int fpu_save_to_user(struct user_context *context, struct user_ptr to)
+{
+    u64 flags = interrupts_save_disable();
+    int error = context->fpu_live ? user_fpu_save_nofault(to) : -EFAULT;
+
+    interrupts_restore(flags);
+    return error;
+}
+
+int fpu_load_from_user(struct user_context *context, struct user_ptr from)
+{
+    u64 flags = interrupts_save_disable();
+    int error;
+
+    if (pointers_stay)
+        pointers_overwrite();
+    error = user_fpu_load_nofault(from);
+    if (error) {
+        *this_cpu(fpu_owner) = NULL;
+        context->fpu_live = false;
+    } else {
+        registers_now_of(context);
+    }
+    interrupts_restore(flags);
+    return error;
+}
+
+void fpu_begin_anew(struct user_context *context)
+{
+    u64 flags = interrupts_save_disable();
+
+    registers_load(&initial);
+    registers_now_of(context);
+    interrupts_restore(flags);
 }
 
 u32 user_fpu_exceptions(struct user_context *context, u8 vector)

@@ -11,9 +11,11 @@ struct fpu_layout {
 };
 extern struct fpu_layout fpu_layout;
 
+#define XCR0_X87      BIT(0)
+#define XCR0_SSE      BIT(1)
 #define XCR0_AVX      BIT(2)
 #define XCR0_AVX512   (BIT(5) | BIT(6) | BIT(7))
-#define XCR0_FOR_USER (BIT(0) | BIT(1) | XCR0_AVX | XCR0_AVX512) /* with x87 and SSE */
+#define XCR0_FOR_USER (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
 
 /*
  * Of the components that CPUID offers, those that we turn on. XSETBV takes AVX-512's three only
@@ -45,12 +47,26 @@ struct xsave_header {
     u64 reserved[6];
 };
 
+/* user_memory.c: what fpu_save_to_user and fpu_load_from_user do it with. Interrupts are off. */
+int user_fpu_save_nofault(struct user_ptr to) must_check;
+int user_fpu_load_nofault(struct user_ptr from) must_check;
+
 DECLARE_PER_CPU(struct user_context *, user_context_current); /* [cpu] thread.c */
 
 /* Brings the current thread's fpu_state up to date. */
 void fpu_save(struct user_context *context);
 /* The current thread's fpu_state was written: it is the truth now. */
 void fpu_replaced(struct user_context *context);
+/*
+ * The current thread's registers, to and from the user's memory without a copy of ours between:
+ * what signal frames want. -EFAULT: they are not in the registers, not all of that memory is there,
+ * or what it holds cannot be loaded; then fpu_state is the way. There is XSAVE. After a failed load
+ * the registers hold nothing.
+ */
+int fpu_save_to_user(struct user_context *context, struct user_ptr to) must_check;
+int fpu_load_from_user(struct user_context *context, struct user_ptr from) must_check;
+/* Gives the current thread the registers that a program starts with. */
+void fpu_begin_anew(struct user_context *context);
 /* The context's thread leaves this CPU; interrupts are off. */
 void fpu_leave(struct user_context *context);
 int fpu_reset(struct user_context *context) must_check;

@@ -13,8 +13,12 @@
  *     stack pointer -> | restorer           |  the handler's return address
  *                      +--------------------+
  *
+ * The FPU state goes from the registers to the user's stack and back without a copy between, if the
+ * pages are there; else, and for what the processor refuses to load, by way of the thread's own.
+ * Each handler starts with the registers that a program starts with.
+ *
  * What comes back from the user is hostile: the flags, segments and instruction pointer are checked
- * on the way to user mode (WORK_FRAME), the FPU state here, so that loading it cannot fault.
+ * on the way to user mode (WORK_FRAME), the FPU state by the processor or here.
  *
  * Context: the thread itself, in a system call or on its way to user mode. Sleeps (user memory).
  */
@@ -51,6 +55,7 @@ struct signal_context {
     u64 reserved[8];
 };
 
+/* The siginfo follows. */
 struct user_signal_frame {
     u64 restorer;
     struct {
@@ -60,10 +65,10 @@ struct user_signal_frame {
         struct signal_context registers;
         u64 mask;
     } context;
-    u8 siginfo[SIGINFO_BYTES];
 };
 _Static_assert(__builtin_offsetof(struct user_signal_frame, context.registers) == 48, "ucontext");
-_Static_assert(sizeof(struct user_signal_frame) == 8 + 304 + SIGINFO_BYTES, "rt_sigframe");
+_Static_assert(sizeof(struct user_signal_frame) == 8 + 304, "rt_sigframe");
+#define FRAME_BYTES (sizeof(struct user_signal_frame) + SIGINFO_BYTES)
 
 /* What lies in fpu_registers.software: Linux's struct _fpx_sw_bytes. */
 struct fpu_software {
@@ -74,12 +79,26 @@ struct fpu_software {
     u32 padding[7];
 };
 
+/* What stands around the FPU state in each frame. [const] after signal_frame_init */
+static struct {
+    struct fpu_software software;
+    struct xsave_header header; /* XSAVE leaves most of it as it is */
+} fpu_words;
+static const u32 fpu_end_word = FP_XSTATE_MAGIC2;
+
 u64 signal_stack_min;
 
 void signal_frame_init(void)
 {
-    signal_stack_min = sizeof(struct user_signal_frame) + RED_ZONE_BYTES + 64 + 16 +
-                       fpu_layout.bytes + FP_XSTATE_MAGIC2_SIZE;
+    if (fpu_layout.components)
+        fpu_words.software = (struct fpu_software){
+            .magic1 = FP_XSTATE_MAGIC1,
+            .extended_size = fpu_layout.bytes + FP_XSTATE_MAGIC2_SIZE,
+            .components = fpu_layout.components,
+            .size = fpu_layout.bytes,
+        };
+    signal_stack_min =
+        FRAME_BYTES + RED_ZONE_BYTES + 64 + 16 + fpu_layout.bytes + FP_XSTATE_MAGIC2_SIZE;
 }
 
 static void registers_to_context(struct signal_context *context, const struct trap_frame *frame)
@@ -103,7 +122,9 @@ static void registers_to_context(struct signal_context *context, const struct tr
     context->rip = frame->rip;
     context->rflags = frame->rflags;
     context->cs = frame->cs;
+    context->gs = context->fs = 0;
     context->ss = frame->ss;
+    memset(context->reserved, 0, sizeof(context->reserved));
 }
 
 static void registers_from_context(struct trap_frame *frame, const struct signal_context *context)
@@ -129,24 +150,25 @@ static void registers_from_context(struct trap_frame *frame, const struct signal
     frame->original_rax = -1;
 }
 
+static int fpu_push_copy(struct user_context *context, struct user_ptr to)
+{
+    struct fpu_registers *registers = context->fpu_state;
+
+    fpu_save(context);
+    memcpy(registers->software, &fpu_words.software, sizeof(registers->software));
+    return copy_out(to, registers, fpu_layout.bytes);
+}
+
 /* Writes the FPU state to the user's stack, with the words by which programs know its format. */
 static int fpu_push(struct user_context *context, struct user_ptr to)
 {
-    struct fpu_registers *registers = context->fpu_state;
-    struct fpu_software software = {};
-    u32 magic2 = FP_XSTATE_MAGIC2;
-
-    fpu_save(context);
-    if (fpu_layout.components) {
-        software.magic1 = FP_XSTATE_MAGIC1;
-        software.extended_size = fpu_layout.bytes + FP_XSTATE_MAGIC2_SIZE;
-        software.components = fpu_layout.components;
-        software.size = fpu_layout.bytes;
-        if (copy_out(user_ptr_add(to, fpu_layout.bytes), &magic2, sizeof(magic2)))
-            return -EFAULT;
-    }
-    memcpy(registers->software, &software, sizeof(software));
-    return copy_out(to, registers, fpu_layout.bytes);
+    if (!fpu_layout.components)
+        return fpu_push_copy(context, to);
+    if (copy_out(user_ptr_add(to, __builtin_offsetof(struct fpu_registers, software)), &fpu_words,
+                 sizeof(fpu_words)) ||
+        (fpu_save_to_user(context, to) && fpu_push_copy(context, to)))
+        return -EFAULT;
+    return copy_out(user_ptr_add(to, fpu_layout.bytes), &fpu_end_word, sizeof(fpu_end_word));
 }
 
 /* Where the frame and the FPU state go: below the stack pointer, or on the alternate stack. */
@@ -161,23 +183,27 @@ static struct user_ptr frame_place(const struct trap_frame *frame,
     at = ALIGN_DOWN(at, 64ul);
     *fpu_out = user_ptr_at(at);
     /* At a function's first instruction the stack is 8 off 16 (psABI 3.2.2). */
-    return user_ptr_at(ALIGN_DOWN(at - sizeof(struct user_signal_frame), 16ul) - 8);
+    return user_ptr_at(ALIGN_DOWN(at - FRAME_BYTES, 16ul) - 8);
 }
 
 int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *delivery)
 {
     struct user_context *context = *this_cpu(user_context_current);
-    struct user_signal_frame out = {};
+    struct user_signal_frame out; /* every field is set: the user must not see our stack */
     struct user_ptr fpu_at;
     struct user_ptr at = frame_place(frame, delivery, &fpu_at);
+    struct user_ptr siginfo_at = user_ptr_add(at, sizeof(out));
 
     out.restorer = delivery->restorer;
     out.context.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
     if (fpu_layout.components)
         out.context.flags |= UC_FP_XSTATE;
-    out.context.stack.address = delivery->alternate_stack;
-    out.context.stack.bytes = delivery->alternate_stack_size;
-    out.context.stack.flags = delivery->alternate_stack_flags;
+    out.context.link = 0;
+    out.context.stack = (struct signal_stack){
+        .address = delivery->alternate_stack,
+        .flags = delivery->alternate_stack_flags,
+        .bytes = delivery->alternate_stack_size,
+    };
     registers_to_context(&out.context.registers, frame);
     out.context.registers.trap_number = delivery->trap_number;
     out.context.registers.error_code = delivery->error_code;
@@ -185,12 +211,13 @@ int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *de
     out.context.registers.old_mask = delivery->mask;
     out.context.registers.fpu_state = fpu_at.address;
     out.context.mask = delivery->mask;
-    memcpy(out.siginfo, delivery->siginfo, SIGINFO_BYTES);
-    if (fpu_push(context, fpu_at) || copy_out(at, &out, sizeof(out)))
+    if (fpu_push(context, fpu_at) || copy_out(at, &out, sizeof(out)) ||
+        copy_out(siginfo_at, delivery->siginfo, SIGINFO_BYTES))
         return -EFAULT;
 
+    fpu_begin_anew(context);
     frame->rdi = delivery->signal;
-    frame->rsi = at.address + __builtin_offsetof(struct user_signal_frame, siginfo);
+    frame->rsi = siginfo_at.address;
     frame->rdx = at.address + __builtin_offsetof(struct user_signal_frame, context);
     frame->rax = 0;
     frame->rip = delivery->handler;
@@ -204,45 +231,57 @@ int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *de
 static u32 fpu_size_in_frame(struct user_ptr from)
 {
     struct fpu_software software;
-    u32 magic2;
+    u32 end_word;
 
     if (!fpu_layout.components ||
         copy_in(&software, user_ptr_add(from, __builtin_offsetof(struct fpu_registers, software)),
-                sizeof(software)) ||
+                __builtin_offsetof(struct fpu_software, padding)) ||
         software.magic1 != FP_XSTATE_MAGIC1 || software.size != fpu_layout.bytes ||
-        copy_in(&magic2, user_ptr_add(from, software.size), sizeof(magic2)) ||
-        magic2 != FP_XSTATE_MAGIC2)
+        copy_in(&end_word, user_ptr_add(from, software.size), sizeof(end_word)) ||
+        end_word != FP_XSTATE_MAGIC2)
         return sizeof(struct fpu_registers);
     return fpu_layout.bytes;
 }
 
-/* Makes a state that a program wrote one that can be loaded: reserved bits would fault. */
-static void fpu_state_sanitize(struct fpu_registers *registers, u32 bytes)
+/* Whether XRSTOR would load a state that a program wrote (SDM 2D "XRSTOR", its exceptions). */
+static bool fpu_state_is_loadable(const struct fpu_registers *registers, u32 bytes)
 {
-    struct xsave_header *header = (struct xsave_header *)(registers + 1);
-    u64 legacy = BIT(0) | BIT(1); /* x87 and SSE */
+    const struct xsave_header *header = (const struct xsave_header *)(registers + 1);
 
-    registers->mxcsr &= fpu_layout.mxcsr_mask;
-    if (!fpu_layout.components)
-        return;
-    if (bytes == sizeof(*registers))
-        *header = (struct xsave_header){.present = legacy};
-    else
-        *header = (struct xsave_header){.present = header->present & fpu_layout.components};
+    if (registers->mxcsr & ~fpu_layout.mxcsr_mask)
+        return false;
+    return bytes == sizeof(*registers) ||
+           !(header->present & ~fpu_layout.components || header->compacted || header->reserved[0]);
+}
+
+/* Takes the state by way of the thread's own. -EFAULT: it is not there, or cannot be loaded. */
+static int fpu_pop_copy(struct user_context *context, struct user_ptr from, u32 bytes)
+{
+    struct fpu_registers *registers = context->fpu_state;
+
+    fpu_replaced(context); /* first: a switch while we copy must not overwrite the state */
+    if (copy_in(registers, from, bytes) || !fpu_state_is_loadable(registers, bytes)) {
+        (void)!fpu_reset(context);
+        return -EFAULT;
+    }
+    if (fpu_layout.components && bytes == sizeof(*registers))
+        *(struct xsave_header *)(registers + 1) =
+            (struct xsave_header){.present = XCR0_X87 | XCR0_SSE};
+    return 0;
 }
 
 static int fpu_pop(struct user_context *context, struct user_ptr from)
 {
     u32 bytes;
-    int error;
 
     if (user_ptr_is_null(from))
         return fpu_reset(context);
+    if (fpu_layout.components && from.address % _Alignof(struct fpu_registers))
+        return -EFAULT; /* as XRSTOR would say */
     bytes = fpu_size_in_frame(from);
-    fpu_replaced(context); /* first: a switch while we copy must not overwrite the state */
-    error = copy_in(context->fpu_state, from, bytes);
-    fpu_state_sanitize(context->fpu_state, error ? sizeof(struct fpu_registers) : bytes);
-    return error;
+    if (bytes > sizeof(struct fpu_registers) && !fpu_load_from_user(context, from))
+        return 0;
+    return fpu_pop_copy(context, from, bytes);
 }
 
 int signal_frame_pop(struct trap_frame *frame, struct signal_return *return_out)
@@ -253,7 +292,7 @@ int signal_frame_pop(struct trap_frame *frame, struct signal_return *return_out)
     struct user_ptr at = user_ptr_at(frame->rsp - sizeof(in.restorer));
     int error;
 
-    error = copy_in(&in, at, sizeof(in) - SIGINFO_BYTES);
+    error = copy_in(&in, at, sizeof(in));
     if (error)
         return error;
     error = fpu_pop(context, user_ptr_at(in.context.registers.fpu_state));

@@ -2,7 +2,7 @@
 #
 # Each instruction that may fault on user memory stands in the table of fixups: where vm/ can mend
 # the fault, the copy goes on; else it continues at the fixup, which says how far it came.
-# Words first, then single bytes: when a word faults, the bytes in front of the bad page are still
+# Words first, then half a word and single bytes: when a word faults, the bytes in front of the bad page are still
 # copied one by one, so the count is exact. Interrupts stay as they are.
 
 #include "user_access.inc"
@@ -23,15 +23,24 @@ user_copy:
     jz 3f
     cmpq $WORDS_FOR_STRING_COPY, %rcx
     jae 2f
-1:  movq (%rsi), %rax
-11: movq %rax, (%rdi)
-    addq $8, %rsi
-    addq $8, %rdi
-    decq %rcx
+    leaq (%rsi, %rcx, 8), %rsi /* rcx: the words that are left, less than 0, counts up to the end */
+    leaq (%rdi, %rcx, 8), %rdi
+    negq %rcx
+1:  movq (%rsi, %rcx, 8), %rax
+11: movq %rax, (%rdi, %rcx, 8)
+    incq %rcx
     jnz 1b
     jmp 3f
 2:  rep movsq
 3:  andl $7, %edx
+    jz 5f
+    cmpl $4, %edx
+    jb 4f
+31: movl (%rsi), %eax
+32: movl %eax, (%rdi)
+    addq $4, %rsi
+    addq $4, %rdi
+    subl $4, %edx
     jz 5f
 4:  movb (%rsi), %al
 41: movb %al, (%rdi)
@@ -43,6 +52,9 @@ user_copy:
     xorl %eax, %eax
     ret
 # A word faulted: rcx words and the odd bytes are left. Copy bytes until it faults again.
+12: leaq (%rsi, %rcx, 8), %rsi
+    leaq (%rdi, %rcx, 8), %rdi
+    negq %rcx
 6:  andl $7, %edx
     leaq (%rdx, %rcx, 8), %rcx
 7:  movb (%rsi), %al
@@ -57,9 +69,11 @@ user_copy:
 9:  USER_ACCESS_END
     movl %edx, %eax
     ret
-    FIXUP 1b, 6b
-    FIXUP 11b, 6b
+    FIXUP 1b, 12b
+    FIXUP 11b, 12b
     FIXUP 2b, 6b
+    FIXUP 31b, 4b
+    FIXUP 32b, 4b
     FIXUP 4b, 9b
     FIXUP 41b, 9b
     FIXUP 7b, 8b
@@ -165,6 +179,34 @@ user_compare_exchange_u32:
 1:  lock cmpxchgl %edx, (%rdi)
     USER_ACCESS_END
     movl %eax, (%rcx)
+    xorl %eax, %eax
+    ret
+    FIXUP 1b, user_access_failed
+
+# int user_fpu_save(void *to, u64 components): as XSAVE writes them, aligned to 64 bytes.
+    .balign 16
+    .global user_fpu_save
+user_fpu_save:
+    USER_ACCESS_BEGIN
+    movl %esi, %eax
+    movq %rsi, %rdx
+    shrq $32, %rdx
+1:  xsave64 (%rdi)
+    USER_ACCESS_END
+    xorl %eax, %eax
+    ret
+    FIXUP 1b, user_access_failed
+
+# int user_fpu_load(const void *from, u64 components): fails also where XRSTOR refuses what it finds.
+    .balign 16
+    .global user_fpu_load
+user_fpu_load:
+    USER_ACCESS_BEGIN
+    movl %esi, %eax
+    movq %rsi, %rdx
+    shrq $32, %rdx
+1:  xrstor64 (%rdi)
+    USER_ACCESS_END
     xorl %eax, %eax
     ret
     FIXUP 1b, user_access_failed

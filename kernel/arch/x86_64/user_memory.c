@@ -10,6 +10,7 @@
  */
 #include <pith/core.h>
 
+#include "fpu.h"
 #include "trap.h"
 #include "user_access.h"
 
@@ -30,6 +31,8 @@ size_t user_clear(void *to, size_t bytes);
 ssize_t user_copy_string(char *to, const char *from, size_t most);
 int user_load_u32(const u32 *from, u32 *value_out);
 int user_compare_exchange_u32(u32 *at, u32 expected, u32 value, u32 *old_out);
+int user_fpu_save(void *to, u64 components);
+int user_fpu_load(const void *from, u64 components);
 
 void patch_sites_apply(void)
 {
@@ -159,6 +162,30 @@ int user_compare_exchange_u32_nofault(struct user_ptr at, u32 expected, u32 valu
         return -EFAULT;
     faults_fail_begin();
     error = user_compare_exchange_u32(user_address(at), expected, value, old_out);
+    faults_fail_end();
+    return error;
+}
+
+int user_fpu_save_nofault(struct user_ptr to)
+{
+    int error;
+
+    if (!user_range_is_valid(to.address, fpu_layout.bytes))
+        return -EFAULT;
+    faults_fail_begin();
+    error = user_fpu_save(user_address(to), fpu_layout.components);
+    faults_fail_end();
+    return error;
+}
+
+int user_fpu_load_nofault(struct user_ptr from)
+{
+    int error;
+
+    if (!user_range_is_valid(from.address, fpu_layout.bytes))
+        return -EFAULT;
+    faults_fail_begin();
+    error = user_fpu_load(user_address(from), fpu_layout.components);
     faults_fail_end();
     return error;
 }
