@@ -53,8 +53,10 @@ static int space_prepare(struct exec *exec)
     if (error)
         return error;
     exec->space = space;
-    if (thread_current()->space)
+    if (thread_current()->space) {
         space->no_large_pages = READ_ONCE(thread_current()->space->no_large_pages);
+        space->core_filter = READ_ONCE(thread_current()->space->core_filter);
+    }
     space->randomness = randomness_wanted(exec);
     layout_place_stack(space, limit_soft(RLIMIT_STACK));
     error = elf_program_map(&exec->program, space, exec->interpreter.file);

@@ -258,6 +258,7 @@ static const struct proc_entry common_entries[] = {
      .mode = S_IFREG | 0444,
      .guard = PROC_GUARD_OPEN,
      .show = proc_show_numa_maps},
+    {.name = "clear_refs", .mode = S_IFREG | 0200, .store = proc_store_clear_refs},
     {.name = "pagemap",
      .mode = S_IFREG | 0400,
      .guard = PROC_GUARD_OPEN,
@@ -361,6 +362,14 @@ static const struct proc_entry process_entries[] = {
      .mode = S_IFREG | 0666,
      .show = proc_show_timer_slack,
      .store = proc_store_timer_slack},
+    {.name = "coredump_filter",
+     .mode = S_IFREG | 0644,
+     .show = proc_show_core_filter,
+     .store = proc_store_core_filter},
+    {.name = "map_files",
+     .mode = S_IFDIR | 0500,
+     .guard = PROC_GUARD_OPEN,
+     .directory = &proc_map_files_directory},
     {.name = "task", .mode = S_IFDIR | 0555, .directory = &task_directory},
 };
 

@@ -26,6 +26,7 @@ int proc_show_maps(struct text_sink *sink, void *object);
 int proc_show_smaps(struct text_sink *sink, void *object);
 int proc_show_smaps_rollup(struct text_sink *sink, void *object);
 int proc_show_numa_maps(struct text_sink *sink, void *object);
+int proc_store_clear_refs(void *object, const char *text, size_t bytes);
 extern const struct file_operations proc_pagemap_operations;
 extern const struct file_operations proc_memory_operations; /* proc_memory.c */
 
@@ -48,6 +49,8 @@ int proc_show_io(struct text_sink *sink, void *object);
 int proc_show_thread_io(struct text_sink *sink, void *object);
 int proc_show_children(struct text_sink *sink, void *object); /* a thread */
 int proc_show_personality(struct text_sink *sink, void *object);
+int proc_show_core_filter(struct text_sink *sink, void *object);
+int proc_store_core_filter(void *object, const char *text, size_t bytes);
 int proc_show_timer_slack(struct text_sink *sink, void *object);
 int proc_store_timer_slack(void *object, const char *text, size_t bytes);
 int proc_show_timers(struct text_sink *sink, void *object); /* posix_timer.c */
@@ -82,6 +85,9 @@ void proc_process_get(void *object);
 void proc_process_put(void *object);
 bool proc_process_permits(void *object);
 void proc_process_owner(void *object, u32 mode, u32 *uid_out, u32 *gid_out);
+
+/* proc_map_files.c */
+extern const struct proc_directory proc_map_files_directory;
 
 /* proc_descriptors.c */
 extern const struct proc_directory proc_fd_directory, proc_fdinfo_directory;

@@ -1,5 +1,5 @@
 /*
- * /proc/PID's files about its regions: maps, smaps, smaps_rollup, numa_maps, and pagemap.
+ * /proc/PID's files about its regions: maps, smaps, smaps_rollup, clear_refs, numa_maps, pagemap.
  *
  * They look at one region at a time: what is shown is copied with the address space locked, and
  * printed without the lock, since a file's name needs locks that stand above it. So the text is no
@@ -133,7 +133,7 @@ static void print_resident(struct text_sink *sink, const struct region_resident 
     print_kib(sink, "Shared_Dirty:", kib(r->shared_dirty));
     print_kib(sink, "Private_Clean:", kib(r->private_clean));
     print_kib(sink, "Private_Dirty:", kib(r->private_dirty));
-    print_kib(sink, "Referenced:", kib(r->anonymous + r->file + r->shared_memory));
+    print_kib(sink, "Referenced:", kib(r->referenced));
     print_kib(sink, "Anonymous:", kib(r->anonymous));
     print_kib(sink, "LazyFree:", 0);
     print_kib(sink, "AnonHugePages:", kib(r->large));
@@ -187,6 +187,39 @@ static void print_smap(struct text_sink *sink, const struct shown_region *shown,
 int proc_show_smaps(struct text_sink *sink, void *object)
 {
     return regions_show(sink, object, COUNTED, print_smap);
+}
+
+/* ---- clear_refs ---- */
+
+#define CLEAR_PEAK 5
+
+/*
+ * proc(5): 1 to 3 for the pages of these regions, 5 for the peak. 4 would begin to tell pages that
+ * are written from then on, which nobody here could show: refused.
+ */
+int proc_store_clear_refs(void *object, const char *text, size_t bytes)
+{
+    static const unsigned kinds[] = {
+        [1] = REFERENCED_ANONYMOUS | REFERENCED_PAGER,
+        [2] = REFERENCED_ANONYMOUS,
+        [3] = REFERENCED_PAGER,
+        [CLEAR_PEAK] = 0,
+    };
+    struct address_space *space;
+    s64 what;
+    int error = proc_parse_number(text, &what);
+
+    if (error || what < 1 || what > CLEAR_PEAK || (what != CLEAR_PEAK && !kinds[what]))
+        return -EINVAL;
+    space = process_space(object);
+    if (!space)
+        return 0;
+    if (what == CLEAR_PEAK)
+        address_space_reset_peak(space);
+    else
+        error = address_space_forget_references(space, kinds[what]);
+    address_space_put(space);
+    return error;
 }
 
 /* ---- numa_maps: numa(7); all memory is of node 0, and no policy but the default is there ---- */

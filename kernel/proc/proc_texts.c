@@ -1,8 +1,10 @@
 /*
  * /proc/PID's files of a line or a few: what a thread is called, what it waits in, what it has read
- * and written, its children, its timers' slack.
+ * and written, its children, its timers' slack, the filter of core dumps.
  */
 #include "proc_files.h"
+
+#define CORE_FILTER_TEXT_BYTES 12 /* 32 bits after 0x, and the NUL */
 
 /* ---- comm ---- */
 
@@ -187,6 +189,41 @@ int proc_show_children(struct text_sink *sink, void *object)
 int proc_show_personality(struct text_sink *sink, void *object)
 {
     text_print(sink, "%08lx\n", ((struct process *)object)->personality);
+    return 0;
+}
+
+/* What of its memory a core dump would hold: kept for programs that set it; nothing is dumped. */
+int proc_show_core_filter(struct text_sink *sink, void *object)
+{
+    struct address_space *space = process_space(object);
+
+    if (!space)
+        return 0;
+    text_print(sink, "%08x\n", READ_ONCE(space->core_filter));
+    address_space_put(space);
+    return 0;
+}
+
+int proc_store_core_filter(void *object, const char *text, size_t bytes)
+{
+    char number[CORE_FILTER_TEXT_BYTES] = "";
+    struct address_space *space;
+    u64 filter;
+    int error;
+
+    if (bytes && text[bytes - 1] == '\n')
+        bytes--;
+    if (bytes >= sizeof(number))
+        return -EINVAL;
+    memcpy(number, text, bytes);
+    error = string_to_u64(number, &filter);
+    if (error || filter > U32_MAX)
+        return error ? error : -ERANGE;
+    space = process_space(object);
+    if (!space)
+        return 0;
+    WRITE_ONCE(space->core_filter, filter & CORE_FILTER_MASK);
+    address_space_put(space);
     return 0;
 }
 

@@ -32,6 +32,7 @@ int address_space_create(struct address_space **space_out)
     space->root = frame_address(root);
     space->tables = 1;
     space->mmap_top = USER_END; /* until exec decides */
+    space->core_filter = CORE_FILTER_DEFAULT;
     *space_out = space;
     return 0;
 }
@@ -87,6 +88,7 @@ static void layout_copy(const struct address_space *from, struct address_space *
     to->stack_top = from->stack_top;
     to->vdso = from->vdso;
     to->no_large_pages = from->no_large_pages;
+    to->core_filter = READ_ONCE(from->core_filter);
     to->code_start = from->code_start;
     to->code_end = from->code_end;
     to->data_start = from->data_start;
@@ -174,6 +176,13 @@ u64 address_space_resident_pages(const struct address_space *space)
 u64 address_space_peak_resident_pages(const struct address_space *space)
 {
     return MAX(READ_ONCE(space->peak_resident_pages), address_space_resident_pages(space));
+}
+
+void address_space_reset_peak(struct address_space *space)
+{
+    rwlock_write_lock(&space->lock);
+    WRITE_ONCE(space->peak_resident_pages, address_space_resident_pages(space));
+    rwlock_write_unlock(&space->lock);
 }
 
 void vm_init(void)

@@ -1,13 +1,20 @@
 /*
- * What of an address space is in memory: for mincore(2), /proc/PID/smaps and pagemap.
+ * What of an address space is in memory: for mincore(2), /proc/PID/smaps, pagemap and clear_refs.
  *
  * A page has as many users as there are ways from roots to its frame: the references of its frame
  * that are entries', times those of the tables above it that forks share. So the proportional set
  * size (each page divided by its users) and the difference between private and shared need no
  * reverse mapping.
  *
- * Locking: space->lock for reading, table_lock for one table's pages at a time.
+ * A page was referenced if a processor set its entry's bit Accessed (SDM 3A "Accessed and Dirty
+ * Flags"), which an entry has from the beginning, for it is made at a reference. A table that forks
+ * share tells what any of its users referenced; who forgets makes it its own first. Changes of
+ * entries that do not use atomic instructions may lose a reference that comes at that moment.
+ *
+ * Locking: space->lock for reading, table_lock for one table's pages at a time; for writing where
+ *          references are forgotten.
  */
+#include "gather.h"
 #include "internal.h"
 #include "tables.h"
 
@@ -60,6 +67,8 @@ static void pages_count(struct region_resident *sum, pte entry, const struct fra
         sum->shared_memory += pages;
     else
         sum->anonymous += pages;
+    if (entry & PTE_ACCESSED)
+        sum->referenced += pages;
     sum->proportional_bytes += share;
     if (is_file)
         sum->proportional_file_bytes += share;
@@ -155,6 +164,59 @@ void address_space_page_words(struct address_space *space, u64 address, u64 page
     if (region_first(space)) /* else it ended */
         visit_locked(&self, address, address + (pages << PAGE_SHIFT));
     rwlock_read_unlock(&space->lock);
+}
+
+/* ---- References ---- */
+
+struct forgetter {
+    struct table_visitor visitor;
+    struct gather *gather;
+};
+
+static void forget_entry(struct forgetter *self, pte *entry, u64 address, u64 bytes)
+{
+    /* Atomically, for the processor may set Dirty meanwhile. */
+    if ((*entry & PTE_ACCESSED) &&
+        (__atomic_fetch_and(entry, ~(pte)PTE_ACCESSED, __ATOMIC_RELAXED) & PTE_ACCESSED))
+        gather_span(self->gather, address, address + bytes);
+}
+
+static void forget_visit(struct table_visitor *visitor, u64 address, pte *entries, unsigned count)
+{
+    struct forgetter *self = container_of(visitor, struct forgetter, visitor);
+
+    for (unsigned i = 0; i < count; i++)
+        forget_entry(self, &entries[i], address + i * PAGE_SIZE, PAGE_SIZE);
+}
+
+static void forget_visit_large(struct table_visitor *visitor, u64 address, pte *entry,
+                               unsigned count)
+{
+    struct forgetter *self = container_of(visitor, struct forgetter, visitor);
+
+    forget_entry(self, entry, address, count * PAGE_SIZE);
+}
+
+/* A processor that has cached a translation sets no bit for it: hence the flush. */
+int address_space_forget_references(struct address_space *space, unsigned kinds)
+{
+    struct gather gather;
+    struct forgetter self = {.visitor = {forget_visit, forget_visit_large}, .gather = &gather};
+    struct region *region;
+    int error = 0;
+
+    gather_init(&gather, space);
+    rwlock_write_lock(&space->lock);
+    for (region = region_first(space); region && !error; region = region_next(region)) {
+        if (!(kinds & (region->pager ? REFERENCED_PAGER : REFERENCED_ANONYMOUS)))
+            continue;
+        error = tables_own_range(space, region->start, region->end, 0, &gather);
+        if (!error)
+            tables_visit(space, region->start, region->end, &self.visitor);
+    }
+    gather_finish(&gather);
+    space_write_unlock(space);
+    return error;
 }
 
 /* ---- Sizes ---- */

@@ -29,7 +29,7 @@
  * a table below one that is not shared, but through the address space that has it, which is locked.
  * No lock is taken between sharers: they only read, and clear the writable bit, which is cleared
  * for all of them already by the entry above. (The bits Accessed and Dirty, which a processor may
- * set meanwhile and this loses, are not used.)
+ * set meanwhile and this loses, are used for nothing but figures in /proc.)
  *
  * TLBs: a copy names the same frames with fewer rights, so no translation becomes wrong by it; but
  * the processor may have cached the way through the old table (SDM 3A "Paging-Structure Caches"),

@@ -212,23 +212,6 @@ TEST(proc_timerslack_is_prctls)
     CHECK_EQ(number_in("/proc/self/timerslack_ns"), 777);
 }
 
-TEST(proc_clear_refs_and_coredump_filter_are_written)
-{
-    char *memory = (char *)CHECK_OK(
-        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    int fd = open("/proc/self/clear_refs", O_WRONLY);
-
-    if (fd == -1)
-        SKIP("there is no clear_refs");
-    memory[0] = 1;
-    CHECK_EQ(write(fd, "1", 1), 1);
-    CHECK_EQ(memory[0], 1);
-    CHECK_ERRNO(write(fd, "9", 1), EINVAL);
-    fd = open("/proc/self/coredump_filter", O_RDONLY);
-    if (fd != -1)
-        CHECK_EQ(read(fd, text, 9), 9);
-}
-
 TEST(proc_pagemap_tells_what_is_present)
 {
     char *memory = (char *)CHECK_OK(
@@ -241,19 +224,6 @@ TEST(proc_pagemap_tells_what_is_present)
     CHECK_EQ(pread(fd, entries, sizeof(entries), (long)memory / PAGE * 8), sizeof(entries));
     CHECK_EQ(entries[0] >> 63, 0);
     CHECK_EQ(entries[1] >> 63, 1);
-}
-
-TEST(proc_map_files_names_the_file_behind_a_mapping)
-{
-    char path[96], target[256] = "";
-    unsigned long start, end;
-
-    NEEDS_ROOT();
-    CHECK_EQ(sscanf(slurp("/proc/self/maps"), "%lx-%lx", &start, &end), 2);
-    snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", start, end);
-    if (readlink(path, target, sizeof(target) - 1) == -1)
-        SKIP("there are no map_files");
-    CHECK(strstr(target, "test_proc_values"));
 }
 
 TEST(proc_ns_links_name_the_namespaces_of_all)

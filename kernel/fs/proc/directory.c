@@ -109,8 +109,10 @@ static int proc_lookup(struct inode *inode, struct dentry *dentry, struct inode 
     const char *name = dentry_name(dentry);
     u32 bytes = dentry_name_bytes(dentry);
     struct proc_node node;
-    int error = 0;
+    int error = proc_node_permits(parent, PROC_GUARD_OPEN);
 
+    if (error)
+        return error;
     if (!registered_lookup(parent, name, bytes, &node)) {
         if (!table_lookup(parent, name, bytes, &node)) {
             error = dynamic_lookup(parent, name, bytes, &node);
@@ -222,7 +224,10 @@ static bool add_dots(struct file *file, struct directory_sink *sink)
 static int proc_iterate(struct file *file, struct directory_sink *sink)
 {
     const struct proc_directory *directory = proc_node_of(file->inode)->directory;
+    int error = proc_node_permits(proc_node_of(file->inode), PROC_GUARD_OPEN);
 
+    if (error)
+        return error;
     if (!add_dots(file, sink))
         return 0;
     if (file->offset < TABLE_POSITION) {

@@ -28,7 +28,8 @@ struct proc_directory;
 /* Whom an entry asks its directory's `permits` about. */
 enum proc_guard {
     PROC_OPEN_TO_ALL,
-    PROC_GUARD_OPEN, /* -EACCES when it is opened, read as a link or followed */
+    /* -EACCES when it is opened, read as a link or followed; a directory: listed or searched */
+    PROC_GUARD_OPEN,
     PROC_GUARD_READ, /* -EPERM when it is read or written: it may pass to who is asked anew */
 };
 

@@ -122,7 +122,8 @@ struct address_space {
     u32 region_count;
     bool lock_future;       /* mlockall(MCL_FUTURE): new regions are locked */
     bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
-    bool no_large_pages;    /* [atomic] PR_SET_THP_DISABLE: children and programs inherit it */
+    bool no_large_pages;    /* [atomic] PR_SET_THP_DISABLE: children and programs inherit it... */
+    u32 core_filter;        /* [atomic] ... and /proc/PID/coredump_filter */
     bool doomed;            /* [atomic] the out-of-memory choice: no fault is mended any more */
     /* Guarded like the page tables. */
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
@@ -134,7 +135,10 @@ struct address_space {
     void (*executable_get)(void *executable);
     void (*executable_put)(void *executable);
 };
-#define REGIONS_MAX 65530 /* in one address space: vm.max_map_count */
+/* core(5): anonymous regions, private and shared, what begins with an ELF header, large pages. */
+#define CORE_FILTER_DEFAULT 0x33u
+#define CORE_FILTER_MASK    0x1ffu
+#define REGIONS_MAX         65530 /* in one address space: vm.max_map_count */
 
 /* ---- Life ---- */
 
@@ -170,6 +174,8 @@ void address_space_switch(struct address_space *from, struct address_space *to);
 /* Pages that are in memory now, of all three kinds. */
 u64 address_space_resident_pages(const struct address_space *space);
 u64 address_space_peak_resident_pages(const struct address_space *space);
+/* The peak is what is in memory now. Sleeps. */
+void address_space_reset_peak(struct address_space *space);
 
 /* ---- Regions: what mmap(2) and its kin do. Addresses and lengths are checked here. Sleep. ---- */
 
@@ -256,6 +262,7 @@ struct region *region_find_from(struct address_space *space, u64 address);
 /* What lies in memory of a region: for /proc/PID/smaps. space->lock is held for reading. */
 struct region_resident {
     u64 anonymous, file, shared_memory; /* pages, as all that does not say otherwise */
+    u64 referenced;                     /* since they came, or since they were forgotten */
     u64 large;                          /* of the anonymous ones, in 2 MiB pages */
     u64 private_clean, private_dirty, shared_clean, shared_dirty;
     /* Each page divided by its users. */
@@ -263,6 +270,13 @@ struct region_resident {
     u64 proportional_shared_memory_bytes;
 };
 void region_count_resident(struct region *region, struct region_resident *resident_out);
+/*
+ * The pages of regions of these kinds count as referenced no more, until somebody uses them.
+ * Sleeps. -ENOMEM: some still do.
+ */
+#define REFERENCED_ANONYMOUS BIT(0)
+#define REFERENCED_PAGER     BIT(1) /* a file's, or shared anonymous ones */
+int address_space_forget_references(struct address_space *space, unsigned kinds) must_check;
 /* Of all regions, and of what maps them; for /proc/PID/status. Sleeps. */
 struct space_sizes {
     u64 stack_pages; /* of regions that grow down */
