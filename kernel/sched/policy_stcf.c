@@ -2,10 +2,12 @@
  * stcf: the shortest time to completion, here to the end of the burst, first (OSTEP 7.5).
  *
  * sjf that looks again at each arrival: who has less left than the running one takes its place. The
- * tree is ordered by what is left of the burst, which does not change while a thread waits; equals
- * keep the order of their arrival. No schedule of one CPU has a smaller average turnaround.
+ * tree is ordered by rank, which is what is left of the burst and does not change while a thread
+ * waits; equals keep the order of their arrival. No schedule of one CPU has a smaller average
+ * turnaround.
  *
- * Long bursts starve while short ones keep coming.
+ * Long bursts starve while short ones keep coming. Where that must not be, the parameters that
+ * policy_sjf.c explains bound it: aging, and a limit for bursts, at which equals change places.
  */
 #include <pith/policy.h>
 
@@ -14,9 +16,9 @@ static struct policy_thread *thread_of(const struct tree_node *node)
     return tree_entry(node, struct policy_thread, node);
 }
 
-static bool remaining_before(const struct tree_node *a, const struct tree_node *b)
+static bool rank_before(const struct tree_node *a, const struct tree_node *b)
 {
-    return thread_of(a)->remaining_burst_ns < thread_of(b)->remaining_burst_ns;
+    return thread_of(a)->rank_ns < thread_of(b)->rank_ns;
 }
 
 static void stcf_init(struct policy_queue *queue)
@@ -28,7 +30,12 @@ static void stcf_init(struct policy_queue *queue)
 static void stcf_push(struct policy_queue *queue, struct policy_thread *thread,
                       enum policy_push why, u64 now_ns)
 {
-    tree_insert(&queue->tree, &thread->node, remaining_before);
+    struct tree_node *first = tree_first(&queue->tree);
+
+    policy_burst_push(queue, thread, thread->remaining_burst_ns, why, now_ns);
+    if (why == POLICY_PUSH_YIELDED && first) /* behind it at least */
+        thread->rank_ns = MAX(thread->rank_ns, thread_of(first)->rank_ns);
+    tree_insert(&queue->tree, &thread->node, rank_before);
     queue->count++;
 }
 
@@ -51,6 +58,7 @@ static struct policy_thread *stcf_pick(struct policy_queue *queue, u64 now_ns)
 static void stcf_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                         u64 now_ns)
 {
+    policy_charge_slice(running, ran_ns);
 }
 
 static void stcf_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
@@ -62,13 +70,17 @@ static bool stcf_should_preempt(struct policy_queue *queue, const struct policy_
 {
     struct tree_node *first = tree_first(&queue->tree);
 
-    return first && thread_of(first)->remaining_burst_ns < running->remaining_burst_ns;
+    if (!first)
+        return false;
+    return policy_burst_is_over(queue, running) ||
+           thread_of(first)->rank_ns <
+               policy_burst_rank(queue, running, running->remaining_burst_ns);
 }
 
 static u64 stcf_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
                          u64 now_ns)
 {
-    return 0;
+    return running->slice_left_ns;
 }
 
 const struct policy policy_stcf = {

@@ -30,7 +30,14 @@
 DEFINE_PER_CPU(struct run_queue, run_queue);
 
 static const struct policy *base_policy = &policy_fair; /* [const] after the command line */
-static struct policy_parameters base_parameters;        /* [const] */
+
+/* What a burst may last before it counts as several, and how waiting is weighed against it. */
+#define BURST_LIMIT_NS (100 * NS_PER_MS)
+#define BURST_AGING    10
+static const struct policy_parameters base_parameters = {
+    .burst_limit_ns = BURST_LIMIT_NS,
+    .aging = BURST_AGING,
+};
 
 /* Shares of nice -20 to 19: a step is worth 1.25 (what Linux's table says to users). */
 static const u32 nice_weights[40] = {
@@ -247,6 +254,37 @@ void run_queue_set_running(struct run_queue *queue, const struct thread *thread)
 
 /* ---- The running thread ---- */
 
+/* What the next burst may be like: half the last one, half all before. */
+static void burst_end(struct thread *thread)
+{
+    struct policy_thread *policy = &thread->policy;
+
+    thread->average_burst_ns = (thread->average_burst_ns + thread->burst_ns) / 2;
+    policy->expected_burst_ns = thread->average_burst_ns;
+    policy->remaining_burst_ns = thread->average_burst_ns;
+    thread->burst_ns = 0;
+}
+
+/*
+ * A burst that outlasts what was expected is expected to last as long again, so that who computes
+ * without an end is not for ever about to be done; at the limit it is over, and another one begins.
+ */
+static void burst_grow(struct thread *thread, u64 ran_ns)
+{
+    struct policy_thread *policy = &thread->policy;
+
+    thread->burst_ns += ran_ns;
+    if (ran_ns < policy->remaining_burst_ns) {
+        policy->remaining_burst_ns -= ran_ns;
+    } else if (thread->burst_ns < BURST_LIMIT_NS) {
+        policy->expected_burst_ns = MIN(2 * thread->burst_ns, BURST_LIMIT_NS);
+        policy->remaining_burst_ns = policy->expected_burst_ns - thread->burst_ns;
+    } else {
+        thread->burst_ns = BURST_LIMIT_NS;
+        burst_end(thread);
+    }
+}
+
 void run_queue_charge(struct run_queue *queue, u64 now_ns)
 {
     struct thread *running = queue->running;
@@ -260,19 +298,8 @@ void run_queue_charge(struct run_queue *queue, u64 now_ns)
     if (thread_is_realtime(running))
         realtime_charge(queue, ran_ns, now_ns);
     queue->ran_ns += ran_ns;
-    running->burst_ns += ran_ns;
-    running->policy.remaining_burst_ns -= MIN(running->policy.remaining_burst_ns, ran_ns);
+    burst_grow(running, ran_ns);
     policy_of(queue, running)->charge(part_of(queue, running), &running->policy, ran_ns, now_ns);
-}
-
-/* What the next burst may be like: half the last one, half all before. */
-static void burst_end(struct thread *thread)
-{
-    struct policy_thread *policy = &thread->policy;
-
-    policy->expected_burst_ns = (policy->expected_burst_ns + thread->burst_ns) / 2;
-    policy->remaining_burst_ns = policy->expected_burst_ns;
-    thread->burst_ns = 0;
 }
 
 void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns)

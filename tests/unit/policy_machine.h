@@ -267,7 +267,9 @@ static inline void machine_check_random_work(const struct policy *policy)
         struct policy_parameters parameters = {.quantum_ns = (1 + seed % 4) * UNIT_NS,
                                                .boost_interval_ns = 50 * UNIT_NS,
                                                .levels = (u32)(seed % 5),
-                                               .seed = seed};
+                                               .seed = seed,
+                                               .burst_limit_ns = seed % 3 * 4 * UNIT_NS,
+                                               .aging = seed % 2 * 10};
 
         machine_init(&machine, policy, parameters);
         machine.random = seed;
@@ -280,5 +282,40 @@ static inline void machine_check_random_work(const struct policy *policy)
                 machine_give_way(&machine, POLICY_PUSH_YIELDED);
             machine_step(&machine);
         }
+    }
+}
+
+/* sjf, stcf: a burst without an end beside short ones, which wait for no more than the limit. */
+static inline void machine_check_burst_limit(const struct policy *policy)
+{
+    static struct machine machine;
+    struct machine_thread *endless, *brief;
+
+    machine_init(&machine, policy, (struct policy_parameters){.burst_limit_ns = 5 * UNIT_NS});
+    endless = machine_add(&machine, 0, FOR_EVER, 0, 1);
+    brief = machine_add(&machine, 1, 1, 1, 8);
+    while (machine.now < 8 * (5 + 1 + 1) + 1)
+        machine_step(&machine);
+    CHECK_EQ(brief->state, MACHINE_ENDED);
+    CHECK_EQ(endless->ran + brief->ran, machine.now);
+}
+
+/* sjf, stcf: a long burst that short ones keep from the CPU until its age counts more than them. */
+static inline void machine_check_aging(const struct policy *policy)
+{
+    static struct machine machine;
+    struct machine_thread *starving;
+
+    for (u64 aging = 0; aging <= 10; aging += 10) {
+        machine_init(&machine, policy, (struct policy_parameters){.aging = aging});
+        machine_add(&machine, 0, 2, 1, 1000);
+        machine_add(&machine, 0, 2, 1, 1000);
+        starving = machine_add(&machine, 0, 20, 0, 1);
+        while (machine.now < 20 * 5)
+            machine_step(&machine);
+        CHECK_EQ(starving->ran, 0);
+        while (machine.now < 20 * 20)
+            machine_step(&machine);
+        CHECK_EQ(starving->state, aging ? MACHINE_ENDED : MACHINE_READY);
     }
 }

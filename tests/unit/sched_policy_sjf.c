@@ -23,6 +23,16 @@ static u64 least_turnaround(const u64 *bursts, u32 left, u64 now)
     return least;
 }
 
+TEST(sjf_with_a_limit_lets_others_run_beside_a_burst_without_end)
+{
+    machine_check_burst_limit(&policy_sjf);
+}
+
+TEST(sjf_with_aging_lets_a_long_burst_run_beside_short_ones_that_keep_coming)
+{
+    machine_check_aging(&policy_sjf);
+}
+
 TEST(sjf_keeps_the_cpu_busy_through_random_work)
 {
     machine_check_random_work(&policy_sjf);

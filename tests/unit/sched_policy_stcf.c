@@ -63,6 +63,16 @@ static u64 least_ends(const struct jobs *jobs)
     return least[0][all];
 }
 
+TEST(stcf_with_a_limit_lets_others_run_beside_a_burst_without_end)
+{
+    machine_check_burst_limit(&policy_stcf);
+}
+
+TEST(stcf_with_aging_lets_a_long_burst_run_beside_short_ones_that_keep_coming)
+{
+    machine_check_aging(&policy_stcf);
+}
+
 TEST(stcf_keeps_the_cpu_busy_through_random_work)
 {
     machine_check_random_work(&policy_stcf);

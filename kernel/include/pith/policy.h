@@ -52,7 +52,8 @@ struct policy_thread {
     bool batch;   /* it is in no hurry: its wake-ups preempt nobody */
     /*
      * How long its next (or present) burst on the CPU lasts in all, and what is left of it: exact
-     * in the simulator, in the kernel as the average of past bursts lets expect.
+     * in the simulator, in the kernel as the average of past bursts lets expect, and as the
+     * present one has shown already.
      */
     u64 expected_burst_ns;
     u64 remaining_burst_ns;
@@ -66,6 +67,8 @@ struct policy_thread {
     u64 level_used_ns;     /* mlfq: time used at its level */
     u64 virtual_ns;        /* fair, stride: time used, divided by its weight */
     u64 deadline_ns;       /* fair: the virtual deadline of its request */
+    u64 came_ns;           /* sjf, stcf: when its burst came */
+    u64 rank_ns;           /* sjf, stcf: its place in the queue */
     u64 left_ns;           /* fair: when it left a queue, with lag_ns */
     s64 lag_ns;            /* fair, stride: virtual time that it is owed, while it is elsewhere */
 };
@@ -82,7 +85,9 @@ struct policy_parameters {
     u64 boost_interval_ns; /* mlfq: how often everybody returns to the top */
     u32 levels;            /* mlfq: number of queues, up to LEVEL_LISTS */
     enum policy_mlfq_account mlfq_account;
-    u64 seed; /* lottery */
+    u64 seed;           /* lottery */
+    u64 burst_limit_ns; /* sjf, stcf: who has run for so long gives way; 0: there is no limit */
+    u64 aging;          /* sjf, stcf: how many ns of waiting make up for one of burst; 0: none do */
 };
 
 /* One CPU's queue of a policy. */
@@ -135,6 +140,36 @@ struct policy {
 static inline void policy_charge_slice(struct policy_thread *running, u64 ran_ns)
 {
     running->slice_left_ns -= MIN(ran_ns, running->slice_left_ns);
+}
+
+/*
+ * sjf, stcf: the least rank is the next. It is the burst, and a part of the time at which that
+ * came, which a thread keeps until the burst is over: so newcomers rank lower and lower.
+ */
+static inline u64 policy_burst_rank(const struct policy_queue *queue,
+                                    const struct policy_thread *thread, u64 burst_ns)
+{
+    u64 aging = queue->parameters.aging;
+
+    return burst_ns + (aging ? thread->came_ns / aging : 0);
+}
+
+/* Whether the running thread's burst is as long as any may be. */
+static inline bool policy_burst_is_over(const struct policy_queue *queue,
+                                        const struct policy_thread *running)
+{
+    return queue->parameters.burst_limit_ns && running->slice_left_ns == 0;
+}
+
+/* Ranks a thread that is pushed: a burst begins when it waited, or has reached the limit. */
+static inline void policy_burst_push(const struct policy_queue *queue, struct policy_thread *thread,
+                                     u64 burst_ns, enum policy_push why, u64 now_ns)
+{
+    if (why == POLICY_PUSH_NEW || why == POLICY_PUSH_WOKEN || policy_burst_is_over(queue, thread)) {
+        thread->came_ns = now_ns;
+        thread->slice_left_ns = queue->parameters.burst_limit_ns;
+    }
+    thread->rank_ns = policy_burst_rank(queue, thread, burst_ns);
 }
 
 extern const struct policy policy_fair;

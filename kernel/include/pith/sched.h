@@ -156,7 +156,8 @@ struct thread {
     u8 mode;                 /* [owner] enum thread_mode, while in the kernel */
     u64 arrived_ns;          /* when it came to its CPU */
     u64 migrations, turns;   /* how often it changed its CPU, and was picked */
-    u64 burst_ns;            /* how long it ran since it last waited */
+    u64 burst_ns;            /* how long it ran since it last waited, or... */
+    u64 average_burst_ns;    /* ... since a burst ended at its limit; the average of past ones */
     u64 voluntary_switches, involuntary_switches;
     struct timer sleep_timer;      /* [owner] for waits with a time limit */
     int wake_result;               /* guarded_by(&lock) 0, -EINTR or -ETIMEDOUT: how a wait ended */
