@@ -11,8 +11,11 @@
  * event that is over by then is not seen. An item that is on the list is not put on it twice.
  *
  * An item belongs to its set's tree (by file and number) and to the file's list of items, since a
- * file that ends leaves all sets. A set may watch another set (to a depth of EPOLL_DEPTH_MAX, with
- * no circles): its file's poll looks into the ready list of the inner set.
+ * file that ends leaves all sets. A set may watch another set: its file's poll looks into the ready
+ * list of the inner set. Wakers and polls so recurse from set to set, on the kernel's stack; hence
+ *
+ * Invariant: sets lie in no circle, and no more than EPOLL_LEVELS of them one below the other. Who
+ *          links two of them adds up what lies above the one and below the other.
  *
  * Locking: epoll_tree_lock (a mutex, global) guards who watches whom: items' lists and the sets'
  *          trees; it keeps the circle check simple and is held while files are asked. A set's
@@ -20,7 +23,7 @@
  */
 #include <pith/epoll.h>
 
-#define EPOLL_DEPTH_MAX 5
+#define EPOLL_LEVELS    6
 #define QUEUES_PER_ITEM 2 /* a pipe for both directions, at the most */
 #define PRIVATE_BITS    (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
 
@@ -31,6 +34,9 @@ struct epoll {
     struct list ready;
     struct wait_queue poll_queue; /* LOCK_EPOLL_WATCHERS: who watches this set's own file */
     struct file *file;            /* [const] not counted: the file owns the set */
+    u64 walk;   /* guarded_by(&epoll_tree_lock) the last walk that came here ... */
+    u32 levels; /* guarded_by(&epoll_tree_lock) ... and what it found */
+    u64 round;  /* guarded_by(&epoll_tree_lock) of taking items off `ready` */
 };
 
 struct epoll_item;
@@ -49,6 +55,7 @@ struct epoll_item {
     struct file *file;        /* [const] not counted: it leaves us before it ends */
     int fd;                   /* [const] */
     struct epoll_event event; /* guarded_by(&epoll_tree_lock), `events` also read by wakers */
+    u64 round;                /* guarded_by(&epoll_tree_lock) the last one that took it */
     struct epoll_entry entries[QUEUES_PER_ITEM];
     u32 entry_count;
 };
@@ -60,6 +67,7 @@ struct epoll_table {
 };
 
 static struct mutex epoll_tree_lock; /* LOCK_EPOLL */
+static u64 walks guarded_by(&epoll_tree_lock);
 static struct slab_cache *item_cache;
 
 static const struct file_operations epoll_operations;
@@ -71,18 +79,17 @@ static struct epoll *epoll_of(const struct file *file)
 
 /* ---- The ready list ---- */
 
-/* Puts the item on the list and wakes. Returns 1 if somebody was waiting for the set. */
-static int item_make_ready(struct epoll_item *item, u32 events)
+/* Puts the item on the list, and wakes who waits for the set or watches it. */
+static void item_make_ready(struct epoll_item *item, u32 events)
 {
     struct epoll *epoll = item->epoll;
-    int woken;
 
     spin_lock(&epoll->ready_queue.lock);
     if (!list_is_linked(&item->ready_link))
         list_push_back(&epoll->ready, &item->ready_link);
-    woken = wait_queue_wake_locked(&epoll->ready_queue, 1, events);
+    (void)wait_queue_wake_locked(&epoll->ready_queue, 1, events);
     spin_unlock(&epoll->ready_queue.lock);
-    return woken;
+    wait_queue_wake(&epoll->poll_queue, WAKE_ALL, POLL_READABLE);
 }
 
 static int item_wake(struct waiter *waiter, u32 events)
@@ -95,7 +102,6 @@ static int item_wake(struct waiter *waiter, u32 events)
     if (events && !(events & wanted))
         return 0;
     item_make_ready(item, events);
-    wait_queue_wake(&item->epoll->poll_queue, WAKE_ALL, POLL_READABLE);
     return 1;
 }
 
@@ -176,25 +182,60 @@ static u32 item_ask(struct epoll_item *item)
 }
 
 /*
- * How deep sets lie below `file` (0: it is no set); more than EPOLL_DEPTH_MAX also where `outer` is
- * among them. Bounded: depth counts down.
+ * How many sets lie one below the other from `file` down (0: it is no set); more than EPOLL_LEVELS
+ * if `outer` is among them. Each set is looked into once in a walk, however many watch it.
  */
-static u32 depth_below(const struct file *file, const struct epoll *outer, u32 limit)
+static u32 levels_below(const struct file *file, const struct epoll *outer)
 {
     struct epoll *epoll = epoll_of(file);
     struct epoll_item *item;
-    u32 deepest = 0;
+    u32 most = 0;
 
     if (!epoll)
         return 0;
-    if (epoll == outer || limit == 0)
-        return EPOLL_DEPTH_MAX + 1;
+    if (epoll == outer)
+        return EPOLL_LEVELS + 1;
+    if (epoll->walk == walks)
+        return epoll->levels;
     tree_for_each (item, &epoll->items, node) {
-        u32 depth = depth_below(item->file, outer, limit - 1);
+        u32 levels = levels_below(item->file, outer);
 
-        deepest = MAX(deepest, depth);
+        most = MAX(most, levels);
     }
-    return deepest + 1;
+    epoll->walk = walks;
+    epoll->levels = most + 1;
+    return epoll->levels;
+}
+
+/* The same, from the set up to those that watch it. */
+static u32 levels_above(struct epoll *epoll)
+{
+    struct epoll_item *item;
+    u32 most = 0;
+
+    if (epoll->walk == walks)
+        return epoll->levels;
+    list_for_each (item, &epoll->file->epoll_items, file_link) {
+        u32 levels = levels_above(item->epoll);
+
+        most = MAX(most, levels);
+    }
+    epoll->walk = walks;
+    epoll->levels = most + 1;
+    return epoll->levels;
+}
+
+/* Whether the set may watch the file. */
+static bool levels_allow(struct epoll *epoll, const struct file *file)
+{
+    u32 below;
+
+    if (!epoll_of(file))
+        return true;
+    walks++;
+    below = levels_below(file, epoll);
+    walks++;
+    return below + levels_above(epoll) <= EPOLL_LEVELS;
 }
 
 /* ---- epoll_ctl ---- */
@@ -206,7 +247,7 @@ static int item_add(struct epoll *epoll, int fd, struct file *file, const struct
 
     if (item_find(epoll, fd, file))
         return -EEXIST;
-    if (depth_below(file, epoll, EPOLL_DEPTH_MAX) > EPOLL_DEPTH_MAX)
+    if (!levels_allow(epoll, file))
         return -ELOOP;
     item = slab_alloc(item_cache, ALLOC_CLEARED);
     if (!item)
@@ -284,19 +325,23 @@ int epoll_control(struct file *epoll_file, int operation, int fd, struct file *f
 /* ---- epoll_wait ---- */
 
 /*
- * Takes the first ready item off the list; NULL: there is none before `kept`, or none at all. That
- * is seen without the lock, as only wakers work on the list meanwhile, and these add at its end.
+ * Takes the first ready item off the list; NULL: there is none, or all were taken in this round. So
+ * an item is reported once a round, also where a waker puts it back at once: a program may end what
+ * belongs to it with the first report. The look is without the list's lock: only wakers work on the
+ * list meanwhile, and these add at its end.
  */
-static struct epoll_item *ready_pop(struct epoll *epoll, const struct epoll_item *kept)
+static struct epoll_item *ready_pop(struct epoll *epoll)
 {
     struct list *first = READ_ONCE(epoll->ready.next);
+    struct epoll_item *item = list_entry(first, struct epoll_item, ready_link);
 
-    if (first == &epoll->ready || (kept && first == &kept->ready_link))
+    if (first == &epoll->ready || item->round == epoll->round)
         return NULL;
+    item->round = epoll->round;
     spin_lock(&epoll->ready_queue.lock);
     list_remove(first);
     spin_unlock(&epoll->ready_queue.lock);
-    return list_entry(first, struct epoll_item, ready_link);
+    return item;
 }
 
 /*
@@ -315,16 +360,14 @@ static void item_keep(struct epoll_item *item)
     spin_unlock(&epoll->ready_queue.lock);
 }
 
-/*
- * Reports what is ready now, up to `most`. epoll_tree_lock is held: items stay, and nobody else
- * takes them off the list, so that the first one kept is where the next round would begin.
- */
+/* Reports what is ready now, up to `most`. epoll_tree_lock is held: items stay. */
 static int ready_collect(struct epoll *epoll, struct user_ptr events, int most)
 {
-    struct epoll_item *item, *kept = NULL;
+    struct epoll_item *item;
     int count = 0;
 
-    while (count < most && (item = ready_pop(epoll, kept))) {
+    epoll->round++;
+    while (count < most && (item = ready_pop(epoll))) {
         u32 wanted = item->event.events;
         struct epoll_event event = {.events = item_ask(item), .data = item->event.data};
         bool failed;
@@ -332,12 +375,10 @@ static int ready_collect(struct epoll *epoll, struct user_ptr events, int most)
         if (!event.events)
             continue;
         failed = copy_out(user_ptr_add(events, count * sizeof(event)), &event, sizeof(event));
-        if (!failed && (wanted & EPOLLONESHOT)) {
+        if (!failed && (wanted & EPOLLONESHOT))
             WRITE_ONCE(item->event.events, wanted & PRIVATE_BITS);
-        } else if (failed || !(wanted & EPOLLET)) {
+        else if (failed || !(wanted & EPOLLET))
             item_keep(item);
-            kept = kept ? kept : item;
-        }
         if (failed)
             return count ? count : -EFAULT;
         count++;
@@ -381,28 +422,37 @@ int epoll_wait_events(struct file *epoll_file, struct user_ptr events, int most,
 
 /* ---- The set's own file ---- */
 
+/* Whether the set would report something. Items that would not leave the list: each is asked once.
+ */
+static bool is_ready_locked(struct epoll *epoll) must_hold(&epoll_tree_lock)
+{
+    struct epoll_item *item;
+
+    epoll->round++;
+    while ((item = ready_pop(epoll))) {
+        if (item_ask(item)) {
+            item_keep(item);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Under the lock also to see that the list is empty: epoll_wait takes items off it for a moment. */
 static u32 epoll_poll(struct file *file, struct poll_table *table)
 {
     struct epoll *epoll = file->private_data;
-    struct epoll_item *item;
-    u32 events = 0;
-    bool locked = !mutex_is_held(&epoll_tree_lock);
+    /* Asked from another set's collection, the lock is held already. */
+    bool locks = !mutex_is_held(&epoll_tree_lock);
+    bool ready;
 
     poll_wait(table, &epoll->poll_queue);
-    if (list_is_empty(&epoll->ready))
-        return 0;
-    /* Asked from another set's collection, the lock is held already. */
-    if (locked)
+    if (locks)
         mutex_lock(&epoll_tree_lock);
-    tree_for_each (item, &epoll->items, node) {
-        if (list_is_linked(&item->ready_link) && item_ask(item)) {
-            events = POLL_READABLE;
-            break;
-        }
-    }
-    if (locked)
+    ready = is_ready_locked(epoll);
+    if (locks)
         mutex_unlock(&epoll_tree_lock);
-    return events;
+    return ready ? POLL_READABLE : 0;
 }
 
 static void epoll_release(struct file *file)
@@ -448,6 +498,8 @@ int epoll_open(struct file **file_out)
     error = file_create_anonymous("[eventpoll]", &epoll_operations, O_RDWR, epoll, file_out);
     if (error)
         kfree(epoll);
+    else
+        epoll->file = *file_out;
     return error;
 }
 

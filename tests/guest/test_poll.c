@@ -344,6 +344,29 @@ TEST(epoll_can_be_polled_and_nested)
     CHECK_EQ(epoll_now(inner, ends.reader), EPOLLIN);
 }
 
+#define MANY_SETS 400
+
+/* Built from the outside in, each new link has nothing below it: what lies above counts as well. */
+TEST(epoll_a_long_chain_of_sets_is_refused_or_harmless)
+{
+    int sets[MANY_SETS], inner = 0, bell;
+
+    for (int i = 0; i < MANY_SETS; i++)
+        sets[i] = new_epoll();
+    while (inner + 1 < MANY_SETS) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = sets[inner + 1]};
+
+        if (epoll_ctl(sets[inner], EPOLL_CTL_ADD, sets[inner + 1], &event) == -1)
+            break;
+        inner++;
+    }
+    CHECK(inner == MANY_SETS - 1 || errno == ELOOP);
+    CHECK(inner >= 3);
+    bell = CHECK_OK(eventfd(1, 0));
+    epoll_add(sets[inner], bell, EPOLLIN);
+    CHECK_EQ(epoll_now(sets[0], sets[1]), EPOLLIN);
+}
+
 TEST(epoll_forgets_a_file_when_its_last_descriptor_is_closed)
 {
     struct ends ends = new_pipe();
