@@ -64,7 +64,8 @@ long sys_timerfd_create(const struct syscall_args *args)
     error = clock_check(clock);
     if (error)
         return error;
-    error = timerfd_open(clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM, flags, &file);
+    error =
+        timerfd_open(clock, clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM, flags, &file);
     return error ? error : fd_create(file, flags & O_CLOEXEC);
 }
 

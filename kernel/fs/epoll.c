@@ -22,6 +22,7 @@
  *          ready.lock guards its ready list; wakers take it inside the file's queue lock.
  */
 #include <pith/epoll.h>
+#include <pith/proc_fs.h>
 
 #define EPOLL_LEVELS    6
 #define QUEUES_PER_ITEM 2 /* a pipe for both directions, at the most */
@@ -455,6 +456,22 @@ static u32 epoll_poll(struct file *file, struct poll_table *table)
     return ready ? POLL_READABLE : 0;
 }
 
+static void epoll_describe(struct file *file, struct text_sink *sink)
+{
+    struct epoll *epoll = file->private_data;
+    const struct epoll_item *item;
+
+    mutex_lock(&epoll_tree_lock);
+    tree_for_each (item, &epoll->items, node) {
+        const struct inode *inode = item->file->inode;
+
+        text_print(sink, "tfd: %8d events: %8x data: %16lx  pos:%ld ino:%lx sdev:%x\n", item->fd,
+                   item->event.events, item->event.data, (s64)READ_ONCE(item->file->offset),
+                   inode->number, DEVICE_WORD(inode->file_system->device));
+    }
+    mutex_unlock(&epoll_tree_lock);
+}
+
 static void epoll_release(struct file *file)
 {
     struct epoll *epoll = file->private_data;
@@ -471,6 +488,7 @@ static const struct file_operations epoll_operations = {
     .flags = FILE_OPERATIONS_STREAM | FILE_OPERATIONS_NO_SEEK,
     .release = epoll_release,
     .poll = epoll_poll,
+    .describe = epoll_describe,
 };
 
 void epoll_file_released(struct file *file)

@@ -3,6 +3,7 @@
  * readers wait while it is 0, writers while it would go beyond its largest value.
  */
 #include <pith/event_files.h>
+#include <pith/proc_fs.h>
 
 #define COUNT_MAX (U64_MAX - 1)
 
@@ -10,7 +11,10 @@ struct eventfd {
     struct wait_queue queue; /* its lock guards all below */
     u64 count;
     bool semaphore; /* [const] */
+    u32 id;         /* [const] for fdinfo: tells descriptors of one from those of another */
 };
+
+static u32 eventfd_ids; /* [atomic] */
 
 static ssize_t eventfd_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
@@ -81,6 +85,13 @@ static u32 eventfd_poll(struct file *file, struct poll_table *table)
     return events;
 }
 
+static void eventfd_describe(struct file *file, struct text_sink *sink)
+{
+    const struct eventfd *event = file->private_data;
+
+    text_print(sink, "eventfd-count: %16lx\neventfd-id: %u\n", READ_ONCE(event->count), event->id);
+}
+
 static void eventfd_release(struct file *file)
 {
     kfree(file->private_data);
@@ -92,6 +103,7 @@ static const struct file_operations eventfd_operations = {
     .read = eventfd_read,
     .write = eventfd_write,
     .poll = eventfd_poll,
+    .describe = eventfd_describe,
 };
 
 int eventfd_open(u64 count, u32 flags, struct file **file_out)
@@ -101,7 +113,11 @@ int eventfd_open(u64 count, u32 flags, struct file **file_out)
 
     if (!event)
         return -ENOMEM;
-    *event = (struct eventfd){.count = count, .semaphore = flags & EFD_SEMAPHORE};
+    *event = (struct eventfd){
+        .count = count,
+        .semaphore = flags & EFD_SEMAPHORE,
+        .id = __atomic_fetch_add(&eventfd_ids, 1, __ATOMIC_RELAXED),
+    };
     wait_queue_init(&event->queue);
     error = file_create_anonymous("[eventfd]", &eventfd_operations, O_RDWR | (flags & O_NONBLOCK),
                                   event, file_out);

@@ -24,6 +24,7 @@
 #include <pith/event_files.h>
 
 #include <pith/abi/ioctl.h>
+#include <pith/proc_fs.h>
 
 #include "notify.h"
 
@@ -125,6 +126,22 @@ static bool watch_before(const struct tree_node *a, const struct tree_node *b)
 {
     return tree_entry(a, struct inotify_watch, node)->number <
            tree_entry(b, struct inotify_watch, node)->number;
+}
+
+/* The newest watch with a number of at most `number`, or NULL. notify_lock is held. */
+static struct inotify_watch *watch_up_to_locked(const struct inotify *inotify, s64 number)
+{
+    struct tree_node *node = inotify->watches.root;
+    struct inotify_watch *found = NULL;
+
+    while (node) {
+        struct inotify_watch *watch = tree_entry(node, struct inotify_watch, node);
+
+        if (watch->number <= number)
+            found = watch;
+        node = watch->number <= number ? node->right : node->left;
+    }
+    return found;
 }
 
 /* Takes it out, tells that it is gone, and puts it on `gone`. notify_lock is held. */
@@ -351,6 +368,33 @@ static long inotify_ioctl(struct file *file, u32 command, u64 argument)
     return copy_out(user_ptr_at(argument), &bytes, sizeof(bytes));
 }
 
+/* One watch at a time, for text needs memory and the lock is a spinlock. */
+static void inotify_describe(struct file *file, struct text_sink *sink)
+{
+    const struct inotify *inotify = file->private_data;
+    s64 number = INT64_MAX;
+
+    for (;;) {
+        const struct inotify_watch *watch;
+        u64 inode_number = 0, device = 0;
+        u32 mask = 0;
+
+        spin_lock(&notify_lock);
+        watch = watch_up_to_locked(inotify, number - 1);
+        if (watch) {
+            number = watch->number;
+            inode_number = watch->inode->number;
+            device = watch->inode->file_system->device;
+            mask = watch->mask;
+        }
+        spin_unlock(&notify_lock);
+        if (!watch)
+            break;
+        text_print(sink, "inotify wd:%lx ino:%lx sdev:%x mask:%x ignored_mask:0 \n", number,
+                   inode_number, DEVICE_WORD(device), mask);
+    }
+}
+
 static void inotify_free(struct inotify *inotify)
 {
     struct inotify_watch *gone = NULL;
@@ -378,6 +422,7 @@ static const struct file_operations inotify_operations = {
     .release = inotify_release,
     .read = inotify_read,
     .poll = inotify_poll,
+    .describe = inotify_describe,
     .ioctl = inotify_ioctl,
 };
 
@@ -489,21 +534,14 @@ int inotify_add_watch(struct file *file, const struct path *path, u32 mask)
 int inotify_remove_watch(struct file *file, s32 number)
 {
     struct inotify *inotify = file->private_data;
-    struct inotify_watch *gone = NULL;
-    struct tree_node *node;
+    struct inotify_watch *watch, *gone = NULL;
 
     if (file->operations != &inotify_operations)
         return -EINVAL;
     spin_lock(&notify_lock);
-    for (node = inotify->watches.root; node;) {
-        struct inotify_watch *watch = tree_entry(node, struct inotify_watch, node);
-
-        if (watch->number == number) {
-            watch_remove_locked(watch, &gone);
-            break;
-        }
-        node = number < watch->number ? node->left : node->right;
-    }
+    watch = watch_up_to_locked(inotify, number);
+    if (watch && watch->number == number)
+        watch_remove_locked(watch, &gone);
     spin_unlock(&notify_lock);
     if (!gone)
         return -EINVAL;

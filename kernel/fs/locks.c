@@ -34,8 +34,9 @@ struct file_lock {
     struct list link;
     u64 start, end; /* the last byte, too; U64_MAX: for ever */
     const void *owner;
-    s32 pid;  /* as F_GETLK tells it; PID_OF_FILES: an open file's */
-    s16 type; /* F_RDLCK, F_WRLCK */
+    const struct file *file; /* through which it was taken; not counted, only compared */
+    s32 pid;                 /* as F_GETLK tells it; PID_OF_FILES: an open file's */
+    s16 type;                /* F_RDLCK, F_WRLCK */
 };
 
 struct file_locks {
@@ -287,6 +288,7 @@ int file_flock(struct file *file, int operation)
         return -ENOLCK;
     *new = (struct file_lock){.end = U64_MAX,
                               .owner = file,
+                              .file = file,
                               .pid = fs_process_id(),
                               .type = kind == LOCK_EX ? F_WRLCK : F_RDLCK};
     file->mode |= FILE_WAS_LOCKED;
@@ -427,6 +429,7 @@ int file_lock_command(struct file *file, int command, struct flock *flock)
     struct file_locks *locks = locks_of(file->inode);
     struct file_lock wanted = {
         .owner = is_file_owned ? (const void *)file : thread_current()->files,
+        .file = file,
         .pid = is_file_owned ? PID_OF_FILES : fs_process_id(),
         .type = flock->type,
     };
@@ -463,6 +466,9 @@ struct shown_lock {
 struct shown_locks {
     struct shown_lock *list;
     u32 count, size; /* that there are; that fit */
+    /* Only those that were taken through this file, by it or by who has `files`; NULL: all. */
+    const struct file *file;
+    const struct file_table *files;
 };
 
 static void shown_add(struct shown_locks *shown, const struct file_locks *locks,
@@ -471,6 +477,9 @@ static void shown_add(struct shown_locks *shown, const struct file_locks *locks,
     struct file_lock *lock;
 
     list_for_each (lock, list, link) {
+        if (shown->file && (lock->file != shown->file ||
+                            (lock->owner != shown->file && lock->owner != shown->files)))
+            continue;
         if (shown->count++ >= shown->size)
             continue;
         shown->list[shown->count - 1] =
@@ -481,18 +490,29 @@ static void shown_add(struct shown_locks *shown, const struct file_locks *locks,
     }
 }
 
+static void shown_add_inode(struct shown_locks *shown, struct file_locks *locks)
+{
+    spin_lock(&locks->queue.lock);
+    shown_add(shown, locks, &locks->flocks, "FLOCK");
+    shown_add(shown, locks, &locks->records, "POSIX");
+    spin_unlock(&locks->queue.lock);
+}
+
 static void shown_collect(struct shown_locks *shown)
 {
     struct file_locks *locks;
 
     shown->count = 0;
-    spin_lock(&all.lock);
-    list_for_each (locks, &all.list, link) {
-        spin_lock(&locks->queue.lock);
-        shown_add(shown, locks, &locks->flocks, "FLOCK");
-        shown_add(shown, locks, &locks->records, "POSIX");
-        spin_unlock(&locks->queue.lock);
+    if (shown->file) {
+        /* Pairs with the release in locks_of. */
+        locks = __atomic_load_n(&shown->file->inode->locks, __ATOMIC_ACQUIRE);
+        if (locks)
+            shown_add_inode(shown, locks);
+        return;
     }
+    spin_lock(&all.lock);
+    list_for_each (locks, &all.list, link)
+        shown_add_inode(shown, locks);
     spin_unlock(&all.lock);
 }
 
@@ -509,22 +529,36 @@ static void shown_print(struct text_sink *sink, u32 number, const struct shown_l
         text_print(sink, "%lu\n", lock->end);
 }
 
+static int shown_show(struct text_sink *sink, struct shown_locks *shown, const char *before)
+{
+    for (;;) {
+        shown_collect(shown);
+        if (shown->count <= shown->size)
+            break;
+        kfree(shown->list); /* more than there was room for: again, with room for all of these */
+        shown->size = shown->count;
+        shown->list = kmalloc(shown->size * sizeof(*shown->list), 0);
+        if (!shown->list)
+            return -ENOMEM;
+    }
+    for (u32 i = 0; i < shown->count; i++) {
+        text_print(sink, "%s", before);
+        shown_print(sink, i + 1, &shown->list[i]);
+    }
+    kfree(shown->list);
+    return 0;
+}
+
 int file_locks_show(struct text_sink *sink, void *argument)
 {
     struct shown_locks shown = {0};
 
-    for (;;) {
-        shown_collect(&shown);
-        if (shown.count <= shown.size)
-            break;
-        kfree(shown.list); /* more than there was room for: again, with room for all of these */
-        shown.size = shown.count;
-        shown.list = kmalloc(shown.size * sizeof(*shown.list), 0);
-        if (!shown.list)
-            return -ENOMEM;
-    }
-    for (u32 i = 0; i < shown.count; i++)
-        shown_print(sink, i + 1, &shown.list[i]);
-    kfree(shown.list);
-    return 0;
+    return shown_show(sink, &shown, "");
+}
+
+int proc_show_file_locks(struct text_sink *sink, struct file *file, const struct file_table *files)
+{
+    struct shown_locks shown = {.file = file, .files = files};
+
+    return shown_show(sink, &shown, "lock:\t");
 }

@@ -18,6 +18,7 @@
  *          the date and is taken before any queue.lock.
  */
 #include <pith/event_files.h>
+#include <pith/proc_fs.h>
 
 struct timerfd {
     struct wait_queue queue; /* its lock guards all below */
@@ -28,7 +29,9 @@ struct timerfd {
     u64 expirations; /* since the last read, without what an expired interval timer has to count */
     bool expired;    /* an interval timer that waits to be counted */
     bool cancels, cancelled;
-    struct list link; /* in `dated`, if it follows the date; guarded by dated.lock */
+    u32 settime_flags; /* as it was set, and ... */
+    int clock;         /* [const] ... made: for fdinfo */
+    struct list link;  /* in `dated`, if it follows the date; guarded by dated.lock */
 };
 
 static struct {
@@ -160,6 +163,29 @@ static u32 timerfd_poll(struct file *file, struct poll_table *table)
     return readable ? POLL_READABLE : 0;
 }
 
+static void print_span(struct text_sink *sink, const char *name, u64 span_ns)
+{
+    text_print(sink, "%s: (%lu, %lu)\n", name, span_ns / NS_PER_SECOND, span_ns % NS_PER_SECOND);
+}
+
+/* Looks, and counts nothing: an interval timer that has expired is due, with one tick. */
+static void timerfd_describe(struct file *file, struct text_sink *sink)
+{
+    struct timerfd *timerfd = file->private_data;
+    u64 now_ns = clock_monotonic_ns(), deadline_ns, interval_ns, ticks;
+    u32 flags;
+
+    spin_lock(&timerfd->queue.lock);
+    deadline_ns = timerfd->deadline_ns;
+    interval_ns = timerfd->interval_ns;
+    ticks = timerfd->expirations;
+    flags = timerfd->settime_flags;
+    spin_unlock(&timerfd->queue.lock);
+    text_print(sink, "clockid: %d\nticks: %lu\nsettime flags: 0%o\n", timerfd->clock, ticks, flags);
+    print_span(sink, "it_value", deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+    print_span(sink, "it_interval", interval_ns);
+}
+
 static void timerfd_release(struct file *file)
 {
     struct timerfd *timerfd = file->private_data;
@@ -179,9 +205,10 @@ static const struct file_operations timerfd_operations = {
     .release = timerfd_release,
     .read = timerfd_read,
     .poll = timerfd_poll,
+    .describe = timerfd_describe,
 };
 
-int timerfd_open(bool follows_date, u32 flags, struct file **file_out)
+int timerfd_open(int clock, bool follows_date, u32 flags, struct file **file_out)
 {
     struct timerfd *timerfd = kmalloc(sizeof(*timerfd), ALLOC_CLEARED);
     int error;
@@ -191,6 +218,7 @@ int timerfd_open(bool follows_date, u32 flags, struct file **file_out)
     wait_queue_init(&timerfd->queue);
     timer_init(&timerfd->timer, timerfd_expired);
     list_init(&timerfd->link);
+    timerfd->clock = clock;
     error = file_create_anonymous("[timerfd]", &timerfd_operations, O_RDWR | (flags & O_NONBLOCK),
                                   timerfd, file_out);
     if (error) {
@@ -212,6 +240,7 @@ static void set_locked(struct timerfd *timerfd, u32 flags, const struct interval
     u64 now_ns = clock_monotonic_ns();
 
     timer_cancel(&timerfd->timer);
+    timerfd->settime_flags = flags;
     timerfd->interval_ns = timer->interval_ns;
     timerfd->expirations = 0;
     timerfd->expired = false;

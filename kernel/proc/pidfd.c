@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <pith/poll.h>
+#include <pith/proc_fs.h>
 
 static void pidfd_release(struct file *file)
 {
@@ -21,9 +22,18 @@ static u32 pidfd_poll(struct file *file, struct poll_table *table)
     return READ_ONCE(process->state) == PROCESS_ALIVE ? 0 : POLL_IN | POLL_RDNORM;
 }
 
+static void pidfd_describe(struct file *file, struct text_sink *sink)
+{
+    const struct process *process = file->private_data;
+    int pid = READ_ONCE(process->state) == PROCESS_REAPED ? -1 : process->pid;
+
+    text_print(sink, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
 static const struct file_operations pidfd_operations = {
     .release = pidfd_release,
     .poll = pidfd_poll,
+    .describe = pidfd_describe,
     .flags = FILE_OPERATIONS_STREAM,
 };
 

@@ -65,20 +65,28 @@ static const struct proc_entry link_entries[] = {
 /* Without the offset's lock: whoever reads may hold it, for this very file. */
 static int info_show(struct text_sink *sink, void *object, u64 key)
 {
+    struct file_table *files = process_files(object);
     struct attributes attributes;
     u32 close_on_exec;
-    struct file *file = descriptor_file(object, key, &close_on_exec);
-    int error;
+    struct file *file = files ? file_table_find(files, key, &close_on_exec) : NULL;
+    int error = -ENOENT;
 
     if (!file)
-        return -ENOENT;
+        goto put_files;
     error = path_attributes(&file->path, &attributes);
-    if (!error)
+    if (!error) {
         text_print(sink, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%lu\nino:\t%lu\n",
                    READ_ONCE(file->offset),
                    READ_ONCE(file->flags) | (close_on_exec ? O_CLOEXEC : 0), attributes.mount_id,
                    attributes.inode_number);
+        error = proc_show_file_locks(sink, file, files);
+        if (!error && file->operations->describe)
+            file->operations->describe(file, sink);
+    }
     file_put(file);
+put_files:
+    if (files)
+        file_table_put(files);
     return error;
 }
 

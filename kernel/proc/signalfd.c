@@ -11,6 +11,8 @@
  *
  * Locking: signals_lock, then signalfd_queue's. Context: sends come from anywhere.
  */
+#include <pith/proc_fs.h>
+
 #include "internal.h"
 
 struct signalfd {
@@ -119,6 +121,13 @@ static u32 signalfd_poll(struct file *file, struct poll_table *table)
     return pending & READ_ONCE(signalfd->set) ? POLL_READABLE : 0;
 }
 
+static void signalfd_describe(struct file *file, struct text_sink *sink)
+{
+    const struct signalfd *signalfd = file->private_data;
+
+    text_print(sink, "sigmask:\t%016lx\n", READ_ONCE(signalfd->set));
+}
+
 static void signalfd_release(struct file *file)
 {
     kfree(file->private_data);
@@ -129,6 +138,7 @@ static const struct file_operations signalfd_operations = {
     .release = signalfd_release,
     .read = signalfd_read,
     .poll = signalfd_poll,
+    .describe = signalfd_describe,
 };
 
 int signalfd_open(u64 set, u32 flags, struct file **file_out)

@@ -18,8 +18,11 @@ void eventfd_signal(struct file *file);
 #define TIMERFD_ABSOLUTE      BIT(0) /* TFD_TIMER_ABSTIME */
 #define TIMERFD_CANCEL_ON_SET BIT(1) /* TFD_TIMER_CANCEL_ON_SET */
 
-/* A timer that follows the date, or (false) the time since boot. flags: O_NONBLOCK. -ENOMEM. */
-int timerfd_open(bool follows_date, u32 flags, struct file **file_out) must_check;
+/*
+ * A timer that follows the date, or (false) the time since boot; `clock` is what its user calls
+ * that. flags: O_NONBLOCK. -ENOMEM.
+ */
+int timerfd_open(int clock, bool follows_date, u32 flags, struct file **file_out) must_check;
 /*
  * Sets it to a span, or with TIMERFD_ABSOLUTE to a moment of its clock; gives what was left.
  * -EINVAL: no timerfd; -ECANCELED: the date was set since the last read (it is set anew all the

@@ -56,6 +56,8 @@ void path_get_working(struct path *path_out);
 
 /* ---- Open files ---- */
 
+struct text_sink; /* proc_fs.h */
+
 /* What a kind of open file does. All may sleep; nothing is locked. NULL: -EINVAL or as said. */
 struct file_operations {
     u32 flags; /* FILE_OPERATIONS_* */
@@ -82,6 +84,8 @@ struct file_operations {
     /* A region shows the file, or does so no longer: as of the pager's. NULL: nobody counts. */
     void (*region_opened)(struct file *file);
     void (*region_closed)(struct file *file);
+    /* Its own lines in /proc/PID/fdinfo. NULL: none. */
+    void (*describe)(struct file *file, struct text_sink *sink);
 };
 #define FILE_OPERATIONS_STREAM  BIT(0) /* no offset: lseek and pread are ESPIPE */
 #define FILE_OPERATIONS_NO_SEEK BIT(1) /* lseek does nothing and says 0 (/dev/tty, eventfd) */

@@ -117,6 +117,14 @@ u64 proc_inode_key(const struct inode *inode);
  */
 const struct proc_directory *proc_inode_directory(const struct inode *inode);
 
+/*
+ * The lines in /proc/PID/fdinfo of the locks that were taken through `file`: its own, and those of
+ * the process that has these files. -ENOMEM.
+ */
+struct file_table;
+int proc_show_file_locks(struct text_sink *sink, struct file *file, const struct file_table *files)
+    must_check;
+
 /* `show` functions for /proc/PID: as the calling thread's root sees the mounts. */
 int proc_show_mounts(struct text_sink *sink, void *object);
 int proc_show_mountinfo(struct text_sink *sink, void *object);

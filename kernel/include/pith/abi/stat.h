@@ -99,6 +99,8 @@ _Static_assert(sizeof(struct linux_dirent64) == 19, "struct linux_dirent64");
      ((u64)((major) & ~0xfffu) << 32))
 #define DEVICE_MAJOR(number) ((u32)(((number) >> 8 & 0xfff) | ((number) >> 32 & ~0xfffu)))
 #define DEVICE_MINOR(number) ((u32)(((number)&0xff) | ((number) >> 12 & ~0xffu)))
+/* As /proc/PID/fdinfo writes it, for there Linux shows its own form. */
+#define DEVICE_WORD(number) (DEVICE_MAJOR(number) << 20 | DEVICE_MINOR(number))
 
 /* f_type of statfs(2) (linux/magic.h). */
 #define TMPFS_MAGIC      0x01021994
