@@ -22,10 +22,10 @@ ssize_t proc_read_exe(void *object, u64 key, char *buffer, size_t size);
 int proc_follow_exe(void *object, u64 key, struct path *path_out);
 
 /* proc_maps.c; the object is a process. */
-int proc_show_maps(struct text_sink *sink, void *object);
-int proc_show_smaps(struct text_sink *sink, void *object);
+int proc_show_maps(struct text_sink *sink, void *object, u64 *cursor);
+int proc_show_smaps(struct text_sink *sink, void *object, u64 *cursor);
 int proc_show_smaps_rollup(struct text_sink *sink, void *object);
-int proc_show_numa_maps(struct text_sink *sink, void *object);
+int proc_show_numa_maps(struct text_sink *sink, void *object, u64 *cursor);
 int proc_store_clear_refs(void *object, const char *text, size_t bytes);
 extern const struct file_operations proc_pagemap_operations;
 extern const struct file_operations proc_memory_operations; /* proc_memory.c */

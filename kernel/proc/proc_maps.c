@@ -87,21 +87,29 @@ static void print_region(struct text_sink *sink, const struct shown_region *show
     print_name(sink, length, name);
 }
 
-/* Calls `print` for each region. */
-static int regions_show(struct text_sink *sink, struct process *process, unsigned flags,
-                        void (*print)(struct text_sink *sink, const struct shown_region *shown,
-                                      char *buffer))
+/* `buffer` has room for a path. */
+typedef void region_print(struct text_sink *sink, const struct shown_region *shown, char *buffer);
+
+/* Calls `print` for the regions from the address *cursor on, as `show_records` does. */
+static int regions_show(struct text_sink *sink, struct process *process, u64 *cursor,
+                        unsigned flags, region_print *print)
 {
     struct address_space *space = process_space(process);
     char *buffer = kmalloc(PATH_MAX_BYTES, 0);
-    struct shown_region shown = {};
+    struct shown_region shown;
+    bool goes_on = buffer;
 
-    if (space && buffer) {
-        while (region_copy(space, shown.end, flags, &shown)) {
-            print(sink, &shown, buffer);
-            if (shown.file)
-                file_put(shown.file);
+    while (goes_on) {
+        if (!space || !region_copy(space, *cursor, flags, &shown)) {
+            *cursor = TEXT_END;
+            break;
         }
+        print(sink, &shown, buffer);
+        if (shown.file)
+            file_put(shown.file);
+        goes_on = text_end_record(sink);
+        if (goes_on)
+            *cursor = shown.end;
     }
     if (space)
         address_space_put(space);
@@ -109,9 +117,9 @@ static int regions_show(struct text_sink *sink, struct process *process, unsigne
     return buffer ? 0 : -ENOMEM;
 }
 
-int proc_show_maps(struct text_sink *sink, void *object)
+int proc_show_maps(struct text_sink *sink, void *object, u64 *cursor)
 {
-    return regions_show(sink, object, 0, print_region);
+    return regions_show(sink, object, cursor, 0, print_region);
 }
 
 /* ---- smaps ---- */
@@ -184,9 +192,9 @@ static void print_smap(struct text_sink *sink, const struct shown_region *shown,
     text_print(sink, "\n");
 }
 
-int proc_show_smaps(struct text_sink *sink, void *object)
+int proc_show_smaps(struct text_sink *sink, void *object, u64 *cursor)
 {
-    return regions_show(sink, object, COUNTED, print_smap);
+    return regions_show(sink, object, cursor, COUNTED, print_smap);
 }
 
 /* ---- clear_refs ---- */
@@ -253,9 +261,9 @@ static void print_numa(struct text_sink *sink, const struct shown_region *shown,
     text_print(sink, "\n");
 }
 
-int proc_show_numa_maps(struct text_sink *sink, void *object)
+int proc_show_numa_maps(struct text_sink *sink, void *object, u64 *cursor)
 {
-    return regions_show(sink, object, COUNTED, print_numa);
+    return regions_show(sink, object, cursor, COUNTED, print_numa);
 }
 
 /* ---- smaps_rollup ---- */

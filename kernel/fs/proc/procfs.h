@@ -7,7 +7,8 @@
 struct text_sink {
     char *data;
     size_t bytes, capacity;
-    int error; /* the first one: -ENOMEM */
+    size_t whole_bytes; /* of them in records that have ended: text_end_record */
+    int error;          /* the first one: -ENOMEM */
 };
 
 /* A registered directory: grows, never shrinks. */

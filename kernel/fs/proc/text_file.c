@@ -1,11 +1,23 @@
 /*
- * /proc's files: their text is made whole when they are read from the beginning, and kept with the
- * open file, so that a reader who goes on in pieces sees one moment.
+ * /proc's files: their text is made when they are read from the beginning, and kept with the open
+ * file, so that a reader who goes on in pieces sees one moment.
+ *
+ * A text whose length the caller of mmap(2) decides (`show_records`) is made in pieces of as many
+ * records as a page holds, each when a read comes to it: who wants the first line does not pay for,
+ * and memory does not hold, what ten thousand regions have to say.
+ *
+ *     0            start                 start + sink.bytes
+ *     | forgotten  | the piece: sink     | not made yet: from `cursor` on, TEXT_END: nothing
+ *
+ * A read before the piece begins at 0 again; one behind it makes and forgets what lies between. As
+ * on Linux a read gives what is left of one piece and at most one piece more, so a reader with a
+ * page of room gets whole records, and there are programs that take a shorter read for the end.
  */
 #include "procfs.h"
 
 #define SINK_FIRST 1024u
 #define SINK_MOST  (4ul << 20)
+#define PIECE_MOST PAGE_SIZE
 #define STORE_MOST PAGE_SIZE
 
 /* ---- Sinks ---- */
@@ -61,11 +73,24 @@ void text_print(struct text_sink *sink, const char *format, ...)
     sink->bytes += (size_t)bytes;
 }
 
+bool text_end_record(struct text_sink *sink)
+{
+    bool fits = sink->bytes < PIECE_MOST || sink->whole_bytes == 0;
+
+    if (!fits)
+        sink->bytes = sink->whole_bytes;
+    sink->whole_bytes = sink->bytes;
+    return fits && !sink->error;
+}
+
 /* ---- Files ---- */
 
+/* All but the lock is guarded by it. */
 struct proc_text {
     struct mutex lock;     /* LOCK_PROC_TEXT */
-    struct text_sink sink; /* guarded_by(&lock) */
+    struct text_sink sink; /* the piece that was made last */
+    u64 start;             /* its place in the file */
+    u64 cursor;            /* where the next one begins, for `show_records` */
 };
 
 static int text_open(struct inode *inode, struct file *file)
@@ -91,41 +116,84 @@ static void text_release(struct file *file)
     kfree(text);
 }
 
-static int text_make(struct proc_text *text, const struct proc_node *node)
+static void text_rewind(struct proc_text *text)
 {
+    text->start = 0;
+    text->cursor = 0;
+    text->sink.bytes = 0;
+}
+
+/* Makes the next piece in the place of the last. For a text without records that is all of it. */
+static int piece_make(struct proc_text *text, const struct proc_node *node)
+{
+    const struct proc_entry *entry = node->entry;
     int error = proc_node_permits(node, PROC_GUARD_READ);
 
     if (error)
         return error;
+    text->start += text->sink.bytes;
     text->sink.bytes = 0;
+    text->sink.whole_bytes = 0;
     text->sink.error = 0;
-    if (node->entry->show_keyed)
-        error = node->entry->show_keyed(&text->sink, node->object, node->key);
-    else
-        error = node->entry->show(&text->sink, node->object);
+    if (entry->show_records) {
+        error = entry->show_records(&text->sink, node->object, &text->cursor);
+    } else {
+        text->cursor = TEXT_END;
+        error = entry->show_keyed ? entry->show_keyed(&text->sink, node->object, node->key)
+                                  : entry->show(&text->sink, node->object);
+    }
     return error ? error : text->sink.error;
+}
+
+static bool piece_has(const struct proc_text *text, u64 offset)
+{
+    return offset >= text->start && offset < text->start + text->sink.bytes;
+}
+
+/* Makes pieces until one has the byte at `offset`, or the text ends before it. */
+static int piece_find(struct proc_text *text, const struct proc_node *node, u64 offset)
+{
+    if (offset == 0 || offset < text->start)
+        text_rewind(text);
+    while (!piece_has(text, offset) && text->cursor != TEXT_END) {
+        int error = piece_make(text, node);
+
+        if (error) {
+            text_rewind(text);
+            return error;
+        }
+        sched_point();
+    }
+    return 0;
 }
 
 static ssize_t text_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     const struct proc_node *node = proc_node_of(file->inode);
     struct proc_text *text = file->private_data;
-    size_t wanted, copied;
-    ssize_t result = 0;
+    bool is_last_piece = false;
+    ssize_t done = 0;
+    int error = 0;
 
-    if (!node->entry->show && !node->entry->show_keyed)
+    if (!node->entry->show && !node->entry->show_keyed && !node->entry->show_records)
         return -EINVAL;
     mutex_lock(&text->lock);
-    if (*offset == 0 || !text->sink.data)
-        result = text_make(text, node);
-    if (!result && *offset < text->sink.bytes && io->bytes_left) {
-        wanted = MIN(text->sink.bytes - *offset, io->bytes_left);
-        copied = io_copy_to(io, text->sink.data + *offset, wanted);
+    while (io->bytes_left && !is_last_piece && !error) {
+        size_t within, copied;
+
+        is_last_piece = *offset == 0 || !piece_has(text, *offset);
+        error = piece_find(text, node, *offset);
+        if (error || !piece_has(text, *offset))
+            break;
+        within = *offset - text->start;
+        copied = io_copy_to(io, text->sink.data + within,
+                            MIN(text->sink.bytes - within, io->bytes_left));
         *offset += copied;
-        result = copied ? (ssize_t)copied : -EFAULT;
+        done += copied;
+        error = copied ? 0 : -EFAULT;
     }
     mutex_unlock(&text->lock);
-    return result;
+    return done ? done : error;
 }
 
 static ssize_t text_write(struct file *file, struct io_buffer *io, u64 *offset)

@@ -20,6 +20,9 @@
 struct text_sink; /* grows as needed */
 void text_print(struct text_sink *sink, const char *format, ...) printf_like(2, 3);
 void text_bytes(struct text_sink *sink, const void *bytes, size_t count);
+/* For `show_records`: a record ends. False: it is left out again, for the next call to print. */
+bool text_end_record(struct text_sink *sink) must_check;
+#define TEXT_END U64_MAX /* a cursor behind the last record */
 /* A set of CPUs as "0-3,5", and the end of the line. */
 void text_cpu_list(struct text_sink *sink, u64 set);
 
@@ -42,6 +45,11 @@ struct proc_entry {
     int (*show)(struct text_sink *sink, void *object);
     /* The same of a file that `lookup` found, by its key. */
     int (*show_keyed)(struct text_sink *sink, void *object, u64 key);
+    /*
+     * A file of so many records that it is not made whole: prints those from *cursor on, 0 at
+     * first, until text_end_record says no, and leaves in *cursor where to go on, or TEXT_END.
+     */
+    int (*show_records)(struct text_sink *sink, void *object, u64 *cursor);
     /* A file that may be written: `text` is what one write(2) brought, with a NUL added. */
     int (*store)(void *object, const char *text, size_t bytes);
     /* A link: its text... */
