@@ -12,15 +12,6 @@
 #include "syscalls.h"
 #include "user_vector.h"
 
-/* The space of a process that the caller may look into, with a reference. -EPERM, -ESRCH. */
-static int space_of(struct process *process, struct address_space **space_out)
-{
-    if (!process_may_inspect(process))
-        return -EPERM;
-    *space_out = process_space(process);
-    return *space_out ? 0 : -ESRCH;
-}
-
 /* ---- process_vm_readv, process_vm_writev ---- */
 
 struct vm_copy {
@@ -85,7 +76,7 @@ static long vm_copy(const struct syscall_args *args, vm_step *step)
     if (result)
         goto free_own;
     process = process_find(arg_int(args, 0));
-    result = process ? space_of(process, &copy.space) : -ESRCH;
+    result = process ? process_space_inspect(process, &copy.space) : -ESRCH;
     if (!result) {
         copy.page = kmalloc(PAGE_SIZE, 0);
         result = copy.page ? vm_copy_run(&copy, step) : -ENOMEM;
@@ -145,7 +136,7 @@ static long process_advise(struct process *process, const struct io_segment *ran
     if (process != process_current() &&
         !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
         return -EPERM;
-    result = space_of(process, &space);
+    result = process_space_inspect(process, &space);
     if (result)
         return result;
     result = advise_all(space, ranges, count, advice);

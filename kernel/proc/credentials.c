@@ -216,3 +216,22 @@ bool process_may_inspect(struct process *process)
     credentials_put(theirs);
     return same && READ_ONCE(process->dumpable);
 }
+
+int process_space_inspect(struct process *process, struct address_space **space_out)
+{
+    for (;;) {
+        u64 programs = process_programs(process);
+        struct address_space *space;
+
+        if (!process_may_inspect(process))
+            return -EPERM;
+        space = process_space(process);
+        if (!space)
+            return -ESRCH;
+        if (process_programs(process) == programs) {
+            *space_out = space;
+            return 0;
+        }
+        address_space_put(space);
+    }
+}

@@ -246,7 +246,7 @@ static void process_reset(struct process *process, const struct exec *exec)
     process->exit_signal = SIGCHLD;
     process->did_exec = true;
     spin_unlock(&process_table_lock);
-    process->dumpable = !exec->secure;
+    WRITE_ONCE(process->dumpable, !exec->secure); /* after the old space went */
     process->personality &= ~READ_IMPLIES_EXEC;
     if (exec->secure) {
         process->parent_death_signal = 0;
@@ -261,9 +261,13 @@ static void commit(struct exec *exec, const struct exec_request *request, struct
     struct thread *thread = thread_current();
     struct process *process = thread->process;
 
-    space_replace(thread, exec);
+    /* For process_may_inspect: rights that others lose go before the new space comes. */
+    if (exec->secure)
+        WRITE_ONCE(process->dumpable, false);
     credentials_install(exec->credentials);
     exec->credentials = NULL;
+    __atomic_fetch_add(&process->programs, 1, __ATOMIC_RELEASE);
+    space_replace(thread, exec);
     signal_actions_reset(process->actions);
     identity_reset(thread->identity, request->name);
     process_reset(process, exec);

@@ -131,6 +131,11 @@ static bool thread_permits(void *object)
     return process_may_inspect(thread_process(object));
 }
 
+static u64 thread_generation(void *object)
+{
+    return process_programs(thread_process(object));
+}
+
 static const struct proc_directory common_directory; /* below */
 
 static const struct proc_directory thread_directory = {
@@ -140,6 +145,7 @@ static const struct proc_directory thread_directory = {
     .shared_object = thread_process,
     .owner = thread_owner,
     .permits = thread_permits,
+    .generation = thread_generation,
     .get = thread_object_get,
     .put = thread_object_put,
 };
@@ -215,6 +221,11 @@ void proc_process_put(void *object)
 bool proc_process_permits(void *object)
 {
     return process_may_inspect(object);
+}
+
+static u64 process_generation(void *object)
+{
+    return process_programs(object);
 }
 
 /* Who may not be looked into by its own user is root's, but for the directories that all enter. */
@@ -338,6 +349,7 @@ static const struct proc_directory common_directory = {
     .count = ARRAY_SIZE(common_entries),
     .owner = proc_process_owner,
     .permits = proc_process_permits,
+    .generation = process_generation,
     .get = proc_process_get,
     .put = proc_process_put,
 };
@@ -385,6 +397,7 @@ static const struct proc_directory process_directory = {
     .shared = &common_directory,
     .owner = proc_process_owner,
     .permits = proc_process_permits,
+    .generation = process_generation,
     .get = proc_process_get,
     .put = proc_process_put,
 };

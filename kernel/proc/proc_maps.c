@@ -358,7 +358,7 @@ static ssize_t pagemap_read(struct file *file, struct io_buffer *io, u64 *offset
     if (!space)
         return 0;
     words = kmalloc(PAGE_SIZE, 0);
-    if (words)
+    if (words && proc_file_is_current(file))
         done = words_read(space, io, offset, words);
     kfree(words);
     address_space_put(space);

@@ -117,10 +117,11 @@ static ssize_t memory_access(struct file *file, struct io_buffer *io, u64 *offse
                              memory_step *step)
 {
     struct address_space *space = process_space(proc_inode_object(file->inode));
+    bool is_current = proc_file_is_current(file); /* if not, `space` may be another program's */
     void *page = space ? kmalloc(PAGE_SIZE, 0) : NULL;
     ssize_t done = 0;
 
-    while (page && io->bytes_left) {
+    while (page && io->bytes_left && is_current && !fatal_signal_is_pending()) {
         size_t wanted = MIN(io->bytes_left, PAGE_SIZE - *offset % PAGE_SIZE);
         size_t copied = step(space, io, *offset, page, wanted);
 

@@ -184,6 +184,55 @@ TEST(coredump_filter_is_inherited_and_survives_exec)
     CHECK_EXIT(child, 0);
 }
 
+/* ---- What was opened before exec ---- */
+
+/* A child that becomes cat(1) once the pipe's writer says so. */
+static pid_t fork_cat(int start[2], int done[2])
+{
+    pid_t child;
+    char byte;
+
+    CHECK_OK(pipe2(start, 0));
+    CHECK_OK(pipe2(done, O_CLOEXEC));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        close(start[1]);
+        CHECK_EQ(read(start[0], &byte, 1), 1);
+        dup2(start[0], 0);
+        execlp("cat", "cat", NULL);
+        _exit(127);
+    }
+    close(done[1]);
+    return child;
+}
+
+/* Who might look into a process may not be allowed to look into what it executes: a setuid one. */
+TEST(files_of_a_process_opened_before_exec_do_not_show_the_new_program)
+{
+    static const char *const names[] = {"mem", "maps", "environ", "smaps", "pagemap"};
+    int files[sizeof(names) / sizeof(names[0])], start[2], done[2];
+    pid_t child = fork_cat(start, done);
+    char path[64];
+
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/%s", child, names[i]);
+        files[i] = CHECK_OK(open(path, i == 0 ? O_RDWR : O_RDONLY));
+        if (i != 0)
+            CHECK_GT(read(files[i], text, 64), 0);
+        CHECK_OK(lseek(files[i], 0, SEEK_SET));
+    }
+    CHECK_EQ(pread(files[0], text, 1, (off_t)(uintptr_t)names), 1);
+    CHECK_EQ(pwrite(files[0], text, 1, (off_t)(uintptr_t)text), 1);
+    CHECK_EQ(write(start[1], "", 1), 1);
+    CHECK_EQ(read(done[0], text, 1), 0);
+    CHECK_EQ(pread(files[0], text, 1, (off_t)(uintptr_t)names), 0);
+    CHECK_EQ(pwrite(files[0], text, 1, (off_t)(uintptr_t)text), 0);
+    for (int i = 1; i < 5; i++)
+        CHECK_EQ(read(files[i], text, 64), 0);
+    close(start[1]);
+    CHECK_EXIT(child, 0);
+}
+
 /* ---- map_files ---- */
 
 /* The name in map_files of the region at `memory`, which is `pages` long. */

@@ -62,9 +62,25 @@ int proc_node_permits(const struct proc_node *node, enum proc_guard guard)
     return guard == PROC_GUARD_OPEN ? -EACCES : -EPERM;
 }
 
+u64 proc_node_generation(const struct proc_node *node)
+{
+    if (!node->entry || node->entry->guard != PROC_GUARD_OPEN || !node->holder ||
+        !node->holder->generation)
+        return 0;
+    return node->holder->generation(node->object);
+}
+
 int proc_open_guarded(struct inode *inode, struct file *file)
 {
-    return proc_node_permits(proc_node_of(inode), PROC_GUARD_OPEN);
+    const struct proc_node *node = proc_node_of(inode);
+
+    file->private_data = (void *)proc_node_generation(node);
+    return proc_node_permits(node, PROC_GUARD_OPEN);
+}
+
+bool proc_file_is_current(const struct file *file)
+{
+    return proc_node_generation(proc_node_of(file->inode)) == (u64)file->private_data;
 }
 
 /* ---- Links ---- */

@@ -50,6 +50,8 @@ static inline struct proc_node *proc_node_of(const struct inode *inode)
 
 /* Whether the caller may pass a guard of that kind: 0, or what it says. */
 int proc_node_permits(const struct proc_node *node, enum proc_guard guard) must_check;
+/* To be asked before proc_node_permits, and after what it permits: the same, or it is void. */
+u64 proc_node_generation(const struct proc_node *node) must_check;
 
 extern const struct file_operations proc_text_operations;             /* text_file.c */
 extern const struct inode_operations proc_directory_inode_operations; /* directory.c */

@@ -85,8 +85,9 @@ bool text_end_record(struct text_sink *sink)
 
 /* ---- Files ---- */
 
-/* All but the lock is guarded by it. */
+/* All but the lock and what is [const] is guarded by it. */
 struct proc_text {
+    u64 generation;        /* [const] when it was opened */
     struct mutex lock;     /* LOCK_PROC_TEXT */
     struct text_sink sink; /* the piece that was made last */
     u64 start;             /* its place in the file */
@@ -103,6 +104,7 @@ static int text_open(struct inode *inode, struct file *file)
     text = kmalloc(sizeof(*text), ALLOC_CLEARED);
     if (!text)
         return -ENOMEM;
+    text->generation = (u64)file->private_data;
     mutex_init(&text->lock, LOCK_PROC_TEXT);
     file->private_data = text;
     return 0;
@@ -141,6 +143,10 @@ static int piece_make(struct proc_text *text, const struct proc_node *node)
         text->cursor = TEXT_END;
         error = entry->show_keyed ? entry->show_keyed(&text->sink, node->object, node->key)
                                   : entry->show(&text->sink, node->object);
+    }
+    if (proc_node_generation(node) != text->generation) {
+        text->sink.bytes = 0;
+        text->cursor = TEXT_END;
     }
     return error ? error : text->sink.error;
 }

@@ -191,6 +191,7 @@ struct process {
     s32 oom_adjustment_min;            /* as low as it may go without the right to lower it */
     u32 pending_count;                 /* [atomic] queued signals, for RLIMIT_SIGPENDING */
     bool dumpable;                     /* [atomic] */
+    u64 programs;                      /* [atomic] how many exec began; process_programs */
     int parent_death_signal;           /* [atomic] */
     u64 personality;                   /* [atomic] */
     u8 machine_check_choice;           /* [atomic] PR_MCE_KILL_*, only kept: there are none */
@@ -496,6 +497,18 @@ int process_limits_change(struct process *process, unsigned resource,
 
 /* Whether the caller may look into a process: its user's and dumpable, or CAP_SYS_PTRACE. */
 bool process_may_inspect(struct process *process);
+/*
+ * Changes when a process begins another program, before anybody can find the new program's memory.
+ * Rights that the others lose by it are lost before, and those that they gain come after: so what
+ * process_may_inspect said after a first call holds for a space that was found before a second, if
+ * both calls return the same.
+ */
+static inline u64 process_programs(const struct process *process)
+{
+    return __atomic_load_n(&process->programs, __ATOMIC_ACQUIRE); /* pairs with exec's increment */
+}
+/* process_space of a process that the caller may look into. -EPERM; -ESRCH: it has none. */
+int process_space_inspect(struct process *process, struct address_space **space_out) must_check;
 
 /* A copy of the caller's, to be changed and installed. NULL: no memory. */
 struct credentials *credentials_prepare(void) must_check;

@@ -75,6 +75,11 @@ struct proc_directory {
     /* Whether the caller may use what is guarded. NULL: everybody may. */
     bool (*permits)(void *object);
     /*
+     * Changes when what `permits` said does not hold any more, as when a process executes another
+     * program: what was opened then (PROC_GUARD_OPEN) is empty. NULL: never.
+     */
+    u64 (*generation)(void *object);
+    /*
      * An entry that is not in the table: sets *entry_out (a static one that describes its kind),
      * *object_out (with a reference) and *key_out, a number that tells it from its siblings.
      * -ENOENT. NULL: there are none.
@@ -116,8 +121,13 @@ int proc_register_setting(const char *folder, const struct proc_setting *setting
 int proc_parse_number(const char *text, s64 *value_out) must_check;
 /* The same as proc_register_entry in /sys, without an object. */
 int sys_register_entry(const char *folder, const struct proc_entry *entry) must_check;
-/* `open` of an entry with operations of its own: -EACCES if it is guarded from the caller. */
+/*
+ * `open` of an entry with operations of its own: -EACCES if it is guarded from the caller. Uses
+ * private_data for what proc_file_is_current asks later: whether that still holds for what was
+ * found of the object before the question.
+ */
 int proc_open_guarded(struct inode *inode, struct file *file) must_check;
+bool proc_file_is_current(const struct file *file) must_check;
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);
