@@ -549,15 +549,14 @@ void usage_add_thread(struct cpu_usage *to, struct thread *thread)
     to->user_ns += user_ns;
     to->system_ns += system_ns;
     io_counts_add(&to->io, &thread->io);
+    to->minor_faults += READ_ONCE(thread->minor_faults);
+    to->major_faults += READ_ONCE(thread->major_faults);
     to->voluntary_switches += thread->voluntary_switches;
     to->involuntary_switches += thread->involuntary_switches;
 }
 
-/* Faults are counted by the address space: what a process did to one that it shares (vfork) too. */
 void usage_add_space(struct cpu_usage *to, const struct address_space *space)
 {
-    to->minor_faults += READ_ONCE(space->minor_faults);
-    to->major_faults += READ_ONCE(space->major_faults);
     to->peak_resident_pages =
         MAX(to->peak_resident_pages, address_space_peak_resident_pages(space));
 }

@@ -3,9 +3,13 @@
  *
  * The time in each state is exact (state.c). What part of RUNNING was user mode is sampled: while
  * a CPU is busy a timer looks every SAMPLE_NS at what it interrupted, and the samples split the
- * exact sum. An idle CPU has no timer.
+ * exact sum so that no part ever goes backwards (pith/time_split.h). An idle CPU has no timer.
  *
- * Locking: a CPU's samples are its own; a thread's are written by the CPU that runs it.
+ * Interrupt handlers and the work that they leave are not told apart from what they interrupted,
+ * and nobody tells the kernel what the host took: irq, softirq and steal are always 0.
+ *
+ * Locking: a CPU's samples are its own; a thread's are written by the CPU that runs it. What has
+ *          been told of either is guarded by the run queue's lock.
  */
 #include "run_queue.h"
 
@@ -35,14 +39,11 @@ static void sample(struct timer *timer)
         return;
     }
     if (!cpu_current()->interrupted_user) {
-        thread->ticks[thread->mode]++;
-        queue->system_ticks++;
+        thread->ran.samples[thread->mode]++;
+        queue->busy.samples[CPU_IN_SYSTEM]++;
     } else {
-        thread->ticks[THREAD_IN_USER]++;
-        if (thread->nice > 0)
-            queue->nice_ticks++;
-        else
-            queue->user_ticks++;
+        thread->ran.samples[THREAD_IN_USER]++;
+        queue->busy.samples[thread->nice > 0 ? CPU_IN_NICE : CPU_IN_USER]++;
     }
     if (sample_hook)
         sample_hook(thread, SAMPLE_NS);
@@ -86,23 +87,14 @@ void iowait_change(struct thread *thread, s32 change, u64 now_ns)
     spin_unlock(&queue->lock);
 }
 
-static u64 share_of(u64 total_ns, u64 part, u64 whole)
+/*
+ * `total_ns` of RUNNING by modes. Without samples all is user time, as Linux says of what was too
+ * short for a tick.
+ */
+static void ran_look(struct thread *thread, u64 total_ns, u64 ns_out[THREAD_MODES])
 {
-    return total_ns / whole * part + total_ns % whole * part / whole;
-}
-
-/* Without samples all is user time, as Linux says of what was too short for a tick. */
-static void split_by_ticks(u64 total_ns, const u64 ticks[THREAD_MODES], u64 ns_out[THREAD_MODES])
-{
-    u64 whole = 0, rest_ns = total_ns;
-
-    for (int mode = 0; mode < THREAD_MODES; mode++)
-        whole += ticks[mode];
-    for (int mode = 0; mode < THREAD_MODES; mode++) {
-        ns_out[mode] = whole ? share_of(total_ns, ticks[mode], whole) : 0;
-        rest_ns -= ns_out[mode];
-    }
-    ns_out[ticks[THREAD_IN_USER] || !whole ? THREAD_IN_USER : THREAD_IN_SYSTEM] += rest_ns;
+    time_split_look(&thread->ran, total_ns, THREAD_IN_USER);
+    memcpy(ns_out, thread->ran.told_ns, THREAD_MODES * sizeof(ns_out[0]));
 }
 
 void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out)
@@ -112,10 +104,10 @@ void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out)
 
     if (thread->state == THREAD_RUNNING)
         total_ns += clock_monotonic_ns() - thread->state_since_ns;
+    ran_look(thread, total_ns, ns);
     spin_unlock(&queue->lock);
-    split_by_ticks(total_ns, thread->ticks, ns);
     *user_ns_out = ns[THREAD_IN_USER];
-    *system_ns_out = total_ns - ns[THREAD_IN_USER];
+    *system_ns_out = ns[THREAD_IN_SYSTEM] + ns[THREAD_IN_TRAP] + ns[THREAD_IN_FAULT];
 }
 
 /* ---- Microstates ---- */
@@ -146,7 +138,7 @@ static const u8 microstates_of_states[THREAD_STATES] = {
 
 /* State, times and clock in one moment: thread.lock stops all changes but READY and RUNNING. */
 static u64 thread_times_copy(struct thread *thread, u64 time_in_ns[THREAD_STATES],
-                             u64 waited_ns[WAIT_REASONS])
+                             u64 waited_ns[WAIT_REASONS], u64 modes_ns[THREAD_MODES])
 {
     struct run_queue *queue;
     u64 now_ns, spent_ns;
@@ -160,6 +152,7 @@ static u64 thread_times_copy(struct thread *thread, u64 time_in_ns[THREAD_STATES
     time_in_ns[thread->state] += spent_ns;
     if (thread->state == THREAD_WAITING)
         waited_ns[thread->wait_reason] += spent_ns;
+    ran_look(thread, time_in_ns[THREAD_RUNNING], modes_ns);
     spin_unlock(&queue->lock);
     spin_unlock(&thread->lock);
     return now_ns - thread->born_ns;
@@ -168,10 +161,9 @@ static u64 thread_times_copy(struct thread *thread, u64 time_in_ns[THREAD_STATES
 u64 thread_microstates(struct thread *thread, u64 ns_out[MICROSTATES])
 {
     u64 time_in_ns[THREAD_STATES], waited_ns[WAIT_REASONS], modes_ns[THREAD_MODES];
-    u64 elapsed_ns = thread_times_copy(thread, time_in_ns, waited_ns);
+    u64 elapsed_ns = thread_times_copy(thread, time_in_ns, waited_ns, modes_ns);
 
     memset(ns_out, 0, MICROSTATES * sizeof(ns_out[0]));
-    split_by_ticks(time_in_ns[THREAD_RUNNING], thread->ticks, modes_ns);
     for (int mode = 0; mode < THREAD_MODES; mode++)
         ns_out[microstates_of_modes[mode]] += modes_ns[mode];
     for (int reason = 0; reason < WAIT_REASONS; reason++)
@@ -184,9 +176,9 @@ u64 thread_microstates(struct thread *thread, u64 ns_out[MICROSTATES])
 
 void thread_schedule_describe(struct thread *thread, struct thread_schedule *out)
 {
-    u64 time_in_ns[THREAD_STATES], waited_ns[WAIT_REASONS];
+    u64 time_in_ns[THREAD_STATES], waited_ns[WAIT_REASONS], modes_ns[THREAD_MODES];
 
-    (void)thread_times_copy(thread, time_in_ns, waited_ns);
+    (void)thread_times_copy(thread, time_in_ns, waited_ns, modes_ns);
     *out = (struct thread_schedule){
         .ran_ns = time_in_ns[THREAD_RUNNING],
         .ready_ns = time_in_ns[THREAD_READY],
@@ -201,7 +193,7 @@ void thread_schedule_describe(struct thread *thread, struct thread_schedule *out
 void cpu_times_of(u32 cpu, struct cpu_times *times_out)
 {
     struct run_queue *queue = run_queue_of(cpu);
-    u64 ticks[THREAD_MODES] = {}, ns[THREAD_MODES], now_ns, busy_ns, user_ticks;
+    u64 now_ns;
 
     spin_lock(&queue->lock);
     now_ns = clock_monotonic_ns();
@@ -215,15 +207,11 @@ void cpu_times_of(u32 cpu, struct cpu_times *times_out)
         .turns = queue->turns,
         .switches = queue->switches,
     };
-    busy_ns = now_ns - MIN(now_ns, queue->idle_ns + queue->iowait_ns);
-    user_ticks = queue->user_ticks + queue->nice_ticks;
-    ticks[THREAD_IN_USER] = user_ticks;
-    ticks[THREAD_IN_SYSTEM] = queue->system_ticks;
-    split_by_ticks(busy_ns, ticks, ns);
-    times_out->system_ns = ns[THREAD_IN_SYSTEM];
-    times_out->nice_ns =
-        user_ticks ? share_of(ns[THREAD_IN_USER], queue->nice_ticks, user_ticks) : 0;
-    times_out->user_ns = ns[THREAD_IN_USER] - times_out->nice_ns;
+    time_split_look(&queue->busy, now_ns - MIN(now_ns, queue->idle_ns + queue->iowait_ns),
+                    CPU_IN_USER);
+    times_out->system_ns = queue->busy.told_ns[CPU_IN_SYSTEM];
+    times_out->user_ns = queue->busy.told_ns[CPU_IN_USER];
+    times_out->nice_ns = queue->busy.told_ns[CPU_IN_NICE];
     spin_unlock(&queue->lock);
 }
 

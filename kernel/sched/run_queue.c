@@ -84,6 +84,7 @@ void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle)
     };
     queue->realtime.policy->init(&queue->realtime);
     queue->base = (struct policy_queue){.policy = base_policy, .parameters = base_parameters};
+    queue->base.parameters.seed += cpu; /* or all CPUs would draw the same lots */
     queue->base.policy->init(&queue->base);
     list_init(&queue->threads);
     queue->ready = 0;

@@ -3,6 +3,13 @@
 
 #include <pith/sched.h>
 
+/* What a CPU's busy time is split into. */
+enum cpu_mode {
+    CPU_IN_SYSTEM,
+    CPU_IN_USER,
+    CPU_IN_NICE, /* user mode of threads with a nice value above 0 */
+};
+
 struct run_queue {
     struct spinlock lock;         /* LOCK_RUN_QUEUE */
     struct policy_queue realtime; /* guarded_by(&lock) fifo and rr, before all others */
@@ -30,7 +37,7 @@ struct run_queue {
     u64 idle_since_ns;            /* guarded_by(&lock) idle time is counted up to then */
     u64 idle_ns, iowait_ns;       /* guarded_by(&lock) */
     u32 iowaiting;                /* guarded_by(&lock) threads of this CPU that wait for a device */
-    u64 user_ticks, nice_ticks, system_ticks; /* [cpu] samples */
+    struct time_split busy;       /* guarded_by(&lock) all but idle time; samples are [cpu] */
 };
 
 DECLARE_PER_CPU(struct run_queue, run_queue);

@@ -65,14 +65,15 @@ static u64 page_index(const struct region *region, u64 page)
 static DEFINE_PER_CPU(struct fault_totals, totals); /* [cpu], roughly: a preempted one may count
                                                        for its neighbour */
 
+/* Whoever is held up by a fault has it, whosever memory it is. */
 static void fault_count(const struct fault *fault)
 {
     this_cpu(totals)->faults++;
     if (unlikely(fault->major)) {
-        fault->space->major_faults++;
+        thread_current()->major_faults++;
         this_cpu(totals)->major_faults++;
     } else {
-        fault->space->minor_faults++;
+        thread_current()->minor_faults++;
     }
 }
 

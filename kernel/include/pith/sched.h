@@ -16,6 +16,7 @@
 
 #include <pith/core.h>
 #include <pith/policy.h>
+#include <pith/time_split.h>
 
 struct process;
 struct address_space;
@@ -152,12 +153,12 @@ struct thread {
     u64 born_ns, state_since_ns;
     u64 time_in_ns[THREAD_STATES];
     u64 waited_ns[WAIT_REASONS];
-    u64 ticks[THREAD_MODES]; /* [cpu] samples; they split time_in_ns[THREAD_RUNNING] */
-    u8 mode;                 /* [owner] enum thread_mode, while in the kernel */
-    u64 arrived_ns;          /* when it came to its CPU */
-    u64 migrations, turns;   /* how often it changed its CPU, and was picked */
-    u64 burst_ns;            /* how long it ran since it last waited, or... */
-    u64 average_burst_ns;    /* ... since a burst ended at its limit; the average of past ones */
+    struct time_split ran; /* time_in_ns[THREAD_RUNNING] by modes; samples are [cpu] */
+    u8 mode;               /* [owner] enum thread_mode, while in the kernel */
+    u64 arrived_ns;        /* when it came to its CPU */
+    u64 migrations, turns; /* how often it changed its CPU, and was picked */
+    u64 burst_ns;          /* how long it ran since it last waited, or... */
+    u64 average_burst_ns;  /* ... since a burst ended at its limit; the average of past ones */
     u64 voluntary_switches, involuntary_switches;
     struct timer sleep_timer;      /* [owner] for waits with a time limit */
     int wake_result;               /* guarded_by(&lock) 0, -EINTR or -ETIMEDOUT: how a wait ended */
@@ -183,6 +184,7 @@ struct thread {
     u64 limits_file_size;            /* [atomic] RLIMIT_FSIZE */
     u64 limits_open_files;           /* [atomic] RLIMIT_NOFILE, soft */
     struct io_counts io;             /* [owner] */
+    u64 minor_faults, major_faults;  /* [owner] */
 
     /* proc/'s: the process, and signals. sched/ and what lies between never look at them. */
     struct process *process;          /* [const] NULL: an idle thread */

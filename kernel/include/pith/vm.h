@@ -129,9 +129,8 @@ struct address_space {
     s64 resident_anonymous, resident_file, resident_shared; /* pages */
     u64 tables;              /* page tables below its root and that, those of others too */
     u64 peak_resident_pages; /* before the last pages went: address_space_peak_resident_pages */
-    u64 minor_faults, major_faults;
-    u64 auxv[64];     /* [const] after exec, for /proc/PID/auxv */
-    void *executable; /* struct file * with a reference, counted by the next two; [const] */
+    u64 auxv[64];            /* [const] after exec, for /proc/PID/auxv */
+    void *executable;        /* struct file * with a reference, counted by the next two; [const] */
     void (*executable_get)(void *executable);
     void (*executable_put)(void *executable);
 };
