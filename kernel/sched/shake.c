@@ -58,7 +58,8 @@ void sched_shake_now(void)
     number = shake_next();
     if (number % SHAKE_ONE_IN)
         return;
-    if (number & BIT(32))
+    /* A real-time thread's place in its queue is its own to give up. */
+    if (number & BIT(32) && !thread_is_realtime(thread))
         sched_yield();
     else
         __atomic_fetch_or(&thread->pending_work, WORK_RESCHEDULE, __ATOMIC_RELAXED);
