@@ -168,6 +168,18 @@ void sched_point(void)
 }
 
 /*
+ * Who makes a thread READY for an idle CPU interrupts it, unless WORK_RESCHEDULE says that somebody
+ * has: that interrupt may be over, and what it was for stolen. Under the lock, so that who is next
+ * to find the mark set has put his thread into the queue before, where the next look finds it.
+ */
+static void idle_mark_clear(struct run_queue *queue)
+{
+    spin_lock(&queue->lock);
+    __atomic_store_n(&queue->idle->pending_work, 0, __ATOMIC_RELAXED);
+    spin_unlock(&queue->lock);
+}
+
+/*
  * The idle thread's life. Interrupts are off between the last look at the queue and the halt, so
  * that a wake-up in between ends the halt at once.
  */
@@ -183,8 +195,10 @@ noreturn void sched_run(void)
             schedule_locked(queue, LEAVE_PREEMPTED, clock_monotonic_ns());
             continue;
         }
-        if (queue->idle->pending_work)
-            __atomic_store_n(&queue->idle->pending_work, 0, __ATOMIC_RELAXED);
+        if (READ_ONCE(queue->idle->pending_work)) {
+            idle_mark_clear(queue);
+            continue;
+        }
         rcu_quiescent();
         cpu_mark_idle(queue->cpu); /* who claimed us may have found somebody better */
         cpu_wait_for_interrupt();
