@@ -340,6 +340,14 @@ void run_queue_reschedule(struct run_queue *queue)
         cpu_send_interrupt(queue->cpu, VECTOR_RESCHEDULE);
 }
 
+/* When real-time threads that wait for a new period may run; U64_MAX: not while others want to. */
+static u64 realtime_comes_ns(const struct run_queue *queue, u64 now_ns)
+{
+    if (READ_ONCE(limits.runtime_us) == 0)
+        return U64_MAX;
+    return MAX(queue->realtime_period_end_ns, now_ns + 1) - now_ns;
+}
+
 /* When to look again whether the running thread must give way; 0: not before somebody comes. */
 static u64 slice_of_running(struct run_queue *queue, u64 now_ns)
 {
@@ -351,7 +359,7 @@ static u64 slice_of_running(struct run_queue *queue, u64 now_ns)
     if (thread_is_realtime(running) && queue->base.count)
         change_ns = realtime_left_ns(queue, now_ns);
     else if (!thread_is_realtime(running) && queue->realtime.count)
-        change_ns = MAX(queue->realtime_period_end_ns, now_ns + 1) - now_ns;
+        change_ns = realtime_comes_ns(queue, now_ns);
     if (change_ns == U64_MAX)
         return slice_ns;
     return slice_ns ? MIN(slice_ns, change_ns) : change_ns;

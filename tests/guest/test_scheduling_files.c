@@ -6,6 +6,7 @@
  */
 #include "guest.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 static char text[8192];
@@ -199,4 +200,42 @@ TEST(sched_rt_runtime_us_is_within_its_period)
     CHECK_EQ(write(fd, "950000\n", 7), 7);
     CHECK_STR_EQ(read_file("/proc/sys/kernel/sched_rt_period_us", text, sizeof(text)), "1000000\n");
     CHECK_STR_EQ(read_file("/proc/sys/kernel/sched_rr_timeslice_ms", text, sizeof(text)), "100\n");
+}
+
+static void setting_write(const char *name, const char *value)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
+    fd = CHECK_OK(open(path, O_WRONLY | O_CLOEXEC));
+    CHECK_EQ(write(fd, value, strlen(value)), (ssize_t)strlen(value));
+    close(fd);
+}
+
+TEST(sched_rt_runtime_us_of_0_leaves_others_everything)
+{
+    const struct sched_param urgent = {.sched_priority = 10};
+    cpu_set_t cpu;
+    pid_t hog;
+
+    NEEDS_ROOT();
+    if (access("/proc/self/microstates", R_OK) == -1)
+        SKIP("cannot be set here");
+    CPU_ZERO(&cpu);
+    CPU_SET(0, &cpu);
+    CHECK_OK(sched_setaffinity(0, sizeof(cpu), &cpu));
+    setting_write("sched_rt_runtime_us", "0");
+    setting_write("sched_rt_period_us", "20000");
+    hog = CHECK_OK(fork());
+    if (hog == 0) {
+        sched_setscheduler(0, SCHED_FIFO, &urgent);
+        for (;;)
+            continue;
+    }
+    compute_ms(60); /* some periods */
+    CHECK_OK(kill(hog, SIGKILL));
+    CHECK_KILLED(hog, SIGKILL);
+    setting_write("sched_rt_period_us", "1000000");
+    setting_write("sched_rt_runtime_us", "950000");
 }
