@@ -25,7 +25,8 @@
 #include <pith/proc_fs.h>
 
 #define EPOLL_LEVELS    6
-#define QUEUES_PER_ITEM 2 /* a pipe for both directions, at the most */
+#define EPOLL_WAYS      500 /* as Linux allows through two sets */
+#define QUEUES_PER_ITEM 2   /* a pipe for both directions, at the most */
 #define PRIVATE_BITS    (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
 
 struct epoll {
@@ -35,9 +36,11 @@ struct epoll {
     struct list ready;
     struct wait_queue poll_queue; /* LOCK_EPOLL_WATCHERS: who watches this set's own file */
     struct file *file;            /* [const] not counted: the file owns the set */
-    u64 walk;   /* guarded_by(&epoll_tree_lock) the last walk that came here ... */
-    u32 levels; /* guarded_by(&epoll_tree_lock) ... and what it found */
-    u64 round;  /* guarded_by(&epoll_tree_lock) of taking items off `ready` */
+    u64 walk;      /* guarded_by(&epoll_tree_lock) the last walk that came here ... */
+    u32 levels;    /* guarded_by(&epoll_tree_lock) ... and what it found */
+    u64 ways_walk; /* guarded_by(&epoll_tree_lock) the same ... */
+    u32 ways;      /* guarded_by(&epoll_tree_lock) ... for `ways_above` */
+    u64 round;     /* guarded_by(&epoll_tree_lock) of taking items off `ready` */
 };
 
 struct epoll_item;
@@ -239,6 +242,57 @@ static bool levels_allow(struct epoll *epoll, const struct file *file)
     return below + levels_above(epoll) <= EPOLL_LEVELS;
 }
 
+/* How many ways lead from the set up to one that nobody watches or on the way there, itself one. */
+static u32 ways_above(struct epoll *epoll)
+{
+    struct epoll_item *item;
+    u32 ways = 1;
+
+    if (epoll->ways_walk == walks)
+        return epoll->ways;
+    list_for_each (item, &epoll->file->epoll_items, file_link)
+        ways = MIN(ways + ways_above(item->epoll), EPOLL_WAYS + 2u);
+    epoll->ways_walk = walks;
+    epoll->ways = ways;
+    return ways;
+}
+
+/*
+ * Whether an event of the file, or of one below it, goes on from the sets that watch it by no more
+ * than EPOLL_WAYS ways: the waker goes all of them, with interrupts off.
+ */
+static bool ways_allow(const struct file *file)
+{
+    struct epoll *epoll = epoll_of(file);
+    struct epoll_item *item;
+    u32 ways = 0;
+
+    if (epoll && epoll->walk == walks)
+        return true;
+    list_for_each (item, &file->epoll_items, file_link) {
+        ways += ways_above(item->epoll) - 1;
+        if (ways > EPOLL_WAYS)
+            return false;
+    }
+    if (!epoll)
+        return true;
+    epoll->walk = walks;
+    tree_for_each (item, &epoll->items, node)
+        if (!ways_allow(item->file))
+            return false;
+    return true;
+}
+
+/* After the link was made. One between a file that is no set and a set that nobody watches adds
+ * none. */
+static bool link_is_allowed(const struct epoll *epoll, const struct file *file)
+{
+    if (!epoll_of(file) && list_is_empty(&epoll->file->epoll_items))
+        return true;
+    walks++;
+    return ways_allow(file);
+}
+
 /* ---- epoll_ctl ---- */
 
 static int item_add(struct epoll *epoll, int fd, struct file *file, const struct epoll_event *event)
@@ -262,6 +316,10 @@ static int item_add(struct epoll *epoll, int fd, struct file *file, const struct
     list_init(&item->file_link);
     tree_insert(&epoll->items, &item->node, item_before);
     list_push_back(&file->epoll_items, &item->file_link);
+    if (!link_is_allowed(epoll, file)) {
+        item_destroy(item);
+        return -EINVAL;
+    }
     adding.item = item;
     if (file_poll(file, &adding.table) & item->event.events & ~PRIVATE_BITS)
         item_make_ready(item, 0);

@@ -367,6 +367,28 @@ TEST(epoll_a_long_chain_of_sets_is_refused_or_harmless)
     CHECK_EQ(epoll_now(sets[0], sets[1]), EPOLLIN);
 }
 
+#define CROSSED_SETS 30
+
+/* An event goes up all the ways there are, at once. */
+TEST(epoll_too_many_ways_from_a_file_through_sets_are_refused)
+{
+    int outer[CROSSED_SETS], inner[CROSSED_SETS], bell = CHECK_OK(eventfd(1, 0)), watched = 0;
+    struct epoll_event event = {.events = EPOLLIN};
+
+    for (int i = 0; i < CROSSED_SETS; i++) {
+        outer[i] = new_epoll();
+        inner[i] = new_epoll();
+    }
+    for (int i = 0; i < CROSSED_SETS; i++)
+        for (int j = 0; j < CROSSED_SETS; j++)
+            epoll_add(outer[i], inner[j], EPOLLIN);
+    while (watched < CROSSED_SETS && !epoll_ctl(inner[watched], EPOLL_CTL_ADD, bell, &event))
+        watched++;
+    CHECK_EQ(errno, EINVAL);
+    CHECK_EQ(watched, 500 / CROSSED_SETS);
+    CHECK_EQ(epoll_now(outer[0], inner[0]), EPOLLIN);
+}
+
 TEST(epoll_forgets_a_file_when_its_last_descriptor_is_closed)
 {
     struct ends ends = new_pipe();
