@@ -8,6 +8,11 @@
  *
  *     regions <-> A <-> cursor <-> B <-> C        A is done; new ones come in at the end
  *
+ * What a walk does in a space it does in all regions there that show the file, at once, and leaves
+ * its number in each: so a program that cut its mapping into thousands costs a look at each of
+ * them, not thousands. A region that was cut from one with the number, or copied by fork, has it
+ * too: its entries were made from those that the walk has changed already.
+ *
  * A fault that was under way has filled its entry before the walk gets the space's lock, and the
  * walk takes it out again; one that comes later asks the pager, which knows of the cut already.
  *
@@ -58,9 +63,11 @@ static bool region_part(const struct region *region, u64 first, u64 count, u64 *
     return true;
 }
 
-/* Does the work in all regions of one address space that show the mapping. */
-static void space_work(struct address_space *space, struct mapping *mapping, u64 first, u64 count,
-                       region_work *work)
+static u64 walks; /* [atomic] how many there were, which numbers them from 1 */
+
+/* Does the work of a walk in all regions of one address space that show the mapping. */
+static void space_work(struct address_space *space, struct mapping *mapping, u64 walk, u64 first,
+                       u64 count, region_work *work)
 {
     struct gather gather;
     struct region *region;
@@ -69,7 +76,10 @@ static void space_work(struct address_space *space, struct mapping *mapping, u64
     gather_init(&gather, space);
     rwlock_write_lock(&space->lock);
     tree_for_each (region, &space->regions, node) {
-        if (region->mapping != mapping || !region_part(region, first, count, &start, &end))
+        if (region->mapping != mapping)
+            continue;
+        WRITE_ONCE(region->last_walk, walk);
+        if (!region_part(region, first, count, &start, &end))
             continue;
         while (work(region, start, end, &gather)) {
             gather_finish(&gather);
@@ -102,6 +112,7 @@ static struct region *cursor_next(struct mapping *mapping, struct region *cursor
 
 static void mapping_walk(struct mapping *mapping, u64 first, u64 count, region_work *work)
 {
+    u64 walk = __atomic_add_fetch(&walks, 1, __ATOMIC_RELAXED);
     struct region cursor = {.space = NULL};
     struct region *region;
 
@@ -110,12 +121,15 @@ static void mapping_walk(struct mapping *mapping, u64 first, u64 count, region_w
     spin_lock(&mapping->lock);
     list_push_front(&mapping->regions, &cursor.mapping_link);
     while ((region = cursor_next(mapping, &cursor))) {
-        struct address_space *space = region->space;
+        struct address_space *space = READ_ONCE(region->last_walk) == walk ? NULL : region->space;
 
-        refcount_inc(&space->holders);
-        spin_unlock(&mapping->lock);
-        space_work(space, mapping, first, count, work);
-        address_space_release(space);
+        if (space)
+            refcount_inc(&space->holders);
+        spin_unlock(&mapping->lock); /* also when there is nothing to do: the list may be long */
+        if (space) {
+            space_work(space, mapping, walk, first, count, work);
+            address_space_release(space);
+        }
         spin_lock(&mapping->lock);
     }
     list_remove(&cursor.mapping_link);

@@ -191,6 +191,40 @@ TEST(msync_and_mincore_pass_over_terabytes_that_are_not_mapped)
     CHECK_OK(munmap(memory, 2 * PAGE));
 }
 
+#define REGIONS_MANY 4000
+
+static void check_that_all_is_cut(const char *memory)
+{
+    for (size_t i = 0; i < REGIONS_MANY; i += 99)
+        CHECK_EQ(signal_of_read(memory + i * PAGE), SIGBUS);
+}
+
+TEST(truncation_reaches_thousands_of_regions_of_parent_and_child)
+{
+    int fd = file_of(PAGE), pipe_fds[2];
+    char *memory, byte = 1;
+    pid_t child;
+
+    CHECK_OK(ftruncate(fd, REGIONS_MANY * PAGE));
+    memory = map_file(fd, REGIONS_MANY * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    for (size_t i = 0; i < REGIONS_MANY; i++) {
+        memory[i * PAGE] = 1;
+        if (i % 2)
+            CHECK_OK(mprotect(memory + i * PAGE, PAGE, PROT_READ));
+    }
+    CHECK_OK(pipe(pipe_fds));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_EQ(read(pipe_fds[0], &byte, 1), 1);
+        check_that_all_is_cut(memory);
+        _exit(0);
+    }
+    CHECK_OK(ftruncate(fd, 0));
+    CHECK_EQ(write(pipe_fds[1], &byte, 1), 1);
+    check_that_all_is_cut(memory);
+    CHECK_EXIT(child, 0);
+}
+
 /* What a checked program keeps for its shadow. */
 TEST(terabytes_that_were_never_touched_are_counted_at_once)
 {

@@ -87,6 +87,7 @@ struct region {
     u64 subtree_start, subtree_end, largest_gap;
     struct mapping *mapping;  /* [const] once it is opened; NULL: in none */
     struct list mapping_link; /* guarded_by(&mapping->lock) */
+    u64 last_walk;            /* [atomic] the walk over `mapping` that did its work here last */
 };
 
 /*
