@@ -158,8 +158,8 @@ static long fcntl_open(struct file *file, int fd, int command, u64 argument)
         return pipe_get_size(file);
     case F_SETPIPE_SZ:
         return pipe_set_size(file, (u32)argument);
-    case F_NOTIFY: /* no events: "no more notifications", and there never are any */
-        return argument & ~(u64)DN_MULTISHOT ? -EINVAL : 0;
+    case F_NOTIFY:
+        return file_notify(file, fd, (u32)argument);
     case F_ADD_SEALS:
         return file_add_seals(file, (u32)argument);
     case F_GET_SEALS:

@@ -356,6 +356,7 @@ static void rename_notify(const struct parent *from, const struct parent *to, st
     if (!notify_is_on())
         return;
     cookie = notify_cookie();
+    notify_name(from->directory.dentry->inode, &from->last, moved, NOTIFY_RENAMED, 0);
     notify_name(from->directory.dentry->inode, &from->last, moved, IN_MOVED_FROM, cookie);
     notify_name(to->directory.dentry->inode, &to->last, moved, IN_MOVED_TO, cookie);
     if (replaced)

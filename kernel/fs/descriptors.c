@@ -5,6 +5,7 @@
 #include "file_table.h"
 
 #include "locks.h"
+#include "notify.h"
 
 /* ---- Looking up ---- */
 
@@ -195,6 +196,8 @@ int fd_close(int fd)
         error = file->operations->flush(file);
     if (file->mode & FILE_WAS_LOCKED)
         file_locks_release_process(file, table);
+    if (unlikely(file->mode & FILE_NOTIFIES))
+        dnotify_end(file, table);
     file_put(file);
     return error;
 }

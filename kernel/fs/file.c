@@ -114,6 +114,8 @@ static noinline void file_end(struct file *file)
         notify_file(file, file->mode & FILE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (unlikely(!list_is_empty(&file->epoll_items)))
         epoll_file_released(file);
+    if (unlikely(file->mode & FILE_NOTIFIES))
+        dnotify_end(file, NULL);
     if (unlikely(file->owner))
         file_owner_released(file);
     if (unlikely(file->mode & FILE_WAS_LOCKED))

@@ -18,6 +18,7 @@
 #include <pith/file_calls.h>
 
 #include "file_owner.h"
+#include "inode_internal.h"
 
 #define QUEUES_MOST 2 /* a pipe for both directions */
 
@@ -50,7 +51,8 @@ static void owner_put(struct file_owner *owner)
 
 static void owner_tell(struct deferred *work)
 {
-    static const u32 kinds[] = {POLL_READABLE | POLL_PRI, POLL_WRITABLE, POLL_ERR | POLL_HUP};
+    static const u32 kinds[] = {POLL_READABLE | POLL_PRI | POLL_MSG, POLL_WRITABLE,
+                                POLL_ERR | POLL_HUP};
     struct file_owner *owner = container_of(work, struct file_owner, work);
     struct signal_target target;
     u32 events;
@@ -71,16 +73,25 @@ static void owner_tell(struct deferred *work)
     owner_put(owner);
 }
 
-static int entry_wake(struct waiter *waiter, u32 events)
+static void owner_note(struct file_owner *owner, u32 events)
 {
-    struct file_owner *owner = container_of(waiter, struct owner_entry, waiter)->owner;
-
-    __atomic_fetch_or(&owner->events, events ? events : POLL_READABLE, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&owner->events, events, __ATOMIC_SEQ_CST);
     if (!__atomic_exchange_n(&owner->is_on_its_way, 1, __ATOMIC_SEQ_CST)) {
         refcount_inc(&owner->references);
         deferred_schedule(&owner->work);
     }
+}
+
+static int entry_wake(struct waiter *waiter, u32 events)
+{
+    owner_note(container_of(waiter, struct owner_entry, waiter)->owner,
+               events ? events : POLL_READABLE);
     return 0; /* nobody was woken who would take what came */
+}
+
+void file_owner_tell(struct file *file, u32 events)
+{
+    owner_note(__atomic_load_n(&file->owner, __ATOMIC_ACQUIRE), events);
 }
 
 /* ---- Watching ---- */
@@ -170,6 +181,15 @@ void file_owner_released(struct file *file)
 
 /* ---- Who ---- */
 
+static void target_set(struct signal_target *target, u32 type, s32 id,
+                       const struct credentials *credentials)
+{
+    target->type = type;
+    target->id = id;
+    target->uid = credentials->uid;
+    target->euid = credentials->euid;
+}
+
 int file_set_owner(struct file *file, u32 type, s32 id)
 {
     const struct credentials *credentials = thread_current()->credentials;
@@ -181,10 +201,22 @@ int file_set_owner(struct file *file, u32 type, s32 id)
     if (!owner)
         return -ENOMEM;
     spin_lock(&owner->lock);
-    owner->target.type = type;
-    owner->target.id = id;
-    owner->target.uid = credentials->uid;
-    owner->target.euid = credentials->euid;
+    target_set(&owner->target, type, id, credentials);
+    spin_unlock(&owner->lock);
+    return 0;
+}
+
+int file_owner_become(struct file *file, int fd)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+    struct file_owner *owner = owner_of(file);
+
+    if (!owner)
+        return -ENOMEM;
+    spin_lock(&owner->lock);
+    owner->target.fd = fd;
+    if (!owner->target.id)
+        target_set(&owner->target, F_OWNER_PID, fs_process_id(), credentials);
     spin_unlock(&owner->lock);
     return 0;
 }

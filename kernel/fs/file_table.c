@@ -17,6 +17,7 @@
 #include <pith/file_calls.h>
 
 #include "locks.h"
+#include "notify.h"
 
 /* ---- Slots ---- */
 
@@ -163,6 +164,8 @@ void file_table_close_file(struct file_table *table, struct file *file)
         (void)file->operations->flush(file);
     if (file->mode & FILE_WAS_LOCKED)
         file_locks_release_process(file, table);
+    if (unlikely(file->mode & FILE_NOTIFIES))
+        dnotify_end(file, table);
     file_put(file);
 }
 

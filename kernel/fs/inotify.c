@@ -21,40 +21,20 @@
  * Locking:   notify_lock guards instances, watches and chains; queue.lock inside it the events.
  * What is taken out under the lock is freed after it, since inode_put sleeps.
  */
-#include <pith/event_files.h>
-
 #include <pith/abi/ioctl.h>
 #include <pith/proc_fs.h>
 
-#include "notify.h"
+#include "file_owner.h"
+#include "inotify.h"
 
 #define SETTABLE_BITS                                                                        \
     (IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR | IN_DONT_FOLLOW | \
      IN_EXCL_UNLINK | IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR | IN_ONESHOT)
-#define KEPT_BITS (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
+#define EVENT_BITS (IN_ALL_EVENTS | NOTIFY_RENAMED)
+#define KEPT_BITS  (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
 
 struct inotify_limits inotify_limits = {
     .instances = 128, .watches = 65536, .events = 16384}; /* [atomic] */
-
-struct inotify {
-    struct wait_queue queue; /* its lock also guards events and event_count */
-    struct list events;
-    u32 event_count;
-    struct tree watches; /* by number; guarded by notify_lock, as all below */
-    u32 watch_count;
-    s32 last_number;
-    u32 uid;          /* [const] who pays */
-    struct list link; /* of all instances */
-};
-
-struct inotify_watch {
-    struct tree_node node;
-    struct inotify *inotify;    /* [const] */
-    struct inode *inode;        /* [const] a reference */
-    struct inotify_watch *next; /* of the same inode; once it is taken out: of those to be freed */
-    s32 number;                 /* [const] */
-    u32 mask;
-};
 
 struct event {
     struct list link;
@@ -64,7 +44,7 @@ struct event {
 
 u32 notify_watches;
 static u32 cookies; /* [atomic] */
-static struct spinlock notify_lock = SPINLOCK_INIT(LOCK_NOTIFY);
+struct spinlock notify_lock = SPINLOCK_INIT(LOCK_NOTIFY);
 static struct list instances = LIST_INIT(instances); /* guarded by notify_lock */
 
 static const struct file_operations inotify_operations;
@@ -99,6 +79,11 @@ static void event_push(struct inotify *inotify, s32 watch, u32 mask, u32 cookie,
     static const struct inotify_event overflow = {.watch = -1, .mask = IN_Q_OVERFLOW};
     struct event *newest, *event = NULL;
 
+    if (inotify->told) {
+        if (!(mask & IN_IGNORED))
+            file_owner_tell(inotify->told, POLL_READABLE | POLL_MSG);
+        return;
+    }
     if (name)
         head.name_bytes = ALIGN_UP(name->bytes + 1, (u32)sizeof(head));
     spin_lock(&inotify->queue.lock);
@@ -144,8 +129,22 @@ static struct inotify_watch *watch_up_to_locked(const struct inotify *inotify, s
     return found;
 }
 
-/* Takes it out, tells that it is gone, and puts it on `gone`. notify_lock is held. */
-static void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone)
+void watch_insert_locked(struct inotify *inotify, struct inode *inode, u32 mask,
+                         struct inotify_watch *fresh)
+{
+    *fresh = (struct inotify_watch){.inotify = inotify,
+                                    .inode = inode,
+                                    .next = inode->watches,
+                                    .number = ++inotify->last_number,
+                                    .mask = mask};
+    inode_get(inode);
+    tree_insert(&inotify->watches, &fresh->node, watch_before);
+    inotify->watch_count++;
+    WRITE_ONCE(inode->watches, fresh);
+    WRITE_ONCE(notify_watches, notify_watches + 1);
+}
+
+void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone)
 {
     struct inotify_watch **link = &watch->inode->watches;
 
@@ -160,13 +159,15 @@ static void watch_remove_locked(struct inotify_watch *watch, struct inotify_watc
     *gone = watch;
 }
 
-static void watches_free(struct inotify_watch *gone)
+void watches_free(struct inotify_watch *gone)
 {
     while (gone) {
         struct inotify_watch *watch = gone;
 
         gone = watch->next;
         inode_put(watch->inode);
+        if (watch->inotify->told)
+            kfree(watch->inotify);
         kfree(watch);
     }
 }
@@ -184,8 +185,7 @@ static void inode_tell(struct inode *inode, u32 mask, u32 cookie, const struct n
     spin_lock(&notify_lock);
     for (watch = inode->watches; watch; watch = next) {
         next = watch->next;
-        if (!(watch->mask & mask & IN_ALL_EVENTS) ||
-            (is_unlinked && (watch->mask & IN_EXCL_UNLINK)))
+        if (!(watch->mask & mask & EVENT_BITS) || (is_unlinked && (watch->mask & IN_EXCL_UNLINK)))
             continue;
         event_push(watch->inotify, watch->number, mask, cookie, name);
         if (watch->mask & IN_ONESHOT)
@@ -492,16 +492,7 @@ static int watch_set_locked(struct inotify *inotify, struct inode *inode, u32 ma
     count_locked(inotify->uid, &instance_count, &watch_count);
     if (watch_count >= READ_ONCE(inotify_limits.watches) || inotify->last_number == INT32_MAX)
         return -ENOSPC;
-    *fresh = (struct inotify_watch){.inotify = inotify,
-                                    .inode = inode,
-                                    .next = inode->watches,
-                                    .number = ++inotify->last_number,
-                                    .mask = kept};
-    inode_get(inode);
-    tree_insert(&inotify->watches, &fresh->node, watch_before);
-    inotify->watch_count++;
-    WRITE_ONCE(inode->watches, fresh);
-    WRITE_ONCE(notify_watches, notify_watches + 1);
+    watch_insert_locked(inotify, inode, kept, fresh);
     return fresh->number;
 }
 

@@ -291,7 +291,7 @@ int file_flock(struct file *file, int operation)
                               .file = file,
                               .pid = fs_process_id(),
                               .type = kind == LOCK_EX ? F_WRLCK : F_RDLCK};
-    file->mode |= FILE_WAS_LOCKED;
+    __atomic_fetch_or(&file->mode, FILE_WAS_LOCKED, __ATOMIC_RELAXED);
     error = flock_set(locks, new, operation & LOCK_NB);
     if (error)
         kfree(new);
@@ -451,7 +451,7 @@ int file_lock_command(struct file *file, int command, struct flock *flock)
     if ((flock->type == F_RDLCK && !(file->mode & FILE_READ)) ||
         (flock->type == F_WRLCK && !(file->mode & FILE_WRITE)))
         return -EBADF;
-    file->mode |= FILE_WAS_LOCKED;
+    __atomic_fetch_or(&file->mode, FILE_WAS_LOCKED, __ATOMIC_RELAXED);
     return record_set(locks, &wanted, command == F_SETLK || command == F_OFD_SETLK);
 }
 

@@ -9,6 +9,9 @@
 
 #include "dentry.h"
 
+/* An event beside inotify's, for dnotify.c: a name in the directory became another. */
+#define NOTIFY_RENAMED BIT(12)
+
 extern u32 notify_watches; /* [atomic] how many there are in the machine */
 
 void notify_dentry_watched(const struct dentry *dentry, u32 mask);
@@ -64,3 +67,10 @@ static inline void notify_unmounted(struct file_system *file_system)
     if (notify_is_on())
         notify_unmounted_watched(file_system);
 }
+
+/*
+ * dnotify.c: a descriptor of a directory is closed, and what its process asked for by F_NOTIFY
+ * ends; or (NULL) the open directory itself ends.
+ */
+void dnotify_end(struct file *file, const struct file_table *files);
+extern s64 dnotify_is_on; /* [atomic] /proc/sys/fs/dir-notify-enable */

@@ -15,12 +15,15 @@
 /* si_code of SIGIO and its like (sigaction(2)). */
 #define CODE_IN  1
 #define CODE_OUT 2
+#define CODE_MSG 3
 #define CODE_ERR 4
 #define CODE_PRI 5
 #define CODE_HUP 6
 
 static int code_of(u32 band)
 {
+    if (band & POLL_MSG)
+        return CODE_MSG;
     if (band & POLL_IN)
         return CODE_IN;
     if (band & POLL_OUT)

@@ -3,6 +3,7 @@
 
 #include "../device.h"
 #include "../locks.h"
+#include "../notify.h"
 #include "procfs.h"
 
 /* Version 4, variant 1 (RFC 9562 5.4). */
@@ -120,6 +121,9 @@ static const struct {
     {NUMBER("max_queued_events"), &inotify_limits.events},
 };
 
+static const struct proc_setting dnotify_setting = {"dir-notify-enable", &dnotify_is_on, 0,
+                                                    INT32_MAX};
+
 static const struct {
     const char *name;
     int (*show)(struct text_sink *sink, void *argument);
@@ -155,6 +159,7 @@ void proc_values_init(void)
         if (proc_register_entry("sys/fs/inotify", &inotify_numbers[i].entry,
                                 inotify_numbers[i].number))
             panic("no memory for the names in /proc");
-    if (proc_register_entry("sys/vm", &fail_allocation, NULL))
+    if (proc_register_setting("sys/fs", &dnotify_setting) ||
+        proc_register_entry("sys/vm", &fail_allocation, NULL))
         panic("no memory for the names in /proc");
 }

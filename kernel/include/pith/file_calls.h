@@ -72,6 +72,11 @@ int file_set_owner_signal(struct file *file, s32 signal) must_check;
 void file_get_owner(const struct file *file, struct signal_target *target_out);
 int file_async_enable(struct file *file, int fd) must_check;
 void file_async_disable(struct file *file);
+/*
+ * fcntl(2), F_NOTIFY: signals for what happens in a directory, DN_*; 0: no more of them. -ENOTDIR;
+ * -EINVAL: it is switched off; -ENOMEM.
+ */
+int file_notify(struct file *file, int fd, u32 mask) must_check;
 int path_truncate(const struct path *path, s64 size) must_check;
 int file_truncate(struct file *file, s64 size) must_check;
 

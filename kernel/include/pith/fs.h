@@ -93,7 +93,7 @@ struct file_operations {
 struct file {
     struct refcount references;
     u32 flags;                                /* [atomic] O_*, without creation flags */
-    u32 mode;                                 /* [const] FILE_* */
+    u32 mode;                                 /* FILE_*: [const], but [atomic] the last two */
     struct inode *inode;                      /* [const] */
     const struct file_operations *operations; /* [const] */
     void *private_data;                       /* [const] after open */
@@ -115,6 +115,7 @@ struct file {
 #define FILE_MAY_EXEC   BIT(4) /* opened by exec */
 #define FILE_OPENED     BIT(5) /* `open` succeeded, so `release` is due */
 #define FILE_WAS_LOCKED BIT(6) /* flock or POSIX locks were taken through it */
+#define FILE_NOTIFIES   BIT(7) /* F_NOTIFY was asked for through it */
 
 static inline void file_get(struct file *file)
 {

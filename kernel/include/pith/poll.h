@@ -22,6 +22,7 @@
 #define POLL_RDBAND 0x0080u
 #define POLL_WRNORM 0x0100u
 #define POLL_WRBAND 0x0200u
+#define POLL_MSG    0x0400u /* F_NOTIFY's, in a signal's band */
 #define POLL_RDHUP  0x2000u
 
 /* What a stream that can be read (written) without waiting answers. */

@@ -53,6 +53,12 @@
 #define F_ADD_SEALS           1033
 #define F_GET_SEALS           1034
 
+#define DN_ACCESS             0x00000001U
+#define DN_MODIFY             0x00000002U
+#define DN_CREATE             0x00000004U
+#define DN_DELETE             0x00000008U
+#define DN_RENAME             0x00000010U
+#define DN_ATTRIB             0x00000020U
 #define DN_MULTISHOT          0x80000000U
 
 #define FD_CLOEXEC            1

@@ -1,0 +1,45 @@
+/*
+ * Watches of inodes, for the two who have some: inotify.c, where the theory stands, and dnotify.c,
+ * whose instances are not counted, have one watch each and go with it.
+ */
+#pragma once
+
+#include <pith/event_files.h>
+
+#include "notify.h"
+
+struct inotify {
+    struct wait_queue queue; /* its lock also guards events and event_count */
+    struct list events;
+    u32 event_count;
+    struct tree watches; /* by number; guarded by notify_lock, as all below */
+    u32 watch_count;
+    s32 last_number;
+    u32 uid;          /* [const] who pays */
+    struct list link; /* of all instances */
+    /* dnotify.c: nobody reads events, a signal to who owns this file tells of them. [const] */
+    struct file *told;
+    const struct file_table *teller; /* [const] whose descriptor it was; to compare */
+};
+
+struct inotify_watch {
+    struct tree_node node;
+    struct inotify *inotify;    /* [const] */
+    struct inode *inode;        /* [const] a reference */
+    struct inotify_watch *next; /* of the same inode; once it is taken out: of those to be freed */
+    s32 number;                 /* [const] */
+    u32 mask;
+};
+
+extern struct spinlock notify_lock; /* LOCK_NOTIFY */
+
+/*
+ * Puts a watch of `inode` with that mask into its instance; takes a reference on the inode.
+ * notify_lock is held, as for the next.
+ */
+void watch_insert_locked(struct inotify *inotify, struct inode *inode, u32 mask,
+                         struct inotify_watch *fresh);
+/* Takes it out, tells that it is gone, and puts it on `gone`. */
+void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone);
+/* What was taken out; without the lock. Sleeps. */
+void watches_free(struct inotify_watch *gone);
