@@ -461,6 +461,27 @@ static void overflow(volatile char *from_above)
     *from_above = block[1];
 }
 
+static void raise_again(int signal)
+{
+    raise(signal);
+}
+
+TEST(sigaltstack_that_is_full_ends_the_process)
+{
+    char *memory = (char *)CHECK_OK(
+        mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    stack_t stack = {.ss_sp = memory + 48 * PAGE, .ss_size = 16 * PAGE};
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0) {
+        CHECK_OK(sigaltstack(&stack, NULL));
+        handle_signal(SIGUSR1, raise_again, SA_ONSTACK | SA_NODEFER);
+        raise(SIGUSR1);
+        _exit(0);
+    }
+    CHECK_KILLED(child, SIGSEGV);
+}
+
 TEST(sigaltstack_catches_stack_overflow)
 {
     static char memory[65536];

@@ -24,6 +24,7 @@
  */
 #include "signal_frame.h"
 
+#include <pith/abi/signal.h>
 #include <pith/core.h>
 
 #include "constants.h"
@@ -186,6 +187,13 @@ static struct user_ptr frame_place(const struct trap_frame *frame,
     return user_ptr_at(ALIGN_DOWN(at - FRAME_BYTES, 16ul) - 8);
 }
 
+/* Whether a frame at `at` would reach below the alternate stack, which it is to lie on. */
+static bool alternate_stack_is_full(const struct signal_delivery *delivery, struct user_ptr at)
+{
+    return (delivery->on_alternate_stack || (delivery->alternate_stack_flags & SS_ONSTACK)) &&
+           at.address - delivery->alternate_stack - 1 >= delivery->alternate_stack_size;
+}
+
 int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *delivery)
 {
     struct user_context *context = *this_cpu(user_context_current);
@@ -194,6 +202,8 @@ int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *de
     struct user_ptr at = frame_place(frame, delivery, &fpu_at);
     struct user_ptr siginfo_at = user_ptr_add(at, sizeof(out));
 
+    if (alternate_stack_is_full(delivery, at))
+        return -EFAULT;
     out.restorer = delivery->restorer;
     out.context.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
     if (fpu_layout.components)
