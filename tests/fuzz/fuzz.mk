@@ -6,7 +6,7 @@ FUZZ_SEED ?= 1
 FUZZ_CALLS ?= 100000
 FUZZ_FILES ?= 1000
 FUZZ_RUN = $(B)/pith run -q --cpus 2 --mem 512M --user 0:0 --timeout $(FUZZ_TIMEOUT) --cwd / --
-FUZZ_TIMEOUT ?= 400
+FUZZ_TIMEOUT ?= 500
 
 $(B)/tests/fuzz/calls.h: tests/fuzz/make_calls kernel/abi/syscall_table.c
 	@mkdir -p $(@D)
