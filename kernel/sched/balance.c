@@ -5,9 +5,11 @@
  * thread weighs as much as the nicest can. Three things move threads:
  *
  *     placement  who is woken, or new, goes to an idle CPU, his last one first. If none is idle,
- * one who is woken goes to his last CPU or the waker's, whichever has the lower load; one who is
- * new, to the lowest of all; a real-time thread, where the least urgent runs. stealing   a CPU that
- * runs out of work takes what came last to another's queue, whose turn there is farthest away.
+ *                one who is woken goes to his last CPU or the waker's, whichever has the lower
+ *                load; one who is new, to the lowest of all; a real-time thread, where the least
+ *                urgent runs.
+ *     stealing   a CPU that runs out of work takes what came last to another's queue, whose turn
+ *                there is farthest away.
  *     balance    a busy CPU looks at each sample (10 ms) for one with more load, and takes over a
  *                thread if that brings the loads nearer to each other, or changes nothing but who
  *                must share. The latter is rotation: of N + 1 threads on N CPUs always two share
@@ -26,8 +28,8 @@
  * while threads wait in its queue interrupts one of them, which then steals.
  *
  * Invariant: the bit of a CPU in cpus_idle is set only while it idles, and cleared by who sends it
- * a thread, so that two wake-ups do not choose the same one. Locking:   loads of other CPUs are
- * read without locks, as hints; threads move under both locks.
+ *            a thread, so that two wake-ups do not choose the same one.
+ * Locking:   loads of other CPUs are read without locks, as hints; threads move under both locks.
  */
 #include "run_queue.h"
 
