@@ -54,6 +54,8 @@ static long vm_copy_run(struct vm_copy *copy, vm_step *step)
             address += copied;
             left -= copied;
             sched_point();
+            if (fatal_signal_is_pending())
+                return done;
         }
     }
     return done;
