@@ -51,7 +51,7 @@ static void owner_put(struct file_owner *owner)
 
 static void owner_tell(struct deferred *work)
 {
-    static const u32 kinds[] = {POLL_READABLE | POLL_PRI | POLL_MSG, POLL_WRITABLE,
+    static const u32 kinds[] = {POLL_READABLE | POLL_PRI | POLL_MESSAGE, POLL_WRITABLE,
                                 POLL_ERR | POLL_HUP};
     struct file_owner *owner = container_of(work, struct file_owner, work);
     struct signal_target target;

@@ -81,7 +81,7 @@ static void event_push(struct inotify *inotify, s32 watch, u32 mask, u32 cookie,
 
     if (inotify->told) {
         if (!(mask & IN_IGNORED))
-            file_owner_tell(inotify->told, POLL_READABLE | POLL_MSG);
+            file_owner_tell(inotify->told, POLL_READABLE | POLL_MESSAGE);
         return;
     }
     if (name)

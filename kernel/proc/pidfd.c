@@ -87,7 +87,7 @@ struct process *pidfd_process_to_signal(int fd)
     return process;
 }
 
-int process_find_file(struct process *process, int fd, struct file **file_out)
+static int file_find(struct process *process, int fd, struct file **file_out)
 {
     struct file_table *files;
     u32 close_on_exec;
@@ -100,6 +100,20 @@ int process_find_file(struct process *process, int fd, struct file **file_out)
     *file_out = fd >= 0 ? file_table_find(files, (u32)fd, &close_on_exec) : NULL;
     file_table_put(files);
     return *file_out ? 0 : -EBADF;
+}
+
+/* Rights and file must be those of one program: an exec in between may have raised the rights. */
+int process_find_file(struct process *process, int fd, struct file **file_out)
+{
+    for (;;) {
+        u64 programs = process_programs(process);
+        int error = file_find(process, fd, file_out);
+
+        if (process_programs(process) == programs)
+            return error;
+        if (!error)
+            file_put(*file_out);
+    }
 }
 
 /* CLONE_PIDFD: the caller's descriptor for the child that is being made. */

@@ -25,11 +25,11 @@ static struct file *descriptor_file(struct process *process, u32 fd, u32 *close_
 
 static int link_follow(void *object, u64 key, struct path *path_out)
 {
-    u32 close_on_exec;
-    struct file *file = descriptor_file(object, key, &close_on_exec);
+    struct file *file;
+    int error = process_find_file(object, (int)key, &file);
 
-    if (!file)
-        return -ENOENT;
+    if (error)
+        return error == -EPERM ? -EACCES : -ENOENT;
     *path_out = file->path;
     path_get(path_out);
     file_put(file);

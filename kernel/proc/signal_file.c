@@ -22,7 +22,7 @@
 
 static int code_of(u32 band)
 {
-    if (band & POLL_MSG)
+    if (band & POLL_MESSAGE)
         return CODE_MSG;
     if (band & POLL_IN)
         return CODE_IN;

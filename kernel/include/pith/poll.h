@@ -12,18 +12,18 @@
 #include <pith/abi/poll.h>
 #include <pith/sched.h>
 
-#define POLL_IN     0x0001u
-#define POLL_PRI    0x0002u
-#define POLL_OUT    0x0004u
-#define POLL_ERR    0x0008u
-#define POLL_HUP    0x0010u
-#define POLL_NVAL   0x0020u
-#define POLL_RDNORM 0x0040u
-#define POLL_RDBAND 0x0080u
-#define POLL_WRNORM 0x0100u
-#define POLL_WRBAND 0x0200u
-#define POLL_MSG    0x0400u /* F_NOTIFY's, in a signal's band */
-#define POLL_RDHUP  0x2000u
+#define POLL_IN      0x0001u
+#define POLL_PRI     0x0002u
+#define POLL_OUT     0x0004u
+#define POLL_ERR     0x0008u
+#define POLL_HUP     0x0010u
+#define POLL_NVAL    0x0020u
+#define POLL_RDNORM  0x0040u
+#define POLL_RDBAND  0x0080u
+#define POLL_WRNORM  0x0100u
+#define POLL_WRBAND  0x0200u
+#define POLL_MESSAGE 0x0400u /* F_NOTIFY's, in a signal's band */
+#define POLL_RDHUP   0x2000u
 
 /* What a stream that can be read (written) without waiting answers. */
 #define POLL_READABLE (POLL_IN | POLL_RDNORM)
