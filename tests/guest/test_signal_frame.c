@@ -6,6 +6,8 @@
  */
 #include "guest.h"
 
+#include <cpuid.h>
+
 #include <setjmp.h>
 #include <ucontext.h>
 
@@ -461,9 +463,16 @@ static void overflow(volatile char *from_above)
     *from_above = block[1];
 }
 
+static pid_t own_pid;
+/* Takes no stack of its own: what lies below the alternate stack's end is not on it. */
 static void raise_again(int signal)
 {
-    raise(signal);
+    long result;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_kill), "D"(own_pid), "S"(signal)
+                     : "rcx", "r11", "memory");
 }
 
 TEST(sigaltstack_that_is_full_ends_the_process)
@@ -474,6 +483,7 @@ TEST(sigaltstack_that_is_full_ends_the_process)
     pid_t child = CHECK_OK(fork());
 
     if (child == 0) {
+        own_pid = getpid();
         CHECK_OK(sigaltstack(&stack, NULL));
         handle_signal(SIGUSR1, raise_again, SA_ONSTACK | SA_NODEFER);
         raise(SIGUSR1);
@@ -534,14 +544,21 @@ static void address_break(ucontext_t *context, char *state)
 {
     context->uc_mcontext.fpregs = (void *)64;
 }
+/* Without XSAVE nothing is said of the size: it is FXSAVE's. */
+static unsigned state_bytes(char *state)
+{
+    unsigned bytes = *word_at(state, FPU_SIZE_AT);
+
+    return bytes ? bytes : 512;
+}
 static void state_misalign(ucontext_t *context, char *state)
 {
-    context->uc_mcontext.fpregs = memcpy(state_elsewhere + 8, state, *word_at(state, FPU_SIZE_AT));
+    context->uc_mcontext.fpregs = memcpy(state_elsewhere + 8, state, state_bytes(state));
 }
 static void state_move(ucontext_t *context, char *state)
 {
     *word_at(state, FPU_MXCSR_AT) = 0x3f80;
-    context->uc_mcontext.fpregs = memcpy(state_elsewhere, state, *word_at(state, FPU_SIZE_AT));
+    context->uc_mcontext.fpregs = memcpy(state_elsewhere, state, state_bytes(state));
 }
 
 static int child_with(void (*what)(ucontext_t *, char *))
@@ -566,6 +583,13 @@ TEST(rt_sigreturn_takes_an_fpu_state_from_elsewhere)
     CHECK_EXIT(child_with(state_move), 0x3f);
 }
 
+static int has_xsave(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE);
+}
+
 /* An emulated one may load any. */
 static int cpu_checks_mxcsr(void)
 {
@@ -585,8 +609,10 @@ TEST(rt_sigreturn_kills_for_an_fpu_state_that_cannot_be_loaded)
     if (cpu_checks_mxcsr())
         CHECK_KILLED(child_with(mxcsr_break), SIGSEGV);
     CHECK_KILLED(child_with(legacy_mxcsr_break), SIGSEGV);
-    CHECK_KILLED(child_with(components_break), SIGSEGV);
-    CHECK_KILLED(child_with(header_break), SIGSEGV);
+    if (has_xsave()) {
+        CHECK_KILLED(child_with(components_break), SIGSEGV);
+        CHECK_KILLED(child_with(header_break), SIGSEGV);
+    }
     CHECK_KILLED(child_with(address_break), SIGSEGV);
     CHECK_KILLED(child_with(state_misalign), SIGSEGV);
 }

@@ -37,6 +37,9 @@
 #define UC_SIGCONTEXT_SS      2u
 #define UC_STRICT_RESTORE_SS  4u
 
+#define XSAVE_ALIGNMENT       64
+#define FXSAVE_ALIGNMENT      16
+
 #define FP_XSTATE_MAGIC1      0x46505853u
 #define FP_XSTATE_MAGIC2      0x46505845u
 #define FP_XSTATE_MAGIC2_SIZE sizeof(u32)
@@ -286,8 +289,8 @@ static int fpu_pop(struct user_context *context, struct user_ptr from)
 
     if (user_ptr_is_null(from))
         return fpu_reset(context);
-    if (fpu_layout.components && from.address % _Alignof(struct fpu_registers))
-        return -EFAULT; /* as XRSTOR would say */
+    if (from.address % (fpu_layout.components ? XSAVE_ALIGNMENT : FXSAVE_ALIGNMENT))
+        return -EFAULT; /* as XRSTOR and FXRSTOR would say */
     bytes = fpu_size_in_frame(from);
     if (bytes > sizeof(struct fpu_registers) && !fpu_load_from_user(context, from))
         return 0;
