@@ -149,4 +149,4 @@ record-proc: all ## what /proc and its readers show in the referee, for the comp
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
-soak: test-stress soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz soak-stress ## all that takes long: an hour
+soak: test-stress soak-fuzz soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz soak-stress ## all that takes long: an hour
