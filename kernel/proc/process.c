@@ -502,8 +502,12 @@ char process_state_letter(struct process *process)
 
     spin_lock(&process_table_lock);
     leader = list_first_entry(&process->threads, struct thread_identity, link);
-    if (leader)
+    if (leader) {
         letter = thread_state_letter(leader->thread);
+        /* Its parent is told of the stop a moment before the thread leaves its CPU. */
+        if (READ_ONCE(leader->stopped) && READ_ONCE(process->stop_wanted))
+            letter = 'T';
+    }
     spin_unlock(&process_table_lock);
     return letter;
 }
