@@ -20,7 +20,7 @@ WORDS = ['nofsgsbase', 'noxsave', 'noxsaveopt', 'nosmap', 'nosmep', 'noumip', 'n
          'noerms', 'nordtscp', 'nordrand', 'norandmaps']
 
 
-def tests_without(feature):
+def guest_tests_without(feature):
     """One of signal_frame's tests wants a fault where data is executed."""
     return [test for test in TESTS if feature not in ('nx', 'nonx') or test != 'signal_frame']
 
@@ -45,12 +45,12 @@ def test_cpu_model(model):
 
 @pytest.mark.parametrize('feature', TAKEN_AWAY)
 def test_cpu_without_a_feature(feature):
-    run_guest_tests(tests_without(feature), '--cpu', f'max,-{feature}')
+    run_guest_tests(guest_tests_without(feature), '--cpu', f'max,-{feature}')
 
 
 @pytest.mark.parametrize('word', WORDS)
 def test_feature_switched_off_by_a_word(word):
-    run_guest_tests(tests_without(word), '--append', word)
+    run_guest_tests(guest_tests_without(word), '--append', word)
 
 
 @pytest.mark.parametrize('cpus', [2, 3, 5, 8, 16])
