@@ -30,11 +30,7 @@ static void stcf_init(struct policy_queue *queue)
 static void stcf_push(struct policy_queue *queue, struct policy_thread *thread,
                       enum policy_push why, u64 now_ns)
 {
-    struct tree_node *first = tree_first(&queue->tree);
-
     policy_burst_push(queue, thread, thread->remaining_burst_ns, why, now_ns);
-    if (why == POLICY_PUSH_YIELDED && first) /* behind it at least */
-        thread->rank_ns = MAX(thread->rank_ns, thread_of(first)->rank_ns);
     tree_insert(&queue->tree, &thread->node, rank_before);
     queue->count++;
 }

@@ -161,15 +161,23 @@ static inline bool policy_burst_is_over(const struct policy_queue *queue,
     return queue->parameters.burst_limit_ns && running->slice_left_ns == 0;
 }
 
-/* Ranks a thread that is pushed: a burst begins when it waited, or has reached the limit. */
+/*
+ * Ranks a thread that is pushed: a burst begins when it waited, or has reached the limit. Who
+ * yields comes behind the first in the queue at least.
+ */
 static inline void policy_burst_push(const struct policy_queue *queue, struct policy_thread *thread,
                                      u64 burst_ns, enum policy_push why, u64 now_ns)
 {
+    const struct tree_node *first = tree_first(&queue->tree);
+
     if (why == POLICY_PUSH_NEW || why == POLICY_PUSH_WOKEN || policy_burst_is_over(queue, thread)) {
         thread->came_ns = now_ns;
         thread->slice_left_ns = queue->parameters.burst_limit_ns;
     }
     thread->rank_ns = policy_burst_rank(queue, thread, burst_ns);
+    if (why == POLICY_PUSH_YIELDED && first)
+        thread->rank_ns =
+            MAX(thread->rank_ns, tree_entry(first, struct policy_thread, node)->rank_ns);
 }
 
 extern const struct policy policy_fair;
