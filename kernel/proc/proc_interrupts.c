@@ -75,14 +75,20 @@ static void print_counts(struct text_sink *sink, u8 vector)
         text_print(sink, "%10lu ", vector_count(vector, cpu));
 }
 
-static int show_interrupts(struct text_sink *sink, void *argument)
+/* A column for each CPU, right of the names' `margin` characters. */
+static void print_heading(struct text_sink *sink, int margin)
 {
     u32 cpu;
 
-    text_print(sink, "%11s", "");
+    text_print(sink, "%*s", margin, "");
     cpu_for_each_online (cpu)
         text_print(sink, "CPU%-8u", cpu);
     text_print(sink, "\n");
+}
+
+static int show_interrupts(struct text_sink *sink, void *argument)
+{
+    print_heading(sink, 11);
     for (u32 vector = VECTOR_DEVICE_FIRST; vector <= VECTOR_DEVICE_LAST; vector++) {
         if (!vector_device((u8)vector))
             continue;
@@ -102,10 +108,7 @@ static int show_softirqs(struct text_sink *sink, void *argument)
 {
     u32 cpu;
 
-    text_print(sink, "%20s", "");
-    cpu_for_each_online (cpu)
-        text_print(sink, "CPU%-8u", cpu);
-    text_print(sink, "\n");
+    print_heading(sink, 20);
     for (u32 i = 0; i < ARRAY_SIZE(softirqs); i++) {
         text_print(sink, "%12s:", softirqs[i]);
         cpu_for_each_online (cpu)

@@ -44,6 +44,30 @@ static void snapshot_family(struct snapshot *snapshot)
     spin_unlock(&process_table_lock);
 }
 
+/*
+ * R, S, D, T... as ps shows it. A stop is seen when the parent is told of it, which is a moment
+ * before the thread leaves its CPU.
+ */
+static char state_letter(const struct thread_identity *identity)
+{
+    if (READ_ONCE(identity->stopped) && READ_ONCE(identity->process->stop_wanted))
+        return 'T';
+    return thread_state_letter(identity->thread);
+}
+
+/* Its main thread's. */
+static char process_letter(struct process *process)
+{
+    struct thread_identity *leader;
+    char letter;
+
+    spin_lock(&process_table_lock);
+    leader = list_first_entry(&process->threads, struct thread_identity, link);
+    letter = leader ? state_letter(leader) : 'Z';
+    spin_unlock(&process_table_lock);
+    return letter;
+}
+
 void snapshot_take(struct snapshot *snapshot, struct process *process, struct thread *thread)
 {
     *snapshot = (struct snapshot){.process = process, .one_thread = thread};
@@ -51,7 +75,7 @@ void snapshot_take(struct snapshot *snapshot, struct process *process, struct th
         thread_get(thread);
     snapshot->thread = thread ? thread : process_thread_next(process, 0);
     snapshot->id = thread ? thread->identity->tid : process->pid;
-    snapshot->letter = thread ? thread_state_letter(thread) : process_state_letter(process);
+    snapshot->letter = thread ? state_letter(thread->identity) : process_letter(process);
     if (thread)
         memcpy(snapshot->name, thread->identity->name, THREAD_NAME_BYTES);
     else

@@ -495,23 +495,6 @@ void process_name(struct process *process, char name_out[THREAD_NAME_BYTES])
     name_out[THREAD_NAME_BYTES - 1] = '\0';
 }
 
-char process_state_letter(struct process *process)
-{
-    struct thread_identity *leader;
-    char letter = 'Z';
-
-    spin_lock(&process_table_lock);
-    leader = list_first_entry(&process->threads, struct thread_identity, link);
-    if (leader) {
-        letter = thread_state_letter(leader->thread);
-        /* Its parent is told of the stop a moment before the thread leaves its CPU. */
-        if (READ_ONCE(leader->stopped) && READ_ONCE(process->stop_wanted))
-            letter = 'T';
-    }
-    spin_unlock(&process_table_lock);
-    return letter;
-}
-
 /* A walk over the tree without recursion: down to the first child, else on to the next of kin. */
 void process_mark_descendants_locked(struct process *process)
 {

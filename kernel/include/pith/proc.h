@@ -264,8 +264,6 @@ void process_usage(struct process *process, struct cpu_usage *usage_out);
 /* One thread's. */
 void thread_usage(struct thread *thread, struct cpu_usage *usage_out);
 #define CLOCK_TICK_NS (NS_PER_SECOND / 100) /* the unit of times(2): AT_CLKTCK */
-/* R, S, D, T, Z... of the process as ps shows it. */
-char process_state_letter(struct process *process);
 
 /* PR_SET_CHILD_SUBREAPER: all below `process` have a subreaper from now on. */
 void process_mark_descendants_locked(struct process *process) must_hold(&process_table_lock);
