@@ -260,6 +260,29 @@ static long memory_map_prctl(const struct syscall_args *args)
     return error;
 }
 
+/* Settings that have one value here. -ENOSYS: it is none of them. */
+static long prctl_fixed(const struct syscall_args *args)
+{
+    u64 value = arg_u64(args, 1);
+
+    switch (arg_int(args, 0)) {
+    case PR_GET_SECCOMP:
+    case PR_TASK_PERF_EVENTS_DISABLE: /* a process without counters */
+    case PR_TASK_PERF_EVENTS_ENABLE:
+        return 0;
+    case PR_GET_TIMING:
+        return TIMING_STATISTICAL;
+    case PR_SET_TIMING:
+        return value == TIMING_STATISTICAL ? 0 : -EINVAL;
+    case PR_GET_TSC:
+        return copy_out_int(arg_user_ptr(args, 1), TSC_ENABLED);
+    case PR_SET_TSC: /* forbidding it is not there */
+        return value == TSC_ENABLED ? 0 : -EINVAL;
+    default:
+        return -ENOSYS;
+    }
+}
+
 long sys_prctl(const struct syscall_args *args)
 {
     struct process *process = process_current();
@@ -287,8 +310,6 @@ long sys_prctl(const struct syscall_args *args)
         return name_set(at);
     case PR_GET_NAME:
         return copy_out(at, identity->name, THREAD_NAME_BYTES);
-    case PR_GET_SECCOMP:
-        return 0;
     case PR_SET_TIMERSLACK:
         identity->timer_slack_ns = value ? value : identity->timer_slack_usual_ns;
         return 0;
@@ -298,17 +319,6 @@ long sys_prctl(const struct syscall_args *args)
         return subreaper_set(value);
     case PR_GET_CHILD_SUBREAPER:
         return copy_out_int(at, process->is_subreaper);
-    case PR_GET_TIMING:
-        return TIMING_STATISTICAL;
-    case PR_SET_TIMING:
-        return value == TIMING_STATISTICAL ? 0 : -EINVAL;
-    case PR_GET_TSC:
-        return copy_out_int(at, TSC_ENABLED);
-    case PR_SET_TSC: /* forbidding it is not there */
-        return value == TSC_ENABLED ? 0 : -EINVAL;
-    case PR_TASK_PERF_EVENTS_DISABLE: /* a process without counters */
-    case PR_TASK_PERF_EVENTS_ENABLE:
-        return 0;
     case PR_GET_TID_ADDRESS:
         return copy_out(at, &identity->clear_child_tid, sizeof(identity->clear_child_tid));
     case PR_MCE_KILL:
@@ -324,7 +334,9 @@ long sys_prctl(const struct syscall_args *args)
     case PR_SET_THP_DISABLE:
         return large_pages_prctl(args);
     default:
-        result = prctl_credentials(args);
+        result = prctl_fixed(args);
+        if (result == -ENOSYS)
+            result = prctl_credentials(args);
         return result == -ENOSYS ? -EINVAL : result;
     }
 }

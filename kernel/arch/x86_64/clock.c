@@ -3,10 +3,10 @@
  *
  *     ns = tsc * clock_scale / 2^32
  *
- * All CPUs' TSCs run together: one that does not is left out (smp.c). Their rate
- * is what the hypervisor or the CPU says; where neither does (QEMU without KVM), it is measured
- * against the APIC's timer, in a quarter of a millisecond, or as long as a busy host needs for the
- * readings of both to lie close together. The timer interrupt is the TSC deadline where the CPU has
+ * All CPUs' TSCs run together: one that does not is left out (smp.c). Their rate is what the
+ * hypervisor or the CPU says; where neither does (QEMU without KVM), it is measured against the
+ * APIC's timer, in a quarter of a millisecond, or as long as a busy host needs for the readings of
+ * both to lie close together. The timer interrupt is the TSC deadline where the CPU has
  * it, else the APIC's own timer, which may ring early for what lies beyond its range; whoever
  * handles VECTOR_TIMER looks at the clock and sets it anew.
  *

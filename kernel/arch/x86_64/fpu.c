@@ -86,7 +86,6 @@ static bool pointers_are_left(void)
 void fpu_init(void)
 {
     pointers_stay = pointers_are_left();
-
     if (cpu_has(FEATURE_XSAVE)) {
         struct cpuid_result components = cpuid(XSAVE_LEAF, 0);
 
@@ -235,11 +234,8 @@ u32 user_fpu_exceptions(struct user_context *context, u8 vector)
 
 static void state_reset(void *state)
 {
-    struct fpu_registers *registers = state;
-
     memset(state, 0, fpu_layout.bytes);
-    registers->control = FPU_CONTROL;
-    registers->mxcsr = MXCSR_DEFAULT;
+    memcpy(state, &initial.registers, sizeof(initial.registers));
 }
 
 int fpu_reset(struct user_context *context)
