@@ -134,7 +134,7 @@ static void madt_read(const struct madt *madt)
 {
     const char *at = (const char *)(madt + 1), *end = (const char *)madt + madt->header.bytes;
 
-    while (at + sizeof(struct madt_entry) <= end || at + 2 <= end) {
+    while (at + 2 <= end) {
         const struct madt_entry *entry = (const struct madt_entry *)at;
 
         if (entry->bytes < 2 || at + entry->bytes > end)
@@ -149,6 +149,12 @@ static const struct acpi_header *table_map(phys_addr address)
     const struct acpi_header *header = direct_map_include(address, sizeof(*header));
 
     return direct_map_include(address, header->bytes);
+}
+
+/* What follows the header; 0 where the length says less than a header. */
+static u32 payload_bytes(const struct acpi_header *header)
+{
+    return header->bytes < sizeof(*header) ? 0 : header->bytes - sizeof(*header);
 }
 
 static void table_read(phys_addr address)
@@ -173,7 +179,7 @@ static void acpi_read(phys_addr address)
         return;
     list = table_map(wide ? root->xsdt : root->rsdt);
     entries = (const char *)(list + 1);
-    count = MIN((list->bytes - (u32)sizeof(*list)) / entry_bytes, (u32)TABLES_MAX);
+    count = MIN(payload_bytes(list) / entry_bytes, (u32)TABLES_MAX);
     for (u32 i = 0; i < count; i++) {
         u64 table = 0;
 
@@ -206,7 +212,7 @@ static u32 power_off_type(u32 otherwise)
 {
     const struct acpi_header *dsdt = phys_to_virt(fixed->dsdt);
     const u8 *code = (const u8 *)(dsdt + 1);
-    u64 bytes = dsdt->bytes - sizeof(*dsdt);
+    u64 bytes = payload_bytes(dsdt);
 
     for (u64 at = 0; at + 9 < bytes; at++) {
         const u8 *package = code + at + 4;

@@ -2,9 +2,15 @@
  * The local APIC: this CPU's interrupts, its timer, and messages to the other CPUs.
  *
  * Its registers are MSRs (x2APIC, where the CPU has it) or a page of memory; the table of register
- * numbers is the same. Line 1 is the NMI of the machine (QEMU's `nmi` command).
+ * numbers is the same. By MSR a message is one write; by memory two, the target and then the
+ * command, between which no interrupt may send another: hence interrupts off there. Sending waits
+ * at most for our own last message to have left, never for its target.
  *
- * Locking: each CPU has its own; a message by memory is two writes, done with interrupts off.
+ * Line 1 is the NMI of the machine (QEMU's `nmi` command); line 0, the PIC's, is masked, and the
+ * PICs too. All our interrupts have the same weight: the priority register stays 0, and one that
+ * comes while another is handled waits for interrupts to be on, not for the acknowledgement.
+ *
+ * Locking: each CPU has its own; interrupts off around a message by memory.
  */
 #include "apic.h"
 

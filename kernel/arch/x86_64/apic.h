@@ -1,4 +1,7 @@
-/* Local APICs and their timer; apic.c. */
+/*
+ * Local APICs and their timer; apic.c. What the rest of the kernel sends is in arch.h
+ * (cpu_send_interrupt, cpu_send_nmi, irq_message).
+ */
 #pragma once
 
 #include <pith/types.h>
@@ -7,6 +10,7 @@ void apic_init(void);     /* boot CPU: finds it */
 void apic_init_cpu(void); /* each CPU */
 u32 apic_id(void);
 u32 apic_id_most(void); /* the highest that apic_send_* can name */
+/* Ends the interrupt that is handled: the next of its priority may come. Interrupts are off. */
 void apic_acknowledge(void);
 /* Another CPU's INIT and start-up: it begins at page `start_page` in real mode. */
 void apic_send_init(u32 apic_id);

@@ -2,7 +2,18 @@
  * The order in which the machine is brought up.
  *
  * Until descriptors_init has run, any fault is a triple fault: what stands before it touches only
- * the image, the loader's data below 1 GiB, and memory that it took itself.
+ * the image, the loader's data below 1 GiB, and memory that it took itself. What constrains the
+ * order:
+ *
+ * - boot_info, parameters: everything asks them; patch_sites_apply writes into the text, which is
+ *   writable only until page_tables_init;
+ * - features before the page tables, which use 1 GiB pages and no-execute where they are there;
+ * - page tables before the firmware's tables, which may lie outside of what the boot tables map,
+ *   and memory allocated by boot_alloc_pages is below 1 GiB until then;
+ * - the firmware's tables before the per-CPU areas (how many?), those before descriptors (each has
+ *   its trap stacks); the APIC's timer before the clock, which may be measured against it.
+ *
+ * Context: boot CPU, interrupts off.
  */
 #include <pith/core.h>
 

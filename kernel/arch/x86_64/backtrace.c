@@ -1,9 +1,14 @@
 /*
  * Who called whom: a walk along the saved frame pointers (every function keeps one).
  *
- * A frame pointer is followed only upward, and only within the stack where the walk began, so a
- * broken chain ends the walk instead of faulting. The first one too: in a system call's first
- * instructions it is still the program's, and may be anything.
+ *     frame_pointer -> | caller's frame pointer | -> | its caller's | -> ... -> 0 with address 0
+ *                      | address to return to   |    | ...          |
+ *
+ * A frame pointer is followed only upward, and no further than the largest stack is deep, so a
+ * broken chain ends the walk. The first one too: in a system call's first instructions it is still
+ * the program's, and may be anything. Entries from user mode and new contexts begin with rbp 0.
+ *
+ * Context: any, NMI and panic too; takes no lock and allocates nothing.
  */
 #include <pith/arch.h>
 

@@ -2,8 +2,24 @@
 #
 # A PVH loader (QEMU, Firecracker, Cloud Hypervisor) finds pvh_entry by the ELF note, a Multiboot2
 # loader (GRUB) finds multiboot2_entry by the header at the start of the image. Both jump there with
-# the physical address of their information in ebx, flat segments, interrupts off. The tables below map the first GiB three times, with large pages: where it is (until the jump), in
-# the direct map, and at KERNEL_IMAGE. page_table.c replaces them; other CPUs start on them again.
+# the physical address of their information in ebx, flat segments, interrupts off.
+#
+# The code is linked at the kernel's address and runs 2 GiB below it until the jump, so every symbol
+# is PHYSICAL(). Long mode cannot be entered but with paging on, and paging not without the page
+# that is executed just then being mapped where it is; so the boot tables map the first GiB three
+# times, with large pages, through one table of pages:
+#
+#     root entry   0   --.
+#     root entry 256   ---+-> boot_table_low [0]     --.    where it is (until the jump)
+#                         |                            |    the direct map
+#                                                      +--> boot_table_pages: 512 pages of 2 MiB
+#     root entry 511   ------> boot_table_image [510] -'    KERNEL_IMAGE
+#
+# page_table.c replaces them on each CPU; other CPUs start on them again (trampoline.S).
+#
+# Registers kept to the end: ebp = the loader's mark, ebx = its information. No stack is there
+# before long_mode_prepare's call, and no gate before descriptors_init: any fault here is a triple
+# fault.
 
 #include "constants.h"
 

@@ -1,4 +1,7 @@
-/* The processor's own numbers (SDM 3A and 4), for C and assembly alike. */
+/*
+ * The processor's own numbers (SDM 3A and 4) and where boot puts what, for C and assembly alike.
+ * Only plain numbers: C's suffixes and casts are no assembly.
+ */
 #pragma once
 
 #define IMAGE_BASE       0xffffffff80000000 /* KERNEL_IMAGE of arch.h */

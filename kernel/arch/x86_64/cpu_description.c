@@ -2,10 +2,13 @@
  * What /proc/cpuinfo says of the processor: its names, and its features by the names that Linux
  * gives them, which programs look for (libraries choose their routines by them).
  *
- * A name stands where CPUID has its bit; a bit without a name is not shown. A feature that the
- * kernel must turn on for programs is shown only where it has done so.
+ * A name stands where CPUID has its bit; a bit without a name is not shown, and Linux would not
+ * show most of those either. A feature that the kernel must turn on for programs is shown only
+ * where it has done so: a program that believes in AVX without XCR0's bit dies of an invalid
+ * instruction.
  *
- * Context: any, after arch_init_early. All CPUs are taken to be alike.
+ * Context: any, after arch_init_early. All CPUs are taken to be alike. Nothing is cached: CPUID is
+ * asked each time, which under a hypervisor is an exit, but only cpuinfo's readers pay for it.
  */
 #include <pith/core.h>
 
@@ -20,22 +23,14 @@
 
 /* SDM 2A "CPUID"; APM 3 "CPUID" for 8000_0001h. */
 static const struct flag_register {
-    u32 leaf, subleaf;
-    enum {
-        IN_EAX,
-        IN_EBX,
-        IN_ECX,
-        IN_EDX
-    } reg;
+    struct cpuid_word word;
     const char *names[REGISTER_BITS];
 } flag_registers[] = {
-    {1, 0, IN_EDX, {"fpu",  "vme",   "de",   "pse",     "tsc",  "msr", "pae",  "mce",
-                    "cx8",  "apic",  NULL,   "sep",     "mtrr", "pge", "mca",  "cmov",
-                    "pat",  "pse36", "pn",   "clflush", NULL,   "dts", "acpi", "mmx",
-                    "fxsr", "sse",   "sse2", "ss",      "ht",   "tm",  "ia64", "pbe"}},
-    {0x80000001,
-     0,
-     IN_EDX,
+    {{1, 0, IN_EDX},
+     {"fpu",  "vme",  "de",   "pse", "tsc",  "msr", "pae",   "mce", "cx8",     "apic", NULL,
+      "sep",  "mtrr", "pge",  "mca", "cmov", "pat", "pse36", "pn",  "clflush", NULL,   "dts",
+      "acpi", "mmx",  "fxsr", "sse", "sse2", "ss",  "ht",    "tm",  "ia64",    "pbe"}},
+    {{0x80000001, 0, IN_EDX},
      {[11] = "syscall",
       [19] = "mp",
       [20] = "nx",
@@ -46,29 +41,25 @@ static const struct flag_register {
       [29] = "lm",
       [30] = "3dnowext",
       [31] = "3dnow"}},
-    {1, 0, IN_ECX, {"pni",    "pclmulqdq", "dtes64", "monitor", "ds_cpl",
-                    "vmx",    "smx",       "est",    "tm2",     "ssse3",
-                    "cid",    "sdbg",      "fma",    "cx16",    "xtpr",
-                    "pdcm",   NULL,        "pcid",   "dca",     "sse4_1",
-                    "sse4_2", "x2apic",    "movbe",  "popcnt",  "tsc_deadline_timer",
-                    "aes",    "xsave",     NULL,     "avx",     "f16c",
-                    "rdrand", "hypervisor"}},
-    {0x80000001,
-     0,
-     IN_ECX,
+    {{1, 0, IN_ECX}, {"pni",    "pclmulqdq", "dtes64", "monitor", "ds_cpl",
+                      "vmx",    "smx",       "est",    "tm2",     "ssse3",
+                      "cid",    "sdbg",      "fma",    "cx16",    "xtpr",
+                      "pdcm",   NULL,        "pcid",   "dca",     "sse4_1",
+                      "sse4_2", "x2apic",    "movbe",  "popcnt",  "tsc_deadline_timer",
+                      "aes",    "xsave",     NULL,     "avx",     "f16c",
+                      "rdrand", "hypervisor"}},
+    {{0x80000001, 0, IN_ECX},
      {"lahf_lm", "cmp_legacy", "svm", "extapic", "cr8_legacy", "abm", "sse4a", "misalignsse",
       "3dnowprefetch", "osvw", "ibs", "xop", "skinit",
       "wdt", [16] = "fma4", [21] = "tbm", [22] = "topoext", [23] = "perfctr_core"}},
-    {7, 0, IN_EBX, {"fsgsbase", "tsc_adjust", "sgx",      "bmi1",       "hle",      "avx2",
-                    NULL,       "smep",       "bmi2",     "erms",       "invpcid",  "rtm",
-                    "cqm",      NULL,         "mpx",      "rdt_a",      "avx512f",  "avx512dq",
-                    "rdseed",   "adx",        "smap",     "avx512ifma", NULL,       "clflushopt",
-                    "clwb",     "intel_pt",   "avx512pf", "avx512er",   "avx512cd", "sha_ni",
-                    "avx512bw", "avx512vl"}},
-    {0xd, 1, IN_EAX, {"xsaveopt", "xsavec", "xgetbv1", "xsaves"}},
-    {7,
-     0,
-     IN_ECX,
+    {{7, 0, IN_EBX},
+     {"fsgsbase",   "tsc_adjust", "sgx",        "bmi1",     "hle",      "avx2",     NULL,
+      "smep",       "bmi2",       "erms",       "invpcid",  "rtm",      "cqm",      NULL,
+      "mpx",        "rdt_a",      "avx512f",    "avx512dq", "rdseed",   "adx",      "smap",
+      "avx512ifma", NULL,         "clflushopt", "clwb",     "intel_pt", "avx512pf", "avx512er",
+      "avx512cd",   "sha_ni",     "avx512bw",   "avx512vl"}},
+    {{0xd, 1, IN_EAX}, {"xsaveopt", "xsavec", "xgetbv1", "xsaves"}},
+    {{7, 0, IN_ECX},
      {[1] = "avx512vbmi",
       [2] = "umip",
       [6] = "avx512_vbmi2",
@@ -82,11 +73,9 @@ static const struct flag_register {
       [22] = "rdpid",
       [27] = "movdiri",
       [28] = "movdir64b"}},
-    {7,
-     0,
-     IN_EDX,
+    {{7, 0, IN_EDX},
      {[4] = "fsrm", [8] = "avx512_vp2intersect", [10] = "md_clear", [14] = "serialize"}},
-    {0x80000007, 0, IN_EDX, {[8] = "constant_tsc"}},
+    {{0x80000007, 0, IN_EDX}, {[8] = "constant_tsc"}},
 };
 
 /* Shown only where the kernel has turned them on. */
@@ -117,21 +106,14 @@ static bool is_off(const char *name)
     return false;
 }
 
-static bool bit_is_set(const struct flag_register *source, u32 bit)
-{
-    struct cpuid_result result = cpuid(source->leaf, source->subleaf);
-    u32 registers[] = {result.eax, result.ebx, result.ecx, result.edx};
-
-    return registers[source->reg] & BIT(bit);
-}
-
 const char *cpu_flag_next(u32 *position)
 {
     while (*position < ARRAY_SIZE(flag_registers) * REGISTER_BITS) {
         const struct flag_register *source = &flag_registers[*position / REGISTER_BITS];
         u32 bit = (*position)++ % REGISTER_BITS;
 
-        if (source->names[bit] && bit_is_set(source, bit) && !is_off(source->names[bit]))
+        if (source->names[bit] && cpuid_word(&source->word) & BIT(bit) &&
+            !is_off(source->names[bit]))
             return source->names[bit];
     }
     return NULL;

@@ -2,10 +2,21 @@
  * The tables that the processor reads: segments, the task state with its stacks, the gates of all
  * vectors, and where syscall leads.
  *
- * Segments are flat and say only kernel or user. The task state holds the stack for entries from
- * user mode and one each for debug, NMI, double fault and machine check, which may strike while the
- * stack pointer is the user's. At the top of each of those stacks lies the CPU's address, where
- * entry_paranoid finds it.
+ * Segments are flat and say only kernel or user; their order is what sysretq wants, which takes the
+ * user's cs and ss at fixed distances from one number. The task state holds the stack for entries
+ * from user mode and one each for debug, NMI, double fault and machine check, which may strike
+ * while the stack pointer is the user's. At the top of each of those lies the CPU's address, where
+ * entry_paranoid finds it:
+ *
+ *     trap_stacks + 8 KiB -> +--------------+
+ *                            | (8 bytes)    |  the processor aligns what it pushes to 16
+ *          stack pointer ->  | struct cpu * |
+ *                            +--------------+
+ *                            | trap frame   |
+ *                            | C's frames   |
+ *
+ * A second trap of the same kind would start again at the top and overwrite the first: NMIs are
+ * blocked until iretq, debug exceptions come with TF off, the other two never return.
  *
  * Context: each CPU for itself, interrupts off. All [cpu], but the gates, which all CPUs share.
  */

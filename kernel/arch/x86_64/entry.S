@@ -5,14 +5,38 @@
 #
 #   syscall_entry    stack and GS are still the user's; the fast way in and out
 #   entry_common     interrupts, traps and faults through the IDT: GS as the saved CS says
-#   entry_paranoid   NMI, machine check, double fault, debug: they may strike between the first
-#                    instruction of an entry and its swapgs, so the saved CS says nothing of GS; they
-#                    have stacks of their own, at whose top the CPU's address lies
+#   entry_paranoid   NMI, machine check, double fault, debug: they may strike where CS is the
+#                    kernel's and GS still, or already, the user's, so the saved CS tells nothing
 #
-# On the way to user mode one word is tested: the thread's pending work, its first field. While a
-# system call leaves it 0, nobody has touched the frame but rax, and the callee-saved registers
-# still hold what the user had in them, so the fast exit restores only the others. Whoever changes
-# more of the frame sets WORK_FRAME, and the frame then leaves by the full exit.
+# These are the gaps where the kernel's code runs with the user's GS, so that %gs:0 is an address
+# that the user chose:
+#
+#   syscall_entry: <gap> swapgs ... swapgs <gap> sysretq      user_restore_all: swapgs <gap> iretq
+#
+# No interrupt comes there (IF is off) and nothing faults there, which leaves those four. Each has a
+# stack of its own, for in a gap rsp may be the user's too; at its top lies the address of the CPU's
+# struct cpu. The GS base that it found is kept in registers that C preserves, and put back.
+#
+# On the way to user mode one word is tested: the thread's pending work, its first field. Who makes
+# work pending for a thread that runs elsewhere sets the bit first and interrupts that CPU then; the
+# way out keeps interrupts off from the test to the return. So no bit falls between the two:
+#
+#   the way out                                   another CPU
+#   cli
+#   pending_work is 0
+#                                                 pending_work |= bit
+#                                                 interrupt to this CPU, which waits: IF is off
+#   sysretq turns IF on: the interrupt enters by entry_common, whose way out tests again
+#
+# While a system call leaves the word 0, nobody has touched the frame but rax, and the callee-saved
+# registers still hold what the user had in them, so the fast exit restores only the others. Whoever
+# changes more of the frame sets WORK_FRAME, and the frame then leaves by the full exit.
+#
+# sysretq and iretq must not fault: they would do so in the kernel, with the user's GS. rip is below
+# USER_END, and the page after that is never mapped, so the address behind a syscall instruction is
+# canonical too; cs, ss and flags are those that user_frame_check (trap.c) leaves.
+#
+# Interrupts: off on every entry; on during a system call; off at every label from user_return on.
 
 #include "constants.h"
 #include "user_access.inc"
@@ -23,11 +47,12 @@
 #define VECTOR_OF_NMI 2
 #define ERRNO_MAX 4095 /* results from -ERRNO_MAX on are errors (syscall(2)) */
 
-.macro PUSH_REGISTERS_BELOW_RDI
+# The frame from rdi's place down. `rax` is what stands in that register's place.
+.macro PUSH_REGISTERS_BELOW_RDI rax=%rax
     pushq %rsi
     pushq %rdx
     pushq %rcx
-    pushq %rax
+    pushq \rax
     pushq %r8
     pushq %r9
     pushq %r10
@@ -62,8 +87,11 @@
 
     .section .text.entry, "ax"
 
-# syscall: rcx = return address, r11 = flags, rax = number, rdi rsi rdx r10 r8 r9 = arguments.
-# Interrupts are off (MSR_SYSCALL_MASK). Nothing may touch the user's stack.
+# In:  rcx = return address, r11 = flags, rax = number, rdi rsi rdx r10 r8 r9 = arguments; rsp and GS
+#      are the user's, interrupts off (MSR_SYSCALL_MASK). They stay off until the frame is whole, for
+#      one that came earlier would be handled on the user's stack.
+# Out: rax = result, rcx and r11 as sysretq wants them, all else as it was. The callee-saved registers
+#      are never loaded from the frame: C gives them back.
     .balign 64
     .global syscall_entry
 syscall_entry:
@@ -77,20 +105,7 @@ syscall_entry:
     pushq %rcx
     pushq %rax /* original_rax */
     pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq $-ENOSYS /* rax, should the handler look at it */
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    PUSH_REGISTERS_BELOW_RDI rax=$-ENOSYS /* what rax is until the handler returns */
     sti
     cmpq syscall_table + SYSCALL_TABLE_COUNT(%rip), %rax
     jae syscall_beyond
@@ -134,8 +149,9 @@ syscall_beyond:
     call *syscall_table + SYSCALL_TABLE_BEYOND(%rip)
     jmp syscall_called
 
-# All vectors' first instructions, 16 bytes each. The processor pushed an error code for some; the
-# others push -1 in its place. rdi then carries the vector.
+# All vectors' first instructions, VECTOR_ENTRY_BYTES each; gates_init (descriptors.c) points gate k
+# at the k-th. The processor pushed an error code for some (SDM 3A "Error Code"); the others push -1
+# in its place, so that all frames are alike. rdi, saved in its place, then carries the vector.
     .balign 16
     .global vector_entries
 vector_entries:
@@ -155,6 +171,9 @@ vector_entries:
     .set vector, vector + 1
     .endr
 
+# Interrupts, traps and faults. The frame is built down to rdi: from user mode at the top of the
+# thread's kernel stack (task_state.stacks[0]), else on the stack that was interrupted, whose code
+# goes on with its own AC flag (iretq) if it was in the middle of a user access.
     .balign 64
 entry_common:
     PUSH_REGISTERS_BELOW_RDI
@@ -175,8 +194,9 @@ user_return:
     je user_restore
     movq %rsp, %rdi
     call user_return_work
+# The full exit: every register comes from the frame. By sysretq where it does the same as iretq, which
+# is slower: if rcx and r11 are what it makes of them. The frame's cs and ss are the user's.
 user_restore:
-    # sysret where it does the same as iret, which is slower. The frame's cs and ss are the user's.
     movq FRAME_RIP(%rsp), %rcx
     cmpq %rcx, FRAME_RCX(%rsp)
     jne user_restore_all
@@ -259,7 +279,9 @@ paranoid_from_user:
     call trap_dispatch
     jmp user_restore_all
 
-# void user_mode_enter(struct trap_frame *frame): the frame is the top of this kernel stack.
+# void user_mode_enter(struct trap_frame *frame)
+# A thread's first way to user mode. The frame is the top of this kernel stack: what lies below it,
+# our callers, is given up. Does not return.
     .global user_mode_enter
 user_mode_enter:
     cli
@@ -271,7 +293,8 @@ user_mode_enter:
     .text
 # void context_switch(struct context *from, struct context *to)
 # Saves what a C callee must keep (psABI 3.2.1), changes stacks, and returns on the other thread's
-# call. Interrupts are off.
+# call. The address to return to is the last word above what is pushed, as context_init lays it out
+# for a new thread. Interrupts are off. The rest of a user thread goes by user_context_switch.
     .balign 16
     .global context_switch
 context_switch:
@@ -291,7 +314,8 @@ context_switch:
     popq %rbp
     ret
 
-# Where a context of context_init begins: r12 = entry, r13 = its argument, rbp = 0.
+# Where a context of context_init begins: r12 = entry, r13 = its argument, rbp = 0. entry does not
+# return.
     .global context_begin
 context_begin:
     movq %r13, %rdi

@@ -3,10 +3,12 @@
  *
  * One table says for each feature where CPUID shows it, which bit of CR4 turns it on, and the word
  * that switches it off. All else asks cpu_has(), so a kernel with `nosmap` behaves as on a CPU that
- * never had SMAP.
+ * never had SMAP, and every path for an older processor is tested on a new one.
  *
- * Context: features_init on the boot CPU, after the parameters were parsed; other CPUs are taken to
- * be alike.
+ * CR4 is written whole, never added to: what firmware left on is off.
+ *
+ * Context: features_init on the boot CPU, after the parameters were parsed; features_enable on
+ * each. Other CPUs are taken to be alike.
  */
 #include <pith/core.h>
 
@@ -14,35 +16,27 @@
 #include "features.h"
 #include "registers.h"
 
-enum cpuid_register {
-    EAX,
-    EBX,
-    ECX,
-    EDX
-};
-
 struct feature_source {
-    u32 leaf, subleaf;
-    enum cpuid_register reg;
+    struct cpuid_word word;
     u32 bit;
     u64 cr4; /* what turns it on; 0: nothing is needed, or it is another file's work */
 };
 
 /* SDM 2A "CPUID". */
 static const struct feature_source sources[FEATURES] = {
-    [FEATURE_NX] = {0x80000001, 0, EDX, 20},
-    [FEATURE_PAGE_1G] = {0x80000001, 0, EDX, 26},
-    [FEATURE_SMEP] = {7, 0, EBX, 7, CR4_SMEP},
-    [FEATURE_SMAP] = {7, 0, EBX, 20, CR4_SMAP},
-    [FEATURE_UMIP] = {7, 0, ECX, 2, CR4_UMIP},
-    [FEATURE_FSGSBASE] = {7, 0, EBX, 0, CR4_FSGSBASE},
-    [FEATURE_XSAVE] = {1, 0, ECX, 26, CR4_OSXSAVE},
-    [FEATURE_XSAVEOPT] = {0xd, 1, EAX, 0},
-    [FEATURE_X2APIC] = {1, 0, ECX, 21},
-    [FEATURE_TSC_DEADLINE] = {1, 0, ECX, 24},
-    [FEATURE_RDTSCP] = {0x80000001, 0, EDX, 27},
-    [FEATURE_RDRAND] = {1, 0, ECX, 30},
-    [FEATURE_ERMS] = {7, 0, EBX, 9},
+    [FEATURE_NX] = {{0x80000001, 0, IN_EDX}, 20},
+    [FEATURE_PAGE_1G] = {{0x80000001, 0, IN_EDX}, 26},
+    [FEATURE_SMEP] = {{7, 0, IN_EBX}, 7, CR4_SMEP},
+    [FEATURE_SMAP] = {{7, 0, IN_EBX}, 20, CR4_SMAP},
+    [FEATURE_UMIP] = {{7, 0, IN_ECX}, 2, CR4_UMIP},
+    [FEATURE_FSGSBASE] = {{7, 0, IN_EBX}, 0, CR4_FSGSBASE},
+    [FEATURE_XSAVE] = {{1, 0, IN_ECX}, 26, CR4_OSXSAVE},
+    [FEATURE_XSAVEOPT] = {{0xd, 1, IN_EAX}, 0},
+    [FEATURE_X2APIC] = {{1, 0, IN_ECX}, 21},
+    [FEATURE_TSC_DEADLINE] = {{1, 0, IN_ECX}, 24},
+    [FEATURE_RDTSCP] = {{0x80000001, 0, IN_EDX}, 27},
+    [FEATURE_RDRAND] = {{1, 0, IN_ECX}, 30},
+    [FEATURE_ERMS] = {{7, 0, IN_EBX}, 9},
 };
 
 #define HWCAP2_FSGSBASE BIT(1)
@@ -94,12 +88,12 @@ struct cpuid_result cpuid(u32 leaf, u32 subleaf)
     return result;
 }
 
-static bool feature_is_here(const struct feature_source *source)
+u32 cpuid_word(const struct cpuid_word *word)
 {
-    struct cpuid_result result = cpuid(source->leaf, source->subleaf);
+    struct cpuid_result result = cpuid(word->leaf, word->subleaf);
     u32 registers[] = {result.eax, result.ebx, result.ecx, result.edx};
 
-    return registers[source->reg] & BIT(source->bit);
+    return registers[word->reg];
 }
 
 /* What programs read as AT_HWCAP and AT_HWCAP2. */
@@ -113,7 +107,8 @@ static void hwcap_init(void)
 void features_init(void)
 {
     for (enum feature feature = 0; feature < FEATURES; feature++) {
-        if (!switched_off[feature] && feature_is_here(&sources[feature]))
+        if (!switched_off[feature] &&
+            cpuid_word(&sources[feature].word) & BIT(sources[feature].bit))
             features_in_use |= BIT(feature);
     }
     if (!cpu_has(FEATURE_XSAVE))

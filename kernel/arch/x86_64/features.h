@@ -37,3 +37,15 @@ struct cpuid_result {
 };
 /* All 0 for a leaf that the CPU does not have. */
 struct cpuid_result cpuid(u32 leaf, u32 subleaf);
+
+/* One of the registers in which CPUID answers. */
+struct cpuid_word {
+    u32 leaf, subleaf;
+    enum {
+        IN_EAX,
+        IN_EBX,
+        IN_ECX,
+        IN_EDX
+    } reg;
+};
+u32 cpuid_word(const struct cpuid_word *word);

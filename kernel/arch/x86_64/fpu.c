@@ -146,7 +146,7 @@ void fpu_save(struct user_context *context)
     if (context->fpu_live) {
         registers_save(context->fpu_state);
         context->fpu_live = false;
-        __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FPU, __ATOMIC_RELAXED);
+        work_add(WORK_FPU);
     }
     interrupts_restore(flags);
 }
@@ -157,7 +157,7 @@ void fpu_replaced(struct user_context *context)
 
     context->fpu_live = false;
     context->fpu_loaded_cpu = CPU_NONE;
-    __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FPU, __ATOMIC_RELAXED);
+    work_add(WORK_FPU);
     interrupts_restore(flags);
 }
 

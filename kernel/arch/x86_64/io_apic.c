@@ -1,7 +1,13 @@
 /*
  * I/O APICs: interrupt lines of devices, each routed to a vector of the boot CPU.
  *
- * Registers are reached through an index and a data word, so each access is two, under the lock.
+ * Only what has no message-signalled interrupts comes here: virtio-mmio's devices, a serial port.
+ * Lines are numbered through all I/O APICs ("global system interrupts" of ACPI), each of which has
+ * a run from line_first on. Registers are reached through an index and a data word, so each access
+ * is two, under the lock. A line is masked while its two words change, else an interrupt in between
+ * would go by half of each.
+ *
+ * Locking: io_apic_lock, a leaf; the table of I/O APICs is written at boot.
  */
 #include <pith/core.h>
 

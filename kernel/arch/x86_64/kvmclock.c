@@ -2,8 +2,10 @@
  * kvmclock: what KVM says of the TSC's rate and of the date (Linux's Documentation/virt/kvm,
  * "KVM-specific MSRs" and "pvclock").
  *
- * Only where CPUID names KVM's clock source. KVM writes a page of ours at our asking; we read it
- * once at boot, and from then on our own scaling of the TSC is the clock, as everywhere else.
+ * Only where CPUID names KVM's clock source. KVM writes a page of ours at our asking; it is read
+ * once at boot and switched off again, and from then on our own scaling of the TSC is the clock, as
+ * everywhere else: one arithmetic, also in the vDSO. That costs what kvmclock is made for, a TSC
+ * that changes its rate by live migration, which a machine of one run does not have.
  *
  * Context: boot CPU.
  */

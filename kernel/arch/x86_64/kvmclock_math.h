@@ -1,4 +1,7 @@
-/* The arithmetic of kvmclock, apart so that it is tested on the host. */
+/*
+ * The arithmetic of kvmclock (struct pvclock_vcpu_time_info of Linux's "pvclock"), apart so that it
+ * is tested on the host. Nothing here touches the machine.
+ */
 #pragma once
 
 #include <pith/compiler.h>

@@ -1,7 +1,12 @@
 /*
  * Machine checks: the hardware found an error of its own. We say what it said, and stop.
  *
- * Context: the exception, on its own stack; nothing that was running can be trusted.
+ * Nothing is recovered: which memory or thread an error belongs to differs from model to model, and
+ * the host has its own handler, which reports a guest's bad memory by this exception. Each bank's
+ * status, and address where there is one, is logged before the panic.
+ *
+ * Context: the exception, on its own stack, with any lock held; nothing that was running can be
+ * trusted. in_nmi makes the log wait for its lock only for a while.
  */
 #include <pith/core.h>
 

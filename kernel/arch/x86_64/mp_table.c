@@ -1,8 +1,12 @@
 /*
  * The MP table: CPUs and I/O APICs of a machine without ACPI (Intel's MultiProcessor Specification
- * 1.4, chapter 4).
+ * 1.4, chapter 4), which microvm has with acpi=off.
  *
- * Context: boot CPU, early.
+ * A pointer with the mark _MP_ lies somewhere on a boundary of 16 bytes in the BIOS area or in the
+ * last KiB of base memory; the table that it names is a header and entries of one length a kind, so
+ * an unknown kind ends the reading.
+ *
+ * Context: boot CPU, early; the direct map is extended over what is read.
  */
 #include <pith/core.h>
 

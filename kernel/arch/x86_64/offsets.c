@@ -1,6 +1,7 @@
 /*
  * What assembly knows of C's structures. The build compiles this file to assembly, picks the lines
- * that begin with "#define" and makes offsets.h of them (kernel.mk); nothing here is ever run.
+ * that begin with "#define" and makes offsets.h of them (kernel.mk); nothing here is ever run. So a
+ * field can move, and no number in a .S file goes stale.
  */
 #include <pith/cpu.h>
 

@@ -1,11 +1,13 @@
 /*
  * Clearing and copying whole pages, by whichever way is fastest here.
  *
- * Processors like one string instruction, emulators loop over it a byte or a word at a time and
- * run plain stores faster; so each way is timed once at boot, a few microseconds in all, and the
- * best kept. The trampoline's page, not yet in use, is what they are tried on.
+ * Processors like one string instruction, emulators loop over it a byte or a word at a time and run
+ * plain stores faster; so each way is timed once at boot, a few microseconds in all, and the best
+ * kept. The least of a few tries counts, since the host may take the CPU away in any of them. The
+ * trampoline's page, not yet in use, is what they are tried on.
  *
- * Context: any; the choice is made on the boot CPU.
+ * Invariant: the two pointers are always valid routines, also before the choice and during it.
+ * Context: any; the choice is made on the boot CPU, before others run.
  */
 #include "page_routines.h"
 

@@ -3,8 +3,17 @@
  *
  * It is built once, before anything else runs, with the largest pages that fit; its upper half is
  * then copied into each process's root, so the entries of the root are all made here, empty tables
- * included, and never change again. The image's read-only parts are read-only in the direct map
- * too.
+ * included, and never change again:
+ *
+ *     root entry 256..   direct map         all memory, in large pages; firmware's tables outside
+ *                                           of it are added one by one (direct_map_include)
+ *                384     kernel virtual     one empty table: mem/ fills it, all processes see it
+ *                448     frame array        likewise
+ *                472     shadow (SAN=1)
+ *                511     image, device area text r-x, rodata r--, the rest rw-
+ *
+ * W^X holds for memory, not only for addresses: the image's read-only parts are read-only in the
+ * direct map too, or whoever can write there could write the text.
  *
  * Locking: none; boot CPU only, but for page_table_load and the flushes, which concern one CPU.
  */
@@ -55,6 +64,7 @@ static unsigned level_for(u64 address, phys_addr target, u64 bytes)
     return level;
 }
 
+/* Each place is mapped once: an entry that is there is overwritten, a table below it lost. */
 static void map(u64 address, phys_addr target, u64 bytes, pte flags)
 {
     while (bytes) {

@@ -2,6 +2,14 @@
  * The per-CPU areas: a copy of all per-CPU variables for each CPU but the first, which has the
  * original, and each CPU's trap stacks and first stack.
  *
+ *     percpu_start                    area of CPU 1                    area of CPU 2
+ *     | cpu_area | run_queue | ...    | cpu_area | run_queue | ...     | cpu_area | ...
+ *     `----------- percpu_offset -----^
+ *
+ * So a variable of CPU n lies percpu_offset of its struct cpu further than the linker says (0 for
+ * the boot CPU), and GS finds that struct. The copies hold what the originals were initialised to,
+ * so nobody may write a per-CPU variable before this has run, except the boot CPU's own struct cpu.
+ *
  * Context: boot CPU, once the number of CPUs is known and before per-CPU variables are used.
  */
 #include <pith/core.h>

@@ -1,10 +1,12 @@
 /*
  * The end of a CPU and of the machine.
  *
- * Each way is tried in turn: what ACPI names, what QEMU's machines have, and at last a triple
- * fault, which resets (QEMU with -no-reboot then ends).
+ * Each way is tried in turn: what ACPI names, what a PC's chipset and keyboard controller have, and
+ * at last a triple fault, which resets (QEMU with -no-reboot then ends). A write that ends the
+ * machine takes a moment to do so, in which the CPU goes on; so each is followed by a wait before
+ * the next.
  *
- * Context: any, interrupts in any state.
+ * Context: any, interrupts in any state, locks held or not: after a panic too.
  */
 #include <pith/core.h>
 

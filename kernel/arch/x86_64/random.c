@@ -1,4 +1,7 @@
-/* The processor's own random numbers. */
+/*
+ * The processor's own random numbers, by RDRAND. core/random.c mixes them in; it never relies on
+ * them alone, and emulators without them are common.
+ */
 #include <pith/arch.h>
 
 #include "features.h"

@@ -1,4 +1,8 @@
-/* Privileged registers, an instruction each. */
+/*
+ * Privileged registers, an instruction each. A write of an MSR that does not exist is a protection
+ * fault and so a panic: the caller asked CPUID. "memory" keeps writes in their place among accesses
+ * that they change the meaning of.
+ */
 #pragma once
 
 #include <pith/types.h>

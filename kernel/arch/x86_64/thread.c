@@ -2,11 +2,23 @@
  * What the machine keeps of a thread: its kernel context, and the user registers that are not in
  * its trap frame (FS and GS bases; the FPU's are fpu.c's).
  *
+ *     kernel stack of a thread that is switched out        of a user thread, at the very top
+ *
+ *     context.stack_pointer -> r15 r14 r13 r12 rbx rbp     struct trap_frame   <- kernel_stack_end
+ *                              address to return to
+ *
+ * A new thread's stack is laid out as if it had called context_switch from context_begin. Room for
+ * a trap frame is left above, also for a kernel thread: one of them becomes process 1.
+ *
  * Where the CPU lets user mode write the bases (FSGSBASE), they are read back when the thread
  * leaves; elsewhere only user_context_set_* changes them and the saved ones are the truth. While
  * the kernel runs, the user's GS base lies in the MSR that swapgs exchanges.
  *
- * Context: switches happen with interrupts off.
+ * Invariant: the hardware's bases are those of user_context_current while a user thread runs; a
+ * kernel thread (fpu_state NULL) leaves whatever is there, since it never reads them.
+ * Locking: none: a context is its owner's, or whoever's switches from or to it.
+ * Context: switches happen with interrupts off; what reads or writes the user's GS base switches
+ * them off, for between its two swapgs the kernel has none of its own.
  */
 #include <pith/core.h>
 
@@ -92,13 +104,13 @@ void user_context_switch(struct user_context *from, struct user_context *to, voi
     *this_cpu(user_context_current) = to;
     if (to->fpu_state) {
         bases_load(to);
-        __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FPU, __ATOMIC_RELAXED);
+        work_add(WORK_FPU);
     }
 }
 
 void trap_frame_changed(void)
 {
-    __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FRAME, __ATOMIC_RELAXED);
+    work_add(WORK_FRAME);
 }
 
 void trap_frame_init_user(struct trap_frame *frame, u64 instruction_pointer, u64 stack_pointer)

@@ -1,8 +1,16 @@
 # Where another CPU begins: in real mode, at the page that the start-up message names.
 #
-# The code between trampoline_start and trampoline_end is copied to TRAMPOLINE_ADDRESS; smp.c wrote
-# the CPU's struct cpu and stack to the words at the image's side before it sent the message. One
-# CPU starts at a time.
+#     trampoline_start   16 bits, at TRAMPOLINE_ADDRESS: the copy; to protected mode by its own table
+#     cpu_start_32       32 bits, in the image: paging and long mode on the boot tables, as boot.S
+#     cpu_start_64       64 bits, at the physical address still
+#     cpu_start_high     at the kernel's address: GS, stack, and C (cpu_start in smp.c, which turns
+#                        to the kernel's own page table)
+#
+# Only the first part is copied (a start-up message can name no address above 1 MiB). smp.c wrote
+# the CPU's struct cpu and the end of its stack to the two words in .data before it sent the
+# message; they are this CPU's alone until it is online, for one CPU starts at a time.
+#
+# Interrupts are off throughout, and any fault is a triple fault.
 
 #include "constants.h"
 

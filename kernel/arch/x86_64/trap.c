@@ -2,15 +2,26 @@
  * Traps: from a vector to whoever registered for it, and what is done on the way to user mode.
  *
  *     vector          kind        handler sees
- *     0 - 31          exception   user mode's; of the kernel's own only page faults, NMI, machine
- *                                 checks: all others are a fixup of a user access, or a panic
+ *     0 - 31          exception   user mode's; of the kernel's own only debug, page fault, NMI and
+ *                                 machine check: others are a fixup of a user access, or a panic
  *     32 - 255        interrupt   both; is acknowledged, and deferred work runs after it
  *
  * A handler of exceptions may turn interrupts on (if they were on); they are off again after it.
  * original_rax is the error code while the handler runs and -1 after it, so that nobody takes the
- * frame for a system call's.
+ * frame for a system call's, which would be made again after a signal.
  *
- * Locking: the table of handlers is written at boot; vectors_lock guards vector_alloc.
+ * The way to user mode is a loop, because each kind of work may make more of the next:
+ *
+ *     user_return (signals, preemption, stops)  interrupts on; changes the frame in any way
+ *          | WORK_FRAME                         so the frame is checked behind it,
+ *     user_frame_check                          whose protection fault is a signal: back to the top
+ *          | nothing of those is left
+ *     WORK_FPU                                  last, since a switch would take the registers away
+ *
+ * It ends with interrupts off and no bit set, and the test and the return are then one (entry.S).
+ *
+ * Locking: handlers are written at boot, before their vector can come; vectors_lock guards
+ * vector_alloc, which gives a free one to a device that is found later.
  */
 #include "trap.h"
 
@@ -189,7 +200,7 @@ static void user_frame_check(struct trap_frame *frame)
 /* Interrupts are off, and no work is pending when it returns. */
 void user_return_work(struct trap_frame *frame)
 {
-    u64 *pending = thread_pending_work(thread_current());
+    const u64 *pending = thread_pending_work(thread_current());
     u64 work;
 
     while ((work = READ_ONCE(*pending))) {
@@ -198,12 +209,12 @@ void user_return_work(struct trap_frame *frame)
             user_return(frame);
             interrupts_disable();
             /* It may have changed the frame in any way. */
-            __atomic_fetch_or(pending, WORK_FRAME, __ATOMIC_RELAXED);
+            work_add(WORK_FRAME);
         } else if (work & WORK_FRAME) {
-            __atomic_fetch_and(pending, ~WORK_FRAME, __ATOMIC_RELAXED);
+            work_remove(WORK_FRAME);
             user_frame_check(frame);
         } else {
-            __atomic_fetch_and(pending, ~WORK_FPU, __ATOMIC_RELAXED);
+            work_remove(WORK_FPU);
             fpu_restore();
         }
     }
@@ -211,6 +222,6 @@ void user_return_work(struct trap_frame *frame)
 
 void user_frame_enter(struct trap_frame *frame)
 {
-    __atomic_fetch_or(thread_pending_work(thread_current()), WORK_FRAME, __ATOMIC_RELAXED);
+    work_add(WORK_FRAME);
     user_return_work(frame);
 }

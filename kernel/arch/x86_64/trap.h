@@ -1,7 +1,7 @@
 /* Traps, between the files of arch/. */
 #pragma once
 
-#include <pith/arch.h>
+#include <pith/cpu.h>
 
 /* entry.S */
 extern const char vector_entries[]; /* VECTOR_ENTRY_BYTES each */
@@ -22,6 +22,17 @@ extern struct syscall_table syscall_table;
 void descriptors_init(void *trap_stacks);
 /* Where the next entry from user mode puts its frame. */
 void kernel_stack_set(void *stack_end);
+
+/* The current thread passes user_return_work before it is in user mode again, with this to do. */
+static inline void work_add(u64 work)
+{
+    __atomic_fetch_or(thread_pending_work(thread_current()), work, __ATOMIC_RELAXED);
+}
+
+static inline void work_remove(u64 work)
+{
+    __atomic_fetch_and(thread_pending_work(thread_current()), ~work, __ATOMIC_RELAXED);
+}
 
 /* machine_check.c: each CPU. */
 void machine_check_init_cpu(void);

@@ -1,9 +1,22 @@
 # Copies to and from user memory, and its atomic accesses.
 #
 # Each instruction that may fault on user memory stands in the table of fixups: where vm/ can mend
-# the fault, the copy goes on; else it continues at the fixup, which says how far it came.
-# Words first, then half a word and single bytes: when a word faults, the bytes in front of the bad page are still
-# copied one by one, so the count is exact. Interrupts stay as they are.
+# the fault, the instruction runs again and the copy goes on, knowing nothing; else it continues at
+# the fixup, which says how far it came.
+#
+#     fault -> entry_common -> page fault handler (vm/) --mended--> iretq to the same instruction
+#                                   | cannot, or user_faults_fail
+#                                   `-> fault_fixup: frame.rip = the fixup -> iretq
+#
+# Words first, then half a word and single bytes: when a word faults, the bytes in front of the bad
+# page are still copied one by one, so the count is exact, as read(2) and write(2) need it.
+#
+# User memory is open (SMAP: stac) only inside these routines; every way out closes it, and an entry
+# that interrupts one closes it too and gives it back by iretq's flags. They call nothing and use no
+# stack, so a fault inside finds the frame that the fixups expect.
+#
+# Interrupts stay as they are. Registers: as a C function (psABI 3.2.3); the caller checked that the
+# range is below USER_END, for without SMAP nothing else keeps a program off the kernel's memory.
 
 #include "user_access.inc"
 

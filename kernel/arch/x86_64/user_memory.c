@@ -5,6 +5,14 @@
  * inside is vm/'s to mend; if it cannot, or if the access must not sleep (user_faults_fail), the
  * fixup ends the access.
  *
+ *     form         on a fault                                     for
+ *     plain        page is read in; may sleep; -EFAULT            arguments and results of calls
+ *     _partial     the same; says how much was not copied         data of read and write
+ *     _nofault     fails at once, never sleeps                    futexes, under a page's lock, FPU
+ *
+ * user_faults_fail is this CPU's and still the right one at the end of the access: a _nofault form
+ * does not sleep, and an interrupt that comes in between does not preempt the kernel.
+ *
  * Context: may sleep, so no spinlock is held; but the _nofault forms anywhere that the address
  * space cannot go away.
  */
@@ -19,6 +27,7 @@ struct patch_site {
     u64 kind; /* PATCH_* */
 };
 
+/* An entry of the table that FIXUP (user_access.inc) makes; kernel.ld gathers them. */
 struct fixup {
     u64 fault, target;
 };
@@ -45,6 +54,7 @@ void patch_sites_apply(void)
         memcpy(site->address, instructions[site->kind], sizeof(instructions[0]));
 }
 
+/* Linear: the table has some twenty entries, and a fault that ends here is a program's mistake. */
 bool fault_fixup(struct trap_frame *frame)
 {
     for (const struct fixup *fixup = fixups_start; fixup < fixups_end; fixup++) {
@@ -61,7 +71,6 @@ bool user_faults_fail(void)
     return cpu_current()->user_faults_fail;
 }
 
-/* The address space cannot change meanwhile: we neither sleep nor are preempted in between. */
 static void faults_fail_begin(void)
 {
     cpu_current()->user_faults_fail++;

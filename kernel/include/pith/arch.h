@@ -101,6 +101,7 @@ enum vector {
  */
 typedef void vector_handler(struct trap_frame *frame, u8 vector);
 
+/* Before the vector can come. A second handler replaces the first. */
 void vector_register(u8 vector, vector_handler *handler);
 /* Gives a free device vector to `handler`; `device` is the controller and the device. -ENOSPC. */
 int vector_alloc(const char *device, vector_handler *handler, u8 *vector_out) must_check;
@@ -140,7 +141,10 @@ void syscall_register(const struct syscall_table *table);
 #define FAULT_RESERVED BIT(3)
 #define FAULT_FETCH    BIT(4)
 
-/* The address whose access caused the page fault that is being handled. */
+/*
+ * The address whose access caused the page fault that is being handled. Interrupts are still off:
+ * any other fault would overwrite it.
+ */
 u64 fault_address(void);
 /*
  * If the faulting kernel instruction is one of the user copy routines', continues it at its fixup
@@ -154,6 +158,7 @@ bool user_faults_fail(void);
 
 /* ---- Interrupts of this CPU ---- */
 
+/* Turns them off; what it returns goes to interrupts_restore, on this CPU. Such pairs nest. */
 static inline u64 interrupts_save_disable(void)
 {
     u64 flags;
@@ -267,9 +272,15 @@ int user_context_init(struct user_context *context) must_check;
 /* The calling thread's, for the program that it becomes (exec). Allocates fpu_state if there is
  * none. -ENOMEM. */
 int user_context_reset(struct user_context *context) must_check;
+/* Gives the FPU state back. The thread is not current, or never goes to user mode again. */
 void user_context_free(struct user_context *context);
+/*
+ * arch_prctl(2)'s bases. `base` is below USER_END: the hardware faults on one that is not
+ * canonical.
+ */
 void user_context_set_fs(struct user_context *current_context, u64 base);
 void user_context_set_gs(struct user_context *current_context, u64 base);
+/* What they are now, also if user mode itself wrote them. */
 u64 user_context_fs(const struct user_context *current_context);
 u64 user_context_gs(const struct user_context *current_context);
 /*
@@ -359,7 +370,10 @@ static inline bool user_range_is_valid(u64 address, u64 bytes)
     return bytes <= USER_END && address <= USER_END - bytes;
 }
 
-/* Copy and clear routines, chosen at boot by measuring them. Page aligned. */
+/*
+ * A page each, at its beginning. By whichever way was measured fastest at boot; not for user
+ * memory.
+ */
 void page_clear(void *page);
 void page_copy(void *to, const void *from);
 
@@ -403,9 +417,14 @@ static inline u64 table_entry_bytes(unsigned level)
 
 /* Makes `root` (a physical address) the page table of this CPU; flushes what is not global. */
 void page_table_load(phys_addr root);
+/* What this CPU's root is; a process's or the kernel's. */
 phys_addr page_table_loaded(void);
 /* The kernel's root; its upper half is copied into each process's root and never changes there. */
 phys_addr page_table_kernel(void);
+/*
+ * Each concerns this CPU alone; who changes entries that others may hold sends them here by
+ * cpu_call.
+ */
 void tlb_flush_page(u64 address); /* this CPU */
 void tlb_flush_all(void);         /* this CPU, all but global entries */
 void tlb_flush_everything(void);  /* this CPU, global entries too */
@@ -451,6 +470,7 @@ struct cpu_description {
     u32 cache_line_bytes, physical_bits, virtual_bits;
     u32 cache_bytes, tlb_entries; /* as AMD's leaves tell them; 0: not told */
 };
+/* Asks the CPU each time. */
 void cpu_describe(struct cpu_description *description_out);
 /* The name of the next feature that programs can use, as Linux calls it; NULL: no more. From 0 on.
  */
@@ -461,6 +481,7 @@ noreturn void machine_power_off(void);
 noreturn void machine_restart(void);
 /* For panic: halts all CPUs but this one, by NMI; halts this one for good. */
 void machine_stop_others(void);
+/* For good, interrupts off. */
 noreturn void machine_halt_cpu(void);
 
 /* Time: a counter that runs at a constant rate from 0 at reset. */
@@ -480,7 +501,7 @@ static inline u64 tsc_read_ordered(void)
     __asm__ volatile("lfence" : : : "memory");
     return tsc_read();
 }
-extern u64 tsc_hz; /* [const] after boot */
+extern u64 tsc_hz; /* [const] after boot: its ticks a second */
 /* Nanoseconds since the machine started; monotonic, the same on all CPUs. */
 u64 clock_monotonic_ns(void);
 /* Asks for VECTOR_TIMER on this CPU at `deadline_ns` of clock_monotonic_ns; U64_MAX: never. */
@@ -498,8 +519,12 @@ bool random_hardware(u64 *value_out);
 
 /* Inter-processor interrupts. Sending never waits. */
 void cpu_send_interrupt(u32 cpu, u8 vector);
+/* core/nmi.c handles it, whatever the CPU was doing. */
 void cpu_send_nmi(u32 cpu);
-/* Routes the interrupt line `gsi` (level or edge) to a vector on CPU 0. -ENODEV: no such line. */
+/*
+ * Routes the interrupt line `gsi` to a vector on CPU 0; `flags` are IRQ_LINE_*, 0 is
+ * edge-triggered, active high. -ENODEV: no I/O APIC has such a line.
+ */
 int irq_line_route(u32 gsi, u8 vector, u32 flags) must_check;
 /* Whether an I/O APIC has the line. */
 bool irq_line_exists(u32 gsi);

@@ -17,14 +17,14 @@ struct thread;
 
 /* The first fields are known to assembly (arch/x86_64/offsets.c). All [cpu]. */
 struct cpu {
-    struct cpu *self;
-    u64 user_stack;        /* scratch of the system call entry */
-    u64 kernel_stack_end;  /* where the next entry from user mode puts its frame */
-    struct thread *thread; /* what runs here */
-    u64 percpu_offset;
-    u64 stack_guard; /* at 40: the compiler's stack protector reads it */
-    u32 id;          /* 0, 1, ...: our numbers, without gaps */
-    u32 apic_id;
+    struct cpu *self;        /* at 0: cpu_current() reads it */
+    u64 user_stack;          /* scratch of the system call entry */
+    u64 kernel_stack_end;    /* where the next entry from user mode puts its frame */
+    struct thread *thread;   /* what runs here */
+    u64 percpu_offset;       /* [const] from the linker's address of a variable to this CPU's */
+    u64 stack_guard;         /* at 40: the compiler's stack protector reads it */
+    u32 id;                  /* [const] 0, 1, ...: our numbers, without gaps */
+    u32 apic_id;             /* [const] the hardware's: what messages name */
     u32 spinlocks_held;      /* interrupts stay off while it is not 0 */
     bool interrupts_were_on; /* before the first of them */
     bool in_nmi;             /* core/: an NMI or machine check is handled */
@@ -86,7 +86,8 @@ extern u64 cpus_online;            /* [atomic] a bit for each CPU that runs thre
 
 /*
  * Runs function(argument) on each CPU of `mask` (our bit is honoured too) with interrupts off, and
- * returns when all have done so. Interrupts are on and no spinlock is held: a CPU that waited for
- * another while it could not be interrupted itself would deadlock with it.
+ * returns when all have done so. `function` neither sleeps nor waits for another CPU. Interrupts
+ * are on and no spinlock is held: a CPU that waited for another while it could not be interrupted
+ * itself would deadlock with it.
  */
 void cpu_call(u64 mask, void (*function)(void *argument), void *argument);
