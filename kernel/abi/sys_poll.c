@@ -12,29 +12,11 @@
 
 #include "syscalls.h"
 #include "timeout.h"
+#include "wait_mask.h"
 
-#define SIGNAL_SET_BYTES 8
-
-/* Puts the caller's mask in place for the wait. NULL: none. -EFAULT, -EINVAL. */
-static int mask_begin(struct user_ptr at, u64 bytes)
+static long masked_result(struct user_ptr mask, long result)
 {
-    u64 mask;
-
-    if (user_ptr_is_null(at))
-        return 0;
-    if (bytes != SIGNAL_SET_BYTES)
-        return -EINVAL;
-    if (copy_in(&mask, at, sizeof(mask)))
-        return -EFAULT;
-    signal_mask_replace_temporarily(mask);
-    return 0;
-}
-
-/* A signal ended it: the handler is to run under the mask of the wait. Else the old one is back. */
-static long mask_end(struct user_ptr at, long result)
-{
-    if (!user_ptr_is_null(at) && result != -EINTR)
-        signal_mask_restore();
+    wait_mask_end(mask, result);
     return result == -EINTR ? -ERESTARTNOHAND : result;
 }
 
@@ -62,12 +44,32 @@ static long poll_user(struct user_ptr user_fds, u32 count, u64 deadline)
     return result;
 }
 
+static long poll_go_on(struct restart *restart);
+
+/* To a moment, so that one that was only stopped goes on to the same: its limit has no place in
+ * memory where what is left could be written. */
+static long poll_until(struct user_ptr user_fds, u32 count, u64 deadline)
+{
+    struct restart *restart = &thread_current()->restart;
+    long result = poll_user(user_fds, count, deadline);
+
+    if (result != -EINTR)
+        return result;
+    restart->function = poll_go_on;
+    restart->values[0] = user_fds.address;
+    restart->values[1] = count;
+    restart->values[2] = deadline;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long poll_go_on(struct restart *restart)
+{
+    return poll_until(user_ptr_at(restart->values[0]), (u32)restart->values[1], restart->values[2]);
+}
+
 long sys_poll(const struct syscall_args *args)
 {
-    long result =
-        poll_user(arg_user_ptr(args, 0), arg_u32(args, 1), deadline_from_ms(arg_int(args, 2)));
-
-    return result == -EINTR ? -ERESTARTNOHAND : result;
+    return poll_until(arg_user_ptr(args, 0), arg_u32(args, 1), deadline_from_ms(arg_int(args, 2)));
 }
 
 long sys_ppoll(const struct syscall_args *args)
@@ -78,12 +80,12 @@ long sys_ppoll(const struct syscall_args *args)
     int error = deadline_from_timespec(limit, &deadline);
 
     if (!error)
-        error = mask_begin(mask, arg_u64(args, 4));
+        error = wait_mask_begin(mask, arg_u64(args, 4));
     if (error)
         return error;
     result = poll_user(arg_user_ptr(args, 0), arg_u32(args, 1), deadline);
     error = deadline_left_to_timespec(limit, deadline);
-    return mask_end(mask, error ? error : result);
+    return masked_result(mask, error ? error : result);
 }
 
 /* ---- select ---- */
@@ -246,10 +248,10 @@ long sys_pselect6(const struct syscall_args *args)
     if (!error && !user_ptr_is_null(packed_mask))
         error = copy_in(&mask, packed_mask, sizeof(mask));
     if (!error)
-        error = mask_begin(user_ptr_at(mask.at), mask.bytes);
+        error = wait_mask_begin(user_ptr_at(mask.at), mask.bytes);
     if (error)
         return error;
     result = select_user(args, deadline);
     error = deadline_left_to_timespec(limit, deadline);
-    return mask_end(user_ptr_at(mask.at), error ? error : result);
+    return masked_result(user_ptr_at(mask.at), error ? error : result);
 }

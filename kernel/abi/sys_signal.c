@@ -154,23 +154,34 @@ long sys_rt_sigreturn(const struct syscall_args *args)
 
 /* ---- Sending ---- */
 
-/* Every process that the caller may signal, but itself and process 1. */
+/* Signal 0 only asks whether it could be sent. A kernel thread takes none. */
+static int send_locked(struct process *process, const struct signal_info *info)
+    must_hold(&process_table_lock)
+{
+    int error = signal_permission_locked(process, info->signal);
+
+    return error || !info->signal || process->is_kernel ? error
+                                                        : signal_send_process(process, info);
+}
+
+/*
+ * Every process that the caller may signal, but itself and process 1. That it may not signal some,
+ * or any, is no error; and there always is one, a kernel thread, so that nobody is not one either.
+ */
 static long kill_all(const struct signal_info *info)
 {
     struct process *process;
-    long result = -ESRCH;
+    long result = 0;
 
     for (process = process_next(1); process; process = process_next_put(process)) {
-        int error = 0;
+        int error;
 
-        if (process == process_current() || process->is_kernel)
+        if (process == process_current())
             continue;
         spin_lock(&process_table_lock);
-        error = signal_permission_locked(process, info->signal);
-        if (!error && info->signal)
-            error = signal_send_process(process, info);
+        error = send_locked(process, info);
         spin_unlock(&process_table_lock);
-        if (!error || result == -ESRCH)
+        if (error != -EPERM)
             result = error;
     }
     return result;
@@ -179,15 +190,11 @@ static long kill_all(const struct signal_info *info)
 static long send_to_process(int pid, const struct signal_info *info)
 {
     struct process *process;
-    long result = -ESRCH;
+    long result;
 
     spin_lock(&process_table_lock);
     process = process_find_locked(pid);
-    if (process) {
-        result = signal_permission_locked(process, info->signal);
-        if (!result && info->signal)
-            result = signal_send_process(process, info);
-    }
+    result = process ? send_locked(process, info) : -ESRCH;
     spin_unlock(&process_table_lock);
     return result;
 }
@@ -195,14 +202,10 @@ static long send_to_process(int pid, const struct signal_info *info)
 /* Its number may be another's by now. */
 static long send_by_pidfd(struct process *process, const struct signal_info *info)
 {
-    long result = -ESRCH;
+    long result;
 
     spin_lock(&process_table_lock);
-    if (process->state != PROCESS_REAPED) {
-        result = signal_permission_locked(process, info->signal);
-        if (!result && info->signal)
-            result = signal_send_process(process, info);
-    }
+    result = process->state == PROCESS_REAPED ? -ESRCH : send_locked(process, info);
     spin_unlock(&process_table_lock);
     return result;
 }
@@ -242,8 +245,6 @@ long sys_kill(const struct syscall_args *args)
     int pid = arg_int(args, 0), signal = arg_int(args, 1);
     struct signal_info info;
 
-    if (signal && !signal_is_valid(signal))
-        return -EINVAL;
     signal_info_init_sender(&info, signal, SI_USER);
     if (pid > 0)
         return send_to_process(pid, &info);
@@ -256,7 +257,7 @@ static long thread_kill(int pid, int tid, int signal)
 {
     struct signal_info info;
 
-    if (tid <= 0 || (signal && !signal_is_valid(signal)))
+    if (tid <= 0)
         return -EINVAL;
     signal_info_init_sender(&info, signal, SI_TKILL);
     return send_to_thread(pid, tid, &info);
@@ -274,23 +275,25 @@ long sys_tgkill(const struct syscall_args *args)
     return thread_kill(arg_int(args, 0), arg_int(args, 1), arg_int(args, 2));
 }
 
-/* The caller's own siginfo: a code that only the kernel or kill(2) uses is for itself alone. */
-static int info_copy_in(struct user_ptr at, int signal, bool to_self, struct signal_info *info)
+/*
+ * The caller's own siginfo. -EPERM: it claims to be the kernel's or kill(2)'s, and `target` is not
+ * the calling thread's own id, to which one may say anything.
+ */
+static int info_copy_in(struct user_ptr at, int signal, int target, struct signal_info *info)
 {
-    if (signal && !signal_is_valid(signal))
-        return -EINVAL;
     if (copy_in(info, at, sizeof(*info)))
         return -EFAULT;
     info->signal = signal;
-    return (info->code >= 0 || info->code == SI_TKILL) && !to_self ? -EPERM : 0;
+    if (target == identity_current()->tid)
+        return 0;
+    return info->code >= 0 || info->code == SI_TKILL ? -EPERM : 0;
 }
 
 long sys_rt_sigqueueinfo(const struct syscall_args *args)
 {
     int pid = arg_int(args, 0);
     struct signal_info info;
-    int error =
-        info_copy_in(arg_user_ptr(args, 2), arg_int(args, 1), pid == process_current()->pid, &info);
+    int error = info_copy_in(arg_user_ptr(args, 2), arg_int(args, 1), pid, &info);
 
     return error ? error : send_to_process(pid, &info);
 }
@@ -302,32 +305,39 @@ long sys_rt_tgsigqueueinfo(const struct syscall_args *args)
 
     if (pid <= 0 || tid <= 0)
         return -EINVAL;
-    error =
-        info_copy_in(arg_user_ptr(args, 3), arg_int(args, 2), pid == process_current()->pid, &info);
+    error = info_copy_in(arg_user_ptr(args, 3), arg_int(args, 2), tid, &info);
     return error ? error : send_to_thread(pid, tid, &info);
+}
+
+/* -EINVAL: the caller's siginfo tells of another signal than the call. */
+static int pidfd_info_get(const struct syscall_args *args, struct process *process,
+                          struct signal_info *info)
+{
+    struct user_ptr at = arg_user_ptr(args, 2);
+    int signal = arg_int(args, 1);
+    s32 told;
+
+    if (user_ptr_is_null(at)) {
+        signal_info_init_sender(info, signal, SI_USER);
+        return 0;
+    }
+    if (copy_in(&told, at, sizeof(told)))
+        return -EFAULT;
+    return told == signal ? info_copy_in(at, signal, process->pid, info) : -EINVAL;
 }
 
 long sys_pidfd_send_signal(const struct syscall_args *args)
 {
-    struct user_ptr info_at = arg_user_ptr(args, 2);
-    int signal = arg_int(args, 1), error = 0;
     struct process *process;
     struct signal_info info;
-    s32 told = signal; /* by the siginfo, which must be the same */
+    int error;
 
-    if (arg_u32(args, 3) || (signal && !signal_is_valid(signal)))
-        return -EINVAL;
-    if (!user_ptr_is_null(info_at) && copy_in(&told, info_at, sizeof(told)))
-        return -EFAULT;
-    if (told != signal)
+    if (arg_u32(args, 3))
         return -EINVAL;
     process = pidfd_process_to_signal(arg_int(args, 0));
     if (!process)
         return -EBADF;
-    if (user_ptr_is_null(info_at))
-        signal_info_init_sender(&info, signal, SI_USER);
-    else
-        error = info_copy_in(info_at, signal, process == process_current(), &info);
+    error = pidfd_info_get(args, process, &info);
     if (!error)
         error = send_by_pidfd(process, &info);
     process_put(process);

@@ -208,6 +208,8 @@ int signal_permission_locked(struct process *process, int signal)
     const struct credentials *own = thread_current()->credentials, *theirs;
     struct thread_identity *leader;
 
+    if (signal < 0 || signal > SIGNALS)
+        return -EINVAL;
     leader = list_first_entry(&process->threads, struct thread_identity, link);
     theirs = leader ? leader->thread->credentials : process->last_credentials;
     if (process == process_current() || !theirs)

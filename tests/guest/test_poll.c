@@ -104,6 +104,23 @@ TEST(poll_errors_are_as_documented)
     CHECK_ERRNO(poll(entries, 20, 0), EINVAL);
 }
 
+/* One that began anew each time would never end: the stops come faster than its limit. */
+TEST(poll_that_is_stopped_goes_on_to_the_same_moment)
+{
+    int status, stops = 0;
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0)
+        _exit(poll(NULL, 0, 200));
+    do {
+        sleep_ms(10);
+        kill(child, SIGSTOP);
+        CHECK_EQ(waitpid(child, &status, WUNTRACED), child);
+        kill(child, SIGCONT);
+    } while (WIFSTOPPED(status) && ++stops < 500);
+    CHECK_EQ(status, 0);
+}
+
 TEST(poll_is_interrupted_by_a_signal_also_with_sa_restart)
 {
     handle_signal(SIGALRM, count_signal, SA_RESTART);

@@ -6,6 +6,8 @@
  */
 #include "guest.h"
 
+#include <pthread.h>
+
 static siginfo_t last_info;
 static void note_info(int signal, siginfo_t *info, void *context)
 {
@@ -273,6 +275,51 @@ TEST(tgkill_siginfo_has_si_tkill)
     CHECK_ERRNO(syscall(SYS_tgkill, getpid(), -1, SIGUSR1), EINVAL);
     CHECK_ERRNO(syscall(SYS_tgkill, getpid(), getpid(), 65), EINVAL);
     CHECK_ERRNO(syscall(SYS_tkill, -1, SIGUSR1), EINVAL);
+}
+
+TEST(signal_that_is_none_matters_only_for_a_process_that_is_there)
+{
+    siginfo_t info = {.si_code = SI_QUEUE};
+
+    CHECK_ERRNO(kill(999999, 65), ESRCH);
+    CHECK_ERRNO(kill(getpid(), 65), EINVAL);
+    CHECK_ERRNO(kill(getpid(), -1), EINVAL);
+    CHECK_ERRNO(kill(0, 65), EINVAL);
+    CHECK_ERRNO(syscall(SYS_tkill, 999999, 65), ESRCH);
+    CHECK_ERRNO(syscall(SYS_rt_sigqueueinfo, 999999, 65, &info), ESRCH);
+    CHECK_ERRNO(syscall(SYS_rt_sigqueueinfo, getpid(), 65, &info), EINVAL);
+    CHECK_ERRNO(syscall(SYS_rt_sigqueueinfo, getpid(), 65, NULL), EFAULT);
+}
+
+/* Only with signal 0: whatever else runs on this machine is not ours to end. */
+TEST(kill_of_all_is_no_error_if_none_of_them_may_be_signalled)
+{
+    if (geteuid() == 0)
+        CHECK_OK(setresuid(54321, 54321, 54321));
+    CHECK_OK(kill(-1, 0));
+    CHECK_ERRNO(kill(1, 0), EPERM);
+}
+
+static void *queue_as_if_by_kill(void *process)
+{
+    siginfo_t info = {.si_code = SI_USER};
+
+    CHECK_ERRNO(syscall(SYS_rt_sigqueueinfo, *(pid_t *)process, 0, &info), EPERM);
+    CHECK_ERRNO(syscall(SYS_rt_tgsigqueueinfo, *(pid_t *)process, *(pid_t *)process, 0, &info),
+                EPERM);
+    CHECK_OK(syscall(SYS_rt_tgsigqueueinfo, *(pid_t *)process, gettid(), 0, &info));
+    return NULL;
+}
+
+TEST(rt_sigqueueinfo_as_if_by_kill_is_for_the_thread_of_that_number_alone)
+{
+    pid_t process = getpid();
+    siginfo_t info = {.si_code = SI_USER};
+    pthread_t thread;
+
+    CHECK_OK(syscall(SYS_rt_sigqueueinfo, process, 0, &info));
+    CHECK_EQ(pthread_create(&thread, NULL, queue_as_if_by_kill, &process), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 TEST(sigqueue_to_another_process_carries_the_value)

@@ -350,7 +350,7 @@ int signal_send_members_locked(struct process_group *group, const struct signal_
     must_hold(&process_table_lock);
 /* To the calling thread, for a fault: it cannot be ignored or stay blocked. */
 void signal_force(const struct signal_info *info);
-/* Whether the caller may send `signal` to it: kill(2). 0, -EPERM. */
+/* Whether the caller may send `signal` to it: kill(2). 0, -EPERM; -EINVAL: there is no such. */
 int signal_permission_locked(struct process *process, int signal) must_hold(&process_table_lock)
     must_check;
 /* By the kernel (si_code SI_KERNEL): to the calling thread (SIGPIPE, SIGXFSZ). */
