@@ -13,6 +13,7 @@
 #include "syscalls.h"
 #include "timeout.h"
 #include "user_vector.h"
+#include "wait_mask.h"
 
 #define EVENTS_SENSIBLE (0x10000000u / sizeof(struct io_event)) /* more is EINVAL, as on Linux */
 
@@ -217,13 +218,12 @@ long sys_io_getevents(const struct syscall_args *args)
     return error ? error : get_events(args, deadline);
 }
 
-/* The mask is that of the wait; a handler that ends the wait runs under it. */
 long sys_io_pgetevents(const struct syscall_args *args)
 {
     struct {
         u64 mask_at, mask_bytes;
     } masked = {0, 0};
-    u64 deadline, mask;
+    u64 deadline;
     long result = deadline_from_timespec(arg_user_ptr(args, 4), &deadline);
 
     if (result)
@@ -231,15 +231,10 @@ long sys_io_pgetevents(const struct syscall_args *args)
     if (!user_ptr_is_null(arg_user_ptr(args, 5)) &&
         copy_in(&masked, arg_user_ptr(args, 5), sizeof(masked)))
         return -EFAULT;
-    if (!masked.mask_at)
-        return get_events(args, deadline);
-    if (masked.mask_bytes != sizeof(mask))
-        return -EINVAL;
-    if (copy_in(&mask, user_ptr_at(masked.mask_at), sizeof(mask)))
-        return -EFAULT;
-    signal_mask_replace_temporarily(mask);
+    result = wait_mask_begin(user_ptr_at(masked.mask_at), masked.mask_bytes);
+    if (result)
+        return result;
     result = get_events(args, deadline);
-    if (result != -EINTR)
-        signal_mask_restore();
+    wait_mask_end(user_ptr_at(masked.mask_at), result);
     return result;
 }

@@ -5,6 +5,7 @@
 #include <pith/arithmetic.h>
 #include <pith/file_calls.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 #define UTIME_NOW  ((1l << 30) - 1l)
@@ -40,12 +41,6 @@ static long change_fd(struct fd_use use, const struct change *change)
     error = change->apply(&use.file->path, change);
     fd_leave(use);
     return error;
-}
-
-static u32 lookup_flags(u32 at_flags)
-{
-    return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
-           (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
 }
 
 /* ---- chmod ---- */
@@ -115,7 +110,8 @@ long sys_fchownat(const struct syscall_args *args)
 
     if (at_flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    return change_at(arg_int(args, 0), arg_user_ptr(args, 1), lookup_flags(at_flags), &change);
+    return change_at(arg_int(args, 0), arg_user_ptr(args, 1), lookup_of_at_flags(at_flags),
+                     &change);
 }
 
 /* ---- Times ---- */
@@ -161,7 +157,7 @@ static long times_at(int directory_fd, struct user_ptr name, u32 at_flags,
         return error;
     if (user_ptr_is_null(name) && directory_fd != AT_FDCWD)
         return at_flags ? -EINVAL : change_fd(fd_enter(directory_fd), &change);
-    return change_at(directory_fd, name, lookup_flags(at_flags), &change);
+    return change_at(directory_fd, name, lookup_of_at_flags(at_flags), &change);
 }
 
 static const struct abi_timespec times_now[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
@@ -241,17 +237,12 @@ long sys_truncate(const struct syscall_args *args)
     return change_at(AT_FDCWD, arg_user_ptr(args, 0), LOOKUP_FOLLOW, &change);
 }
 
+static long truncate_file(struct file *file, const struct syscall_args *args)
+{
+    return file_truncate(file, arg_s64(args, 1));
+}
+
 long sys_ftruncate(const struct syscall_args *args)
 {
-    struct fd_use use;
-    long result;
-
-    if (arg_s64(args, 1) < 0)
-        return -EINVAL;
-    use = fd_enter(arg_int(args, 0));
-    if (!use.file)
-        return -EBADF;
-    result = file_truncate(use.file, arg_s64(args, 1));
-    fd_leave(use);
-    return result;
+    return arg_s64(args, 1) < 0 ? -EINVAL : fd_apply(args, truncate_file);
 }

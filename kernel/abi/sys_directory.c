@@ -3,6 +3,7 @@
 
 #include <pith/file_calls.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 /* ---- Where we stand ---- */
@@ -33,16 +34,14 @@ long sys_chdir(const struct syscall_args *args)
     return result;
 }
 
+static long go_to_file(struct file *file, const struct syscall_args *args)
+{
+    return go_to(&file->path);
+}
+
 long sys_fchdir(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter_any(arg_int(args, 0));
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = go_to(&use.file->path);
-    fd_leave(use);
-    return result;
+    return fd_apply_any(args, go_to_file);
 }
 
 long sys_chroot(const struct syscall_args *args)

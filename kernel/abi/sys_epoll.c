@@ -6,6 +6,7 @@
 
 #include "syscalls.h"
 #include "timeout.h"
+#include "wait_mask.h"
 
 #define EVENTS_MAX (0x7fffffff / (int)sizeof(struct epoll_event))
 
@@ -68,23 +69,15 @@ static long wait_events(int fd, struct user_ptr events, int most, u64 deadline)
     return result;
 }
 
-/* The mask is that of the wait; a handler that ends the wait runs under it. */
 static long wait_with_mask(const struct syscall_args *args, u64 deadline)
 {
-    struct user_ptr user_mask = arg_user_ptr(args, 4);
-    u64 mask;
-    long result;
+    struct user_ptr mask = arg_user_ptr(args, 4);
+    long result = wait_mask_begin(mask, arg_u64(args, 5));
 
-    if (user_ptr_is_null(user_mask))
-        return wait_events(arg_int(args, 0), arg_user_ptr(args, 1), arg_int(args, 2), deadline);
-    if (arg_u64(args, 5) != sizeof(mask))
-        return -EINVAL;
-    if (copy_in(&mask, user_mask, sizeof(mask)))
-        return -EFAULT;
-    signal_mask_replace_temporarily(mask);
+    if (result)
+        return result;
     result = wait_events(arg_int(args, 0), arg_user_ptr(args, 1), arg_int(args, 2), deadline);
-    if (result != -EINTR)
-        signal_mask_restore();
+    wait_mask_end(mask, result);
     return result;
 }
 

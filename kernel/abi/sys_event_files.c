@@ -6,6 +6,7 @@
 #include <pith/file_calls.h>
 #include <pith/proc.h>
 
+#include "files.h"
 #include "syscalls.h"
 #include "timeout.h"
 
@@ -93,17 +94,17 @@ long sys_timerfd_settime(const struct syscall_args *args)
     return copy_error ? copy_error : error;
 }
 
+static long timerfd_tell(struct file *file, const struct syscall_args *args)
+{
+    struct interval_timer left;
+    int error = timerfd_get(file, &left);
+
+    return error ? error : itimerspec_copy_out(arg_user_ptr(args, 1), &left);
+}
+
 long sys_timerfd_gettime(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    struct interval_timer left;
-    int error;
-
-    if (!use.file)
-        return -EBADF;
-    error = timerfd_get(use.file, &left);
-    fd_leave(use);
-    return error ? error : itimerspec_copy_out(arg_user_ptr(args, 1), &left);
+    return fd_apply(args, timerfd_tell);
 }
 
 /* ---- signalfd ---- */
@@ -171,8 +172,9 @@ long sys_inotify_init1(const struct syscall_args *args)
     return inotify_create_fd(arg_u32(args, 0));
 }
 
-static long watch_add(struct file *file, struct user_ptr name, u32 mask)
+static long watch_add(struct file *file, const struct syscall_args *args)
 {
+    u32 mask = arg_u32(args, 2);
     u32 lookup =
         (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
     struct path path;
@@ -180,7 +182,7 @@ static long watch_add(struct file *file, struct user_ptr name, u32 mask)
 
     if (result)
         return result;
-    result = path_find_user(AT_FDCWD, name, lookup, &path);
+    result = path_find_user(AT_FDCWD, arg_user_ptr(args, 1), lookup, &path);
     if (result)
         return result;
     result = inotify_add_watch(file, &path, mask);
@@ -190,24 +192,15 @@ static long watch_add(struct file *file, struct user_ptr name, u32 mask)
 
 long sys_inotify_add_watch(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result;
+    return fd_apply(args, watch_add);
+}
 
-    if (!use.file)
-        return -EBADF;
-    result = watch_add(use.file, arg_user_ptr(args, 1), arg_u32(args, 2));
-    fd_leave(use);
-    return result;
+static long watch_remove(struct file *file, const struct syscall_args *args)
+{
+    return inotify_remove_watch(file, arg_int(args, 1));
 }
 
 long sys_inotify_rm_watch(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = inotify_remove_watch(use.file, arg_int(args, 1));
-    fd_leave(use);
-    return result;
+    return fd_apply(args, watch_remove);
 }

@@ -6,6 +6,7 @@
 #include <pith/file_calls.h>
 #include <pith/pipe.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 #define FLAGS_CHANGEABLE (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
@@ -111,9 +112,8 @@ static long owner_signal_get(struct file *file)
 }
 
 /* What also an O_PATH descriptor can. */
-static long fcntl_any(struct file *file, int fd, int command, u64 argument, bool *done)
+static long fcntl_of_any(struct file *file, int fd, int command, u64 argument)
 {
-    *done = true;
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
@@ -125,12 +125,11 @@ static long fcntl_any(struct file *file, int fd, int command, u64 argument, bool
     case F_GETFL:
         return READ_ONCE(file->flags);
     default:
-        *done = false;
         return -EBADF;
     }
 }
 
-static long fcntl_open(struct file *file, int fd, int command, u64 argument)
+static long fcntl_of_open(struct file *file, int fd, int command, u64 argument)
 {
     switch (command) {
     case F_SETFL:
@@ -164,24 +163,30 @@ static long fcntl_open(struct file *file, int fd, int command, u64 argument)
         return file_add_seals(file, (u32)argument);
     case F_GET_SEALS:
         return file_get_seals(file);
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+    case F_GETFD:
+    case F_SETFD:
+    case F_GETFL:
+        return fcntl_of_any(file, fd, command, argument);
     default:
         return -EINVAL;
     }
 }
 
+static long fcntl_of_file(struct file *file, const struct syscall_args *args)
+{
+    int fd = arg_int(args, 0), command = arg_int(args, 1);
+    u64 argument = arg_u64(args, 2);
+
+    if (file->mode & FILE_PATH)
+        return fcntl_of_any(file, fd, command, argument);
+    return fcntl_of_open(file, fd, command, argument);
+}
+
 long sys_fcntl(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter_any(arg_int(args, 0));
-    bool done;
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = fcntl_any(use.file, arg_int(args, 0), arg_int(args, 1), arg_u64(args, 2), &done);
-    if (!done && !(use.file->mode & FILE_PATH))
-        result = fcntl_open(use.file, arg_int(args, 0), arg_int(args, 1), arg_u64(args, 2));
-    fd_leave(use);
-    return result;
+    return fd_apply_any(args, fcntl_of_file);
 }
 
 /* ---- ioctl ---- */
@@ -203,8 +208,12 @@ static long left_to_read(struct file *file, struct user_ptr at)
     return copy_out(at, &left, sizeof(left));
 }
 
-static long ioctl_of_file(struct file *file, int fd, u32 command, u64 argument)
+static long ioctl_of_file(struct file *file, const struct syscall_args *args)
 {
+    int fd = arg_int(args, 0);
+    u32 command = arg_u32(args, 1);
+    u64 argument = arg_u64(args, 2);
+
     switch (command) {
     case FIOCLEX:
         return fd_set_close_on_exec(fd, O_CLOEXEC);
@@ -224,24 +233,15 @@ static long ioctl_of_file(struct file *file, int fd, u32 command, u64 argument)
 
 long sys_ioctl(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result;
+    return fd_apply(args, ioctl_of_file);
+}
 
-    if (!use.file)
-        return -EBADF;
-    result = ioctl_of_file(use.file, arg_int(args, 0), arg_u32(args, 1), arg_u64(args, 2));
-    fd_leave(use);
-    return result;
+static long lock_whole(struct file *file, const struct syscall_args *args)
+{
+    return file_flock(file, arg_int(args, 1));
 }
 
 long sys_flock(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = file_flock(use.file, arg_int(args, 1));
-    fd_leave(use);
-    return result;
+    return fd_apply(args, lock_whole);
 }

@@ -3,30 +3,29 @@
 
 #include <pith/file_calls.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 /* ---- To the disk ---- */
 
-static long sync_fd(int fd, int data_only)
+static long sync_all(struct file *file, const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(fd);
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = file_sync(use.file, data_only);
-    fd_leave(use);
-    return result;
+    return file_sync(file, 0);
 }
 
 long sys_fsync(const struct syscall_args *args)
 {
-    return sync_fd(arg_int(args, 0), 0);
+    return fd_apply(args, sync_all);
+}
+
+static long sync_data(struct file *file, const struct syscall_args *args)
+{
+    return file_sync(file, 1);
 }
 
 long sys_fdatasync(const struct syscall_args *args)
 {
-    return sync_fd(arg_int(args, 0), 1);
+    return fd_apply(args, sync_data);
 }
 
 long sys_sync(const struct syscall_args *args)
@@ -35,19 +34,16 @@ long sys_sync(const struct syscall_args *args)
     return 0;
 }
 
+static long sync_file_system(struct file *file, const struct syscall_args *args)
+{
+    struct file_system *file_system = file->inode->file_system;
+
+    return file_system->operations->sync ? file_system->operations->sync(file_system) : 0;
+}
+
 long sys_syncfs(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    struct file_system *file_system;
-    long result = 0;
-
-    if (!use.file)
-        return -EBADF;
-    file_system = use.file->inode->file_system;
-    if (file_system->operations->sync)
-        result = file_system->operations->sync(file_system);
-    fd_leave(use);
-    return result;
+    return fd_apply(args, sync_file_system);
 }
 
 #define SYNC_FILE_RANGE_KNOWN 7u
@@ -60,57 +56,53 @@ long sys_sync_file_range(const struct syscall_args *args)
     if ((arg_u32(args, 3) & ~SYNC_FILE_RANGE_KNOWN) || arg_s64(args, 1) < 0 ||
         arg_s64(args, 2) < 0 || __builtin_add_overflow(arg_s64(args, 1), arg_s64(args, 2), &end))
         return -EINVAL;
-    result = sync_fd(arg_int(args, 0), 1);
+    result = fd_apply(args, sync_data);
     return result == -EINVAL ? -ESPIPE : result; /* what cannot be synchronised has no ranges */
 }
 
 /* ---- Space and advice ---- */
 
+static long allocate(struct file *file, const struct syscall_args *args)
+{
+    return file_allocate(file, arg_int(args, 1), arg_s64(args, 2), arg_s64(args, 3));
+}
+
 long sys_fallocate(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result;
+    return fd_apply(args, allocate);
+}
 
-    if (!use.file)
+static long read_ahead(struct file *file, const struct syscall_args *args)
+{
+    if (!(file->mode & FILE_READ))
         return -EBADF;
-    result = file_allocate(use.file, arg_int(args, 1), arg_s64(args, 2), arg_s64(args, 3));
-    fd_leave(use);
-    return result;
+    if (!inode_is_regular(file->inode) || !file->inode->pages.operations)
+        return -EINVAL;
+    file_read_ahead(file, arg_u64(args, 1), arg_u64(args, 2));
+    return 0;
 }
 
 long sys_readahead(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result = 0;
+    return fd_apply(args, read_ahead);
+}
 
-    if (!use.file)
-        return -EBADF;
-    if (!(use.file->mode & FILE_READ))
-        result = -EBADF;
-    else if (!inode_is_regular(use.file->inode) || !use.file->inode->pages.operations)
-        result = -EINVAL;
-    else
-        file_read_ahead(use.file, arg_u64(args, 1), arg_u64(args, 2));
-    fd_leave(use);
-    return result;
+static long advise(struct file *file, const struct syscall_args *args)
+{
+    u64 offset = arg_u64(args, 1), bytes = arg_u64(args, 2);
+    int advice = arg_int(args, 3);
+
+    if ((file->inode->mode & S_IFMT) == S_IFIFO)
+        return -ESPIPE;
+    if (advice < 0 || advice > POSIX_FADV_NOREUSE || (s64)bytes < 0)
+        return -EINVAL;
+    if (advice == POSIX_FADV_DONTNEED && inode_is_regular(file->inode))
+        page_cache_invalidate(file->inode, DIV_ROUND_UP(offset, PAGE_SIZE),
+                              bytes ? bytes / PAGE_SIZE : U64_MAX / PAGE_SIZE);
+    return 0;
 }
 
 long sys_fadvise64(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    u64 offset = arg_u64(args, 1), bytes = arg_u64(args, 2);
-    int advice = arg_int(args, 3);
-    long result = 0;
-
-    if (!use.file)
-        return -EBADF;
-    if ((use.file->inode->mode & S_IFMT) == S_IFIFO)
-        result = -ESPIPE;
-    else if (advice < 0 || advice > POSIX_FADV_NOREUSE || (s64)bytes < 0)
-        result = -EINVAL;
-    else if (advice == POSIX_FADV_DONTNEED && inode_is_regular(use.file->inode))
-        page_cache_invalidate(use.file->inode, DIV_ROUND_UP(offset, PAGE_SIZE),
-                              bytes ? bytes / PAGE_SIZE : U64_MAX / PAGE_SIZE);
-    fd_leave(use);
-    return result;
+    return fd_apply(args, advise);
 }

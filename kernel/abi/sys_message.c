@@ -42,23 +42,18 @@ static long send_to(struct file *file, const struct syscall_args *args)
     struct io_segment segment;
     int error = message_of_buffer(&message, &segment, args);
 
-    if (!error && !user_ptr_is_null(address_at)) {
+    if (!error && !user_ptr_is_null(address_at))
         error = address_copy_in(&address, address_at, arg_int(args, 5));
-        message.address = address.bytes ? &address : NULL;
-    }
-    return error ? error : socket_send(file, &message);
+    if (error)
+        return error;
+    if (!user_ptr_is_null(address_at) && address.bytes)
+        message.address = &address;
+    return socket_send(file, &message);
 }
 
 long sys_sendto(const struct syscall_args *args)
 {
-    struct fd_use use;
-    long result = socket_enter(arg_int(args, 0), &use);
-
-    if (result)
-        return result;
-    result = send_to(use.file, args);
-    fd_leave(use);
-    return result;
+    return socket_apply(args, send_to);
 }
 
 static long receive_from(struct file *file, const struct syscall_args *args)
@@ -84,14 +79,7 @@ static long receive_from(struct file *file, const struct syscall_args *args)
 
 long sys_recvfrom(const struct syscall_args *args)
 {
-    struct fd_use use;
-    long result = socket_enter(arg_int(args, 0), &use);
-
-    if (result)
-        return result;
-    result = receive_from(use.file, args);
-    fd_leave(use);
-    return result;
+    return socket_apply(args, receive_from);
 }
 
 /* ---- struct msghdr ---- */
@@ -202,31 +190,29 @@ static long receive_message(struct file *file, struct user_ptr at, u32 flags)
     return result;
 }
 
-typedef long message_function(struct file *file, struct user_ptr at, u32 flags);
-
-static long with_message(const struct syscall_args *args, message_function *function)
+static long send_one(struct file *file, const struct syscall_args *args)
 {
-    struct fd_use use;
-    long result = socket_enter(arg_int(args, 0), &use);
-
-    if (result)
-        return result;
-    result = function(use.file, arg_user_ptr(args, 1), arg_u32(args, 2));
-    fd_leave(use);
-    return result;
+    return send_message(file, arg_user_ptr(args, 1), arg_u32(args, 2));
 }
 
 long sys_sendmsg(const struct syscall_args *args)
 {
-    return with_message(args, send_message);
+    return socket_apply(args, send_one);
+}
+
+static long receive_one(struct file *file, const struct syscall_args *args)
+{
+    return receive_message(file, arg_user_ptr(args, 1), arg_u32(args, 2));
 }
 
 long sys_recvmsg(const struct syscall_args *args)
 {
-    return with_message(args, receive_message);
+    return socket_apply(args, receive_one);
 }
 
 /* ---- Several messages ---- */
+
+typedef long message_function(struct file *file, struct user_ptr at, u32 flags);
 
 /* One of a vector; its length goes into it. 0 or an error. */
 static int message_of_many(struct file *file, struct user_ptr at, u32 flags,
@@ -269,16 +255,14 @@ static long messages_do(struct file *file, const struct syscall_args *args,
     return done ? (long)done : error;
 }
 
+static long send_many(struct file *file, const struct syscall_args *args)
+{
+    return messages_do(file, args, send_message, U64_MAX);
+}
+
 long sys_sendmmsg(const struct syscall_args *args)
 {
-    struct fd_use use;
-    long result = socket_enter(arg_int(args, 0), &use);
-
-    if (result)
-        return result;
-    result = messages_do(use.file, args, send_message, U64_MAX);
-    fd_leave(use);
-    return result;
+    return socket_apply(args, send_many);
 }
 
 long sys_recvmmsg(const struct syscall_args *args)

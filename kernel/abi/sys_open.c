@@ -4,6 +4,7 @@
 #include <pith/file_calls.h>
 
 #include "syscalls.h"
+#include "versioned.h"
 
 #define OPEN_FLAGS_KNOWN                                                                   \
     (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | \
@@ -13,7 +14,7 @@
 #define RESOLVE_KNOWN                                                                  \
     (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | \
      RESOLVE_IN_ROOT | RESOLVE_CACHED)
-#define OPEN_HOW_BYTES 24u
+#define OPEN_HOW_BYTES_FIRST 24u
 
 /* open(2) ignores what it does not know. */
 struct open_how open_how_of(u32 flags, u32 mode)
@@ -82,30 +83,11 @@ long sys_creat(const struct syscall_args *args)
     return open_fd(AT_FDCWD, arg_user_ptr(args, 0), &how);
 }
 
-/* A structure that may grow: bytes that we do not know must be 0 (openat2(2), Extensibility). */
-static int how_copy_in(struct open_how *how, struct user_ptr from, u64 bytes)
-{
-    u8 byte;
-
-    if (bytes < OPEN_HOW_BYTES)
-        return -EINVAL;
-    if (bytes > PAGE_SIZE)
-        return -E2BIG;
-    if (copy_in(how, from, sizeof(*how)))
-        return -EFAULT;
-    for (u64 i = sizeof(*how); i < bytes; i++) {
-        if (copy_in(&byte, user_ptr_add(from, i), 1))
-            return -EFAULT;
-        if (byte)
-            return -E2BIG;
-    }
-    return 0;
-}
-
 long sys_openat2(const struct syscall_args *args)
 {
     struct open_how how;
-    int error = how_copy_in(&how, arg_user_ptr(args, 2), arg_u64(args, 3));
+    int error = copy_in_versioned(&how, sizeof(how), arg_user_ptr(args, 2), arg_u64(args, 3),
+                                  OPEN_HOW_BYTES_FIRST);
 
     if (!error)
         error = how_check(&how);
@@ -114,10 +96,7 @@ long sys_openat2(const struct syscall_args *args)
 
 long sys_close(const struct syscall_args *args)
 {
-    int error = fd_close(arg_int(args, 0));
-
-    /* The descriptor is gone: a caller that tried again would close another's. */
-    return error == -EINTR ? -EINTR : error;
+    return fd_close(arg_int(args, 0));
 }
 
 long sys_close_range(const struct syscall_args *args)

@@ -3,28 +3,23 @@
 
 #include <pith/pipe.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 /* The descriptors become visible only after their numbers have reached the caller. */
-static long pipe_create_fds(struct user_ptr user_fds, u32 flags)
+long fd_create_pair(struct file *ends[2], struct user_ptr fds_at, u32 close_on_exec)
 {
     struct file_table *files = thread_current()->files;
-    struct file *ends[2];
     int fds[2], error;
 
-    if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
-        return -EINVAL;
-    error = pipe_open_pair(flags, ends);
-    if (error)
-        return error;
     error = fd_reserve(files, 0, fds, 2);
     if (error)
         goto put_ends;
-    error = copy_out(user_fds, fds, sizeof(fds));
+    error = copy_out(fds_at, fds, sizeof(fds));
     if (error)
         goto release_fds;
-    fd_install(files, fds[0], ends[0], flags & O_CLOEXEC);
-    fd_install(files, fds[1], ends[1], flags & O_CLOEXEC);
+    fd_install(files, fds[0], ends[0], close_on_exec);
+    fd_install(files, fds[1], ends[1], close_on_exec);
     return 0;
 
 release_fds:
@@ -33,6 +28,17 @@ put_ends:
     file_put(ends[0]);
     file_put(ends[1]);
     return error;
+}
+
+static long pipe_create_fds(struct user_ptr fds_at, u32 flags)
+{
+    struct file *ends[2];
+    int error;
+
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+        return -EINVAL;
+    error = pipe_open_pair(flags, ends);
+    return error ? error : fd_create_pair(ends, fds_at, flags & O_CLOEXEC);
 }
 
 long sys_pipe(const struct syscall_args *args)

@@ -111,30 +111,6 @@ long sys_clone(const struct syscall_args *args)
     return process_clone(&request, &args->frame);
 }
 
-/* Copies a structure that may be older or newer than ours: what we do not know must be 0. */
-int copy_in_versioned(void *to, size_t known, struct user_ptr from, size_t given, size_t least)
-{
-    u8 rest[64];
-
-    if (given < least)
-        return -EINVAL;
-    if (given > PAGE_SIZE)
-        return -E2BIG;
-    memset(to, 0, known);
-    if (copy_in(to, from, MIN(known, given)))
-        return -EFAULT;
-    for (size_t at = known; at < given; at += sizeof(rest)) {
-        size_t bytes = MIN(sizeof(rest), given - at);
-
-        if (copy_in(rest, user_ptr_add(from, at), bytes))
-            return -EFAULT;
-        for (size_t i = 0; i < bytes; i++)
-            if (rest[i])
-                return -E2BIG;
-    }
-    return 0;
-}
-
 static int clone3_check(const struct abi_clone_args *clone, u64 bytes)
 {
     if ((clone->flags & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME))) ||

@@ -8,8 +8,11 @@
 
 #include <pith/file_calls.h>
 
+#include "files.h"
 #include "syscalls.h"
 #include "user_vector.h"
+
+#define OWN_OFFSET (-1) /* as a position: where the file is, which then moves */
 
 /* A transfer that was decoded: which file, where, and the user's memory. */
 struct transfer {
@@ -77,6 +80,15 @@ int user_vector_get(struct user_ptr vector, u64 count, struct io_segment **segme
     return 0;
 }
 
+int rwf_to_io_flags(u32 flags, u32 *io_flags_out)
+{
+    if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+        return -EOPNOTSUPP;
+    *io_flags_out =
+        (flags & RWF_NOWAIT ? IO_BUFFER_NOWAIT : 0) | (flags & RWF_APPEND ? IO_BUFFER_APPEND : 0);
+    return 0;
+}
+
 /* ---- Transfers ---- */
 
 /* At the file's own offset, which is locked if anybody else could move it. */
@@ -94,18 +106,23 @@ static inline long transfer_at_offset(struct transfer *transfer, transfer_functi
     return result;
 }
 
-static long transfer_at(struct transfer *transfer, transfer_function *function, s64 position)
+static long transfer_at(struct transfer *transfer, transfer_function *function, u64 offset)
 {
-    u64 offset = (u64)position;
-
-    if (position < 0)
-        return -EINVAL;
     if (transfer->use.file->operations->flags & FILE_OPERATIONS_STREAM)
         return -ESPIPE;
     return function(transfer->use.file, &transfer->io, &offset);
 }
 
-static inline long transfer_one(const struct syscall_args *args, transfer_function *function)
+static inline long transfer_run(struct transfer *transfer, transfer_function *function,
+                                s64 position)
+{
+    return position == OWN_OFFSET ? transfer_at_offset(transfer, function)
+                                  : transfer_at(transfer, function, (u64)position);
+}
+
+/* At `position`, or at OWN_OFFSET. Inline: with a constant one it is a path of its own. */
+static inline long transfer_one(const struct syscall_args *args, transfer_function *function,
+                                s64 position)
 {
     struct transfer transfer;
     long result;
@@ -115,51 +132,59 @@ static inline long transfer_one(const struct syscall_args *args, transfer_functi
         return -EBADF;
     result = user_buffer_get(arg_user_ptr(args, 1), arg_u64(args, 2), &transfer.one, &transfer.io);
     if (likely(!result))
-        result = transfer_at_offset(&transfer, function);
+        result = transfer_run(&transfer, function, position);
     fd_leave(transfer.use);
     return result;
 }
 
 long sys_read(const struct syscall_args *args)
 {
-    return transfer_one(args, file_read);
+    return transfer_one(args, file_read, OWN_OFFSET);
 }
 
 long sys_write(const struct syscall_args *args)
 {
-    return transfer_one(args, file_write);
-}
-
-static long transfer_one_at(const struct syscall_args *args, transfer_function *function)
-{
-    struct transfer transfer;
-    long result;
-
-    if (arg_s64(args, 3) < 0)
-        return -EINVAL;
-    transfer.use = fd_enter(arg_int(args, 0));
-    if (!transfer.use.file)
-        return -EBADF;
-    result = user_buffer_get(arg_user_ptr(args, 1), arg_u64(args, 2), &transfer.one, &transfer.io);
-    if (!result)
-        result = transfer_at(&transfer, function, arg_s64(args, 3));
-    fd_leave(transfer.use);
-    return result;
+    return transfer_one(args, file_write, OWN_OFFSET);
 }
 
 long sys_pread64(const struct syscall_args *args)
 {
-    return transfer_one_at(args, file_read);
+    return arg_s64(args, 3) < 0 ? -EINVAL : transfer_one(args, file_read, arg_s64(args, 3));
 }
 
 long sys_pwrite64(const struct syscall_args *args)
 {
-    return transfer_one_at(args, file_write);
+    return arg_s64(args, 3) < 0 ? -EINVAL : transfer_one(args, file_write, arg_s64(args, 3));
 }
 
-/* `position`: where, or -1: at the file's offset. flags: IO_BUFFER_*. */
+/* After a write with RWF_SYNC or RWF_DSYNC; what cannot be synchronised needs not be. */
+static int sync_written(struct file *file, u32 rwf)
+{
+    if (!(rwf & (RWF_DSYNC | RWF_SYNC)) || !inode_is_regular(file->inode))
+        return 0;
+    return file_sync(file, !(rwf & RWF_SYNC));
+}
+
+/* What a vector asks for, and then what RWF_* asks for. */
+static long transfer_many(struct transfer *transfer, transfer_function *function, s64 position,
+                          u32 rwf)
+{
+    u32 io_flags;
+    int error = rwf_to_io_flags(rwf, &io_flags);
+    long result;
+
+    if (error)
+        return error;
+    transfer->io.flags |= io_flags;
+    result = transfer_run(transfer, function, position);
+    if (result > 0)
+        error = sync_written(transfer->use.file, rwf);
+    return error ? error : result;
+}
+
+/* At `position`, or at OWN_OFFSET. */
 static long transfer_vector(const struct syscall_args *args, transfer_function *function,
-                            s64 position, u32 flags)
+                            s64 position, u32 rwf)
 {
     struct transfer transfer;
     long result;
@@ -170,9 +195,7 @@ static long transfer_vector(const struct syscall_args *args, transfer_function *
     result =
         user_vector_get(arg_user_ptr(args, 1), (u32)arg_int(args, 2), &transfer.many, &transfer.io);
     if (!result) {
-        transfer.io.flags |= flags;
-        result = position == -1 ? transfer_at_offset(&transfer, function)
-                                : transfer_at(&transfer, function, position);
+        result = transfer_many(&transfer, function, position, rwf);
         kfree(transfer.many);
     }
     fd_leave(transfer.use);
@@ -181,12 +204,12 @@ static long transfer_vector(const struct syscall_args *args, transfer_function *
 
 long sys_readv(const struct syscall_args *args)
 {
-    return transfer_vector(args, file_read, -1, 0);
+    return transfer_vector(args, file_read, OWN_OFFSET, 0);
 }
 
 long sys_writev(const struct syscall_args *args)
 {
-    return transfer_vector(args, file_write, -1, 0);
+    return transfer_vector(args, file_write, OWN_OFFSET, 0);
 }
 
 long sys_preadv(const struct syscall_args *args)
@@ -199,42 +222,13 @@ long sys_pwritev(const struct syscall_args *args)
     return arg_s64(args, 3) < 0 ? -EINVAL : transfer_vector(args, file_write, arg_s64(args, 3), 0);
 }
 
-int rwf_to_io_flags(u32 flags, u32 *io_flags_out)
-{
-    if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
-        return -EOPNOTSUPP;
-    *io_flags_out =
-        (flags & RWF_NOWAIT ? IO_BUFFER_NOWAIT : 0) | (flags & RWF_APPEND ? IO_BUFFER_APPEND : 0);
-    return 0;
-}
-
-/* After a write with RWF_SYNC or RWF_DSYNC; what cannot be synchronised needs not be. */
-static int sync_written(int fd, int data_only)
-{
-    struct fd_use use = fd_enter(fd);
-    int error = 0;
-
-    if (use.file && inode_is_regular(use.file->inode))
-        error = file_sync(use.file, data_only);
-    fd_leave(use);
-    return error;
-}
-
 static long transfer_vector_flags(const struct syscall_args *args, transfer_function *function)
 {
     s64 position = arg_s64(args, 3);
-    long result;
-    u32 flags;
-    int error = rwf_to_io_flags(arg_u32(args, 5), &flags);
 
-    if (error)
-        return error;
-    if (position < -1)
+    if (position < 0 && position != OWN_OFFSET)
         return -EINVAL;
-    result = transfer_vector(args, function, position, flags);
-    if (result > 0 && (arg_u32(args, 5) & (RWF_DSYNC | RWF_SYNC)))
-        error = sync_written(arg_int(args, 0), !(arg_u32(args, 5) & RWF_SYNC));
-    return error ? error : result;
+    return transfer_vector(args, function, position, arg_u32(args, 5));
 }
 
 long sys_preadv2(const struct syscall_args *args)
@@ -247,14 +241,12 @@ long sys_pwritev2(const struct syscall_args *args)
     return transfer_vector_flags(args, file_write);
 }
 
+static long seek(struct file *file, const struct syscall_args *args)
+{
+    return file_seek(file, arg_s64(args, 1), arg_int(args, 2));
+}
+
 long sys_lseek(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = file_seek(use.file, arg_s64(args, 1), arg_int(args, 2));
-    fd_leave(use);
-    return result;
+    return fd_apply(args, seek);
 }

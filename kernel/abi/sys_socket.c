@@ -28,6 +28,18 @@ int socket_enter(int fd, struct fd_use *use_out)
     return 0;
 }
 
+long socket_apply(const struct syscall_args *args, file_function *function)
+{
+    struct fd_use use;
+    long result = socket_enter(arg_int(args, 0), &use);
+
+    if (result)
+        return result;
+    result = function(use.file, args);
+    fd_leave(use);
+    return result;
+}
+
 int address_copy_in(struct socket_address *address, struct user_ptr from, int bytes)
 {
     if (bytes < 0 || bytes > (int)ADDRESS_BYTES_MAX)
@@ -77,113 +89,90 @@ long sys_socket(const struct syscall_args *args)
     return fd_create(file, (u32)type & SOCK_CLOEXEC);
 }
 
-/* The descriptors become visible only after their numbers have reached the caller. */
 long sys_socketpair(const struct syscall_args *args)
 {
-    struct file_table *files = thread_current()->files;
-    int type = arg_int(args, 1), fds[2], error;
+    int type = arg_int(args, 1), error;
     struct file *ends[2];
 
     if (type & ~(SOCK_TYPE_MASK | SOCKET_FLAGS))
         return -EINVAL;
     error = socket_open_pair(arg_int(args, 0), type & SOCK_TYPE_MASK, arg_int(args, 2),
                              (u32)type & SOCK_NONBLOCK, ends);
-    if (error)
-        return error;
-    error = fd_reserve(files, 0, fds, 2);
-    if (error)
-        goto put_ends;
-    error = copy_out(arg_user_ptr(args, 3), fds, sizeof(fds));
-    if (error)
-        goto release_fds;
-    fd_install(files, fds[0], ends[0], (u32)type & SOCK_CLOEXEC);
-    fd_install(files, fds[1], ends[1], (u32)type & SOCK_CLOEXEC);
-    return 0;
-
-release_fds:
-    fd_release(files, fds, 2);
-put_ends:
-    file_put(ends[0]);
-    file_put(ends[1]);
-    return error;
+    return error ? error : fd_create_pair(ends, arg_user_ptr(args, 3), (u32)type & SOCK_CLOEXEC);
 }
 
 /* ---- Naming and connecting ---- */
 
-static long with_address(const struct syscall_args *args,
-                         int (*call)(struct file *, const struct socket_address *))
+static long bind_to(struct file *file, const struct syscall_args *args)
 {
     struct socket_address address;
-    struct fd_use use;
-    int error = socket_enter(arg_int(args, 0), &use);
+    int error = address_copy_in(&address, arg_user_ptr(args, 1), arg_int(args, 2));
 
-    if (error)
-        return error;
-    error = address_copy_in(&address, arg_user_ptr(args, 1), arg_int(args, 2));
-    if (!error)
-        error = call(use.file, &address);
-    fd_leave(use);
-    return error;
+    return error ? error : socket_bind(file, &address);
 }
 
 long sys_bind(const struct syscall_args *args)
 {
-    return with_address(args, socket_bind);
+    return socket_apply(args, bind_to);
+}
+
+static long connect_to(struct file *file, const struct syscall_args *args)
+{
+    struct socket_address address;
+    int error = address_copy_in(&address, arg_user_ptr(args, 1), arg_int(args, 2));
+
+    return error ? error : socket_connect(file, &address);
 }
 
 long sys_connect(const struct syscall_args *args)
 {
-    return with_address(args, socket_connect);
+    return socket_apply(args, connect_to);
+}
+
+static long listen_on(struct file *file, const struct syscall_args *args)
+{
+    return socket_listen(file, arg_int(args, 1));
 }
 
 long sys_listen(const struct syscall_args *args)
 {
-    struct fd_use use;
-    int error = socket_enter(arg_int(args, 0), &use);
+    return socket_apply(args, listen_on);
+}
 
-    if (error)
-        return error;
-    error = socket_listen(use.file, arg_int(args, 1));
-    fd_leave(use);
-    return error;
+static long shut_down(struct file *file, const struct syscall_args *args)
+{
+    return socket_shutdown(file, arg_int(args, 1));
 }
 
 long sys_shutdown(const struct syscall_args *args)
 {
-    struct fd_use use;
-    int error = socket_enter(arg_int(args, 0), &use);
-
-    if (error)
-        return error;
-    error = socket_shutdown(use.file, arg_int(args, 1));
-    fd_leave(use);
-    return error;
+    return socket_apply(args, shut_down);
 }
 
-static long answer_name(const struct syscall_args *args,
-                        int (*call)(struct file *, struct socket_address *))
+static long answer_name(struct file *file, const struct syscall_args *args)
 {
     struct socket_address address = {.bytes = 0};
-    struct fd_use use;
-    int error = socket_enter(arg_int(args, 0), &use);
+    int error = socket_name(file, &address);
 
-    if (error)
-        return error;
-    error = call(use.file, &address);
-    if (!error)
-        error = address_answer(&address, arg_user_ptr(args, 1), arg_user_ptr(args, 2));
-    fd_leave(use);
-    return error;
+    return error ? error : address_answer(&address, arg_user_ptr(args, 1), arg_user_ptr(args, 2));
 }
 
 long sys_getsockname(const struct syscall_args *args)
 {
-    return answer_name(args, socket_name);
+    return socket_apply(args, answer_name);
+}
+
+static long answer_peer_name(struct file *file, const struct syscall_args *args)
+{
+    struct socket_address address = {.bytes = 0};
+    int error = socket_peer_name(file, &address);
+
+    return error ? error : address_answer(&address, arg_user_ptr(args, 1), arg_user_ptr(args, 2));
 }
 
 long sys_getpeername(const struct syscall_args *args)
 {
-    return answer_name(args, socket_peer_name);
+    return socket_apply(args, answer_peer_name);
 }
 
 /* The number is taken before the call waits, so that no connection is lost for want of one. */
@@ -242,7 +231,7 @@ long sys_accept4(const struct syscall_args *args)
 
 /* ---- Options; no family has levels of its own ---- */
 
-static int option_set(struct socket *socket, const struct syscall_args *args)
+static long option_set(struct file *file, const struct syscall_args *args)
 {
     u8 value[SOCKET_OPTION_BYTES_MAX] aligned(8);
     int bytes = arg_int(args, 4);
@@ -254,19 +243,12 @@ static int option_set(struct socket *socket, const struct syscall_args *args)
     bytes = MIN(bytes, (int)sizeof(value));
     if (copy_in(value, arg_user_ptr(args, 3), (size_t)bytes))
         return -EFAULT;
-    return socket_set_option(socket, arg_int(args, 2), value, (u32)bytes);
+    return socket_set_option(socket_of_file(file), arg_int(args, 2), value, (u32)bytes);
 }
 
 long sys_setsockopt(const struct syscall_args *args)
 {
-    struct fd_use use;
-    int error = socket_enter(arg_int(args, 0), &use);
-
-    if (error)
-        return error;
-    error = option_set(socket_of_file(use.file), args);
-    fd_leave(use);
-    return error;
+    return socket_apply(args, option_set);
 }
 
 static int peer_groups_get(struct socket *socket, struct user_ptr to, struct user_ptr bytes_at,
@@ -279,8 +261,9 @@ static int peer_groups_get(struct socket *socket, struct user_ptr to, struct use
     return copy_out(bytes_at, &bytes, sizeof(bytes)) ? -EFAULT : error;
 }
 
-static int option_get(struct socket *socket, const struct syscall_args *args)
+static long option_get(struct file *file, const struct syscall_args *args)
 {
+    struct socket *socket = socket_of_file(file);
     u8 value[SOCKET_OPTION_BYTES_MAX] aligned(8);
     struct user_ptr to = arg_user_ptr(args, 3), bytes_at = arg_user_ptr(args, 4);
     int bytes;
@@ -303,12 +286,5 @@ static int option_get(struct socket *socket, const struct syscall_args *args)
 
 long sys_getsockopt(const struct syscall_args *args)
 {
-    struct fd_use use;
-    int error = socket_enter(arg_int(args, 0), &use);
-
-    if (error)
-        return error;
-    error = option_get(socket_of_file(use.file), args);
-    fd_leave(use);
-    return error;
+    return socket_apply(args, option_get);
 }

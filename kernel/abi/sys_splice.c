@@ -4,6 +4,7 @@
 #include <pith/file_calls.h>
 #include <pith/pipe.h>
 
+#include "files.h"
 #include "syscalls.h"
 #include "user_vector.h"
 
@@ -137,35 +138,33 @@ long sys_tee(const struct syscall_args *args)
 }
 
 /* Into a pipe pages go by reference; out of it bytes are copied, as by readv(2). */
-long sys_vmsplice(const struct syscall_args *args)
+static long splice_memory(struct file *pipe, const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
     u32 flags = arg_u32(args, 3);
     struct io_segment *segments;
     struct io_buffer io;
-    long result = 0;
+    long result;
 
-    if (!use.file)
-        return -EBADF;
     if (flags & ~SPLICE_F_ALL)
-        result = -EINVAL;
-    else if (!file_is_pipe(use.file))
-        result = -EBADF;
-    if (!result)
-        result = user_vector_get(arg_user_ptr(args, 1), arg_u64(args, 2), &segments, &io);
-    if (!result) {
-        io.flags |= flags & SPLICE_F_NONBLOCK ? IO_BUFFER_NOWAIT : 0;
-        if (!io.bytes_left)
-            result = 0;
-        else if (use.file->mode & FILE_WRITE)
-            result = memory_splice_to_pipe(
-                &io, use.file, (flags & SPLICE_F_NONBLOCK) | (use.file->flags & O_NONBLOCK));
-        else
-            result = file_read(use.file, &io, NULL);
-        kfree(segments);
-    }
-    fd_leave(use);
+        return -EINVAL;
+    if (!file_is_pipe(pipe))
+        return -EBADF;
+    result = user_vector_get(arg_user_ptr(args, 1), arg_u64(args, 2), &segments, &io);
+    if (result)
+        return result;
+    io.flags |= flags & SPLICE_F_NONBLOCK ? IO_BUFFER_NOWAIT : 0;
+    if (io.bytes_left && (pipe->mode & FILE_WRITE))
+        result = memory_splice_to_pipe(&io, pipe,
+                                       (flags & SPLICE_F_NONBLOCK) | (pipe->flags & O_NONBLOCK));
+    else if (io.bytes_left)
+        result = file_read(pipe, &io, NULL);
+    kfree(segments);
     return result;
+}
+
+long sys_vmsplice(const struct syscall_args *args)
+{
+    return fd_apply(args, splice_memory);
 }
 
 /* ---- sendfile, copy_file_range ---- */

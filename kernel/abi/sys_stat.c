@@ -4,16 +4,11 @@
 #include <pith/arithmetic.h>
 #include <pith/file_calls.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 #define STAT_FLAGS  (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
 #define STATX_FLAGS (STAT_FLAGS | AT_STATX_SYNC_TYPE)
-
-static u32 lookup_flags(u32 at_flags)
-{
-    return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
-           (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
-}
 
 static long copy_out_stat(struct user_ptr to, const struct attributes *from)
 {
@@ -43,7 +38,7 @@ static int attributes_at(int directory_fd, struct user_ptr name, u32 at_flags,
                          struct attributes *attributes_out)
 {
     struct path path;
-    int error = path_find_user(directory_fd, name, lookup_flags(at_flags), &path);
+    int error = path_find_user(directory_fd, name, lookup_of_at_flags(at_flags), &path);
 
     if (error)
         return error;
@@ -209,16 +204,14 @@ long sys_statfs(const struct syscall_args *args)
     return result;
 }
 
+static long statfs_of_file(struct file *file, const struct syscall_args *args)
+{
+    return statfs_of_path(&file->path, arg_user_ptr(args, 1));
+}
+
 long sys_fstatfs(const struct syscall_args *args)
 {
-    struct fd_use use = fd_enter_any(arg_int(args, 0));
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = statfs_of_path(&use.file->path, arg_user_ptr(args, 1));
-    fd_leave(use);
-    return result;
+    return fd_apply_any(args, statfs_of_file);
 }
 
 /* ---- access ---- */
@@ -231,7 +224,7 @@ static long access_at(int directory_fd, struct user_ptr name, u32 mode, u32 at_f
 
     if (mode & ~(u32)(R_OK | W_OK | X_OK))
         return -EINVAL;
-    error = path_find_user(directory_fd, name, lookup_flags(at_flags), &path);
+    error = path_find_user(directory_fd, name, lookup_of_at_flags(at_flags), &path);
     if (error)
         return error;
     if (mode != F_OK)

@@ -62,40 +62,34 @@ static long xattr_by(const struct syscall_args *args, enum by by, xattr_function
 
 /* ---- What is done ---- */
 
-static long xattr_get(const struct path *path, const char *name, const struct syscall_args *args)
+/* The value of `name`, or without one the list of names, to the user; size 0 only asks how long. */
+static long xattr_answer(const struct path *path, const char *name, struct user_ptr to, u64 size)
 {
-    u64 size = MIN(arg_u64(args, 3), (u64)XATTR_SIZE_MAX);
-    void *value = NULL;
+    void *answer = NULL;
     ssize_t bytes;
 
     if (size) {
-        value = kmalloc(size, 0);
-        if (!value)
+        answer = kmalloc(size, 0);
+        if (!answer)
             return -ENOMEM;
     }
-    bytes = path_get_xattr(path, name, value, size);
-    if (bytes > 0 && size && copy_out(arg_user_ptr(args, 2), value, (size_t)bytes))
+    bytes = name ? path_get_xattr(path, name, answer, size) : path_list_xattr(path, answer, size);
+    if (bytes > 0 && size && copy_out(to, answer, (size_t)bytes))
         bytes = -EFAULT;
-    kfree(value);
+    kfree(answer);
     return bytes;
+}
+
+static long xattr_get(const struct path *path, const char *name, const struct syscall_args *args)
+{
+    return xattr_answer(path, name, arg_user_ptr(args, 2),
+                        MIN(arg_u64(args, 3), (u64)XATTR_SIZE_MAX));
 }
 
 static long xattr_list(const struct path *path, const char *name, const struct syscall_args *args)
 {
-    u64 size = MIN(arg_u64(args, 2), (u64)XATTR_LIST_MAX);
-    char *list = NULL;
-    ssize_t bytes;
-
-    if (size) {
-        list = kmalloc(size, 0);
-        if (!list)
-            return -ENOMEM;
-    }
-    bytes = path_list_xattr(path, list, size);
-    if (bytes > 0 && size && copy_out(arg_user_ptr(args, 1), list, (size_t)bytes))
-        bytes = -EFAULT;
-    kfree(list);
-    return bytes;
+    return xattr_answer(path, NULL, arg_user_ptr(args, 1),
+                        MIN(arg_u64(args, 2), (u64)XATTR_LIST_MAX));
 }
 
 static long xattr_set(const struct path *path, const char *name, const struct syscall_args *args)
