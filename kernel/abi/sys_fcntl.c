@@ -111,6 +111,26 @@ static long owner_signal_get(struct file *file)
     return owner.signal;
 }
 
+/* How long what is written will live: kept for who asks, and nothing else. */
+static long write_hint_get(struct file *file, struct user_ptr at)
+{
+    u64 hint = READ_ONCE(file->inode->write_hint);
+
+    return copy_out(at, &hint, sizeof(hint));
+}
+
+static long write_hint_set(struct file *file, struct user_ptr at)
+{
+    u64 hint;
+
+    if (copy_in(&hint, at, sizeof(hint)))
+        return -EFAULT;
+    if (hint > RWH_WRITE_LIFE_EXTREME)
+        return -EINVAL;
+    WRITE_ONCE(file->inode->write_hint, (u16)hint);
+    return 0;
+}
+
 /* What also an O_PATH descriptor can. */
 static long fcntl_of_any(struct file *file, int fd, int command, u64 argument)
 {
@@ -163,6 +183,10 @@ static long fcntl_of_open(struct file *file, int fd, int command, u64 argument)
         return file_add_seals(file, (u32)argument);
     case F_GET_SEALS:
         return file_get_seals(file);
+    case F_GET_RW_HINT:
+        return write_hint_get(file, user_ptr_at(argument));
+    case F_SET_RW_HINT:
+        return write_hint_set(file, user_ptr_at(argument));
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
     case F_GETFD:
@@ -208,6 +232,42 @@ static long left_to_read(struct file *file, struct user_ptr at)
     return copy_out(at, &left, sizeof(left));
 }
 
+/* What the file takes up. */
+static long bytes_allocated(struct file *file, struct user_ptr at)
+{
+    struct attributes attributes;
+    s64 bytes;
+    int error = path_attributes(&file->path, &attributes);
+
+    if (error)
+        return error;
+    bytes = (s64)attributes.blocks * 512;
+    return copy_out(at, &bytes, sizeof(bytes));
+}
+
+static long block_bytes(struct user_ptr at)
+{
+    int bytes = PAGE_SIZE; /* of every file system here */
+
+    return copy_out(at, &bytes, sizeof(bytes));
+}
+
+/* No file system here lets files share blocks. */
+static long clone_refuse(int source)
+{
+    struct fd_use use = fd_enter(source);
+
+    if (!use.file)
+        return -EBADF;
+    fd_leave(use);
+    return -EOPNOTSUPP;
+}
+
+static bool inode_is_on_disk(const struct inode *inode)
+{
+    return inode_is_regular(inode) || inode_is_directory(inode) || inode_is_link(inode);
+}
+
 static long ioctl_of_file(struct file *file, const struct syscall_args *args)
 {
     int fd = arg_int(args, 0);
@@ -223,9 +283,18 @@ static long ioctl_of_file(struct file *file, const struct syscall_args *args)
         return flag_from_user(file, fd, user_ptr_at(argument), O_NONBLOCK);
     case FIOASYNC:
         return flag_from_user(file, fd, user_ptr_at(argument), O_ASYNC);
+    case FIGETBSZ:
+        return block_bytes(user_ptr_at(argument));
+    case FICLONE:
+        return clone_refuse((int)argument);
+    case FICLONERANGE:
+    case FS_IOC_FIEMAP:
+        return -EOPNOTSUPP;
     default:
         break;
     }
+    if (command == FIOQSIZE && inode_is_on_disk(file->inode))
+        return bytes_allocated(file, user_ptr_at(argument));
     if (command == FIONREAD && inode_is_regular(file->inode))
         return left_to_read(file, user_ptr_at(argument));
     return file->operations->ioctl ? file->operations->ioctl(file, command, argument) : -ENOTTY;

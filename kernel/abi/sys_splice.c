@@ -207,7 +207,7 @@ static int copy_range_check(const struct file *from, const struct file *to, u32 
         return -EINVAL;
     if (to->flags & O_APPEND)
         return -EBADF;
-    return 0;
+    return from->inode->file_system == to->inode->file_system ? 0 : -EXDEV;
 }
 
 static int ranges_overlap(const struct file *from, u64 from_at, const struct file *to, u64 to_at,

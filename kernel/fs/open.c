@@ -102,7 +102,7 @@ static int file_do_open(struct file *file, u32 flags)
 /* Opens what the path leads to; rights were checked. */
 static int open_checked(const struct path *path, u32 flags, struct file **file_out)
 {
-    struct file *file = file_alloc(path, flags | O_LARGEFILE);
+    struct file *file = file_alloc(path, flags & O_PATH ? flags : flags | O_LARGEFILE);
     int error = 0;
 
     if (!file)

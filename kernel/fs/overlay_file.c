@@ -194,10 +194,18 @@ static int overlay_open(struct inode *inode, struct file *file)
     return overlay_inode_refresh(inode);
 }
 
+/* What shows of the lower file counts as data, whatever holes it has. */
+static s64 overlay_seek(struct file *file, s64 offset, int whence)
+{
+    return page_cache_file_seek(file, offset, whence,
+                                READ_ONCE(overlay_node_of(file->inode)->lower_bytes));
+}
+
 const struct file_operations overlay_regular_operations = {
     .open = overlay_open,
     .read = page_cache_file_read,
     .write = page_cache_file_write,
+    .seek = overlay_seek,
     .map = page_cache_file_map,
     .allocate = overlay_allocate,
     .sync = page_cache_file_sync,

@@ -295,8 +295,7 @@ static int page_write_back(struct inode *inode, struct frame *frame)
     return error;
 }
 
-/* The first page at or above *index, with a reference; NULL: none. */
-static struct frame *page_next(struct page_cache *cache, u64 *index)
+struct frame *page_next(struct page_cache *cache, u64 *index)
 {
     struct frame *frame;
 

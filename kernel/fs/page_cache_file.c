@@ -9,7 +9,7 @@
  *
  * A reader that goes on where it stopped before gets a window that doubles, up to READ_AHEAD_MAX.
  */
-#include <pith/fs.h>
+#include <pith/file_calls.h>
 
 #include "inode_internal.h"
 #include "mount.h"
@@ -240,6 +240,45 @@ int page_cache_file_sync(struct file *file, int data_only)
     return page_cache_sync(file->inode);
 }
 
+/* ---- Holes ---- */
+
+/* The first page of [index, end) that holds data, or for SEEK_HOLE none; `end`: there is none. */
+static u64 page_seek(struct page_cache *cache, u64 index, u64 end, int whence)
+{
+    while (index < end) {
+        u64 found = index;
+        struct frame *frame = page_next(cache, &found);
+        bool is_data = frame && (READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY);
+
+        if (frame)
+            frame_put(frame);
+        if (!frame || found >= end)
+            return whence == SEEK_HOLE ? index : end;
+        if (whence == SEEK_HOLE && (found > index || !is_data))
+            return index;
+        if (whence == SEEK_DATA && is_data)
+            return found;
+        index = found + 1;
+        sched_point();
+    }
+    return end;
+}
+
+s64 page_cache_file_seek(struct file *file, s64 offset, int whence, u64 shown_bytes)
+{
+    u64 size = READ_ONCE(file->inode->size), end = DIV_ROUND_UP(size, PAGE_SIZE);
+    u64 index = (u64)offset / PAGE_SIZE, shown = MIN(DIV_ROUND_UP(shown_bytes, PAGE_SIZE), end);
+
+    if ((whence != SEEK_DATA && whence != SEEK_HOLE) || offset < 0 || (u64)offset >= size)
+        return file_seek_common(file, offset, whence, (s64)size);
+    if (whence == SEEK_HOLE || index >= shown)
+        index = page_seek(&file->inode->pages, MAX(index, shown), end, whence);
+    if (whence == SEEK_DATA && index >= end)
+        return -ENXIO;
+    file->offset = MIN(MAX(index * PAGE_SIZE, (u64)offset), size);
+    return (s64)file->offset;
+}
+
 /* ---- Mapping ---- */
 
 static struct file *file_of(const struct region *region)
@@ -328,9 +367,16 @@ static int pager_sync(struct region *region, u64 first, u64 count)
     return page_cache_sync(file_of(region)->inode);
 }
 
+static int pager_punch(struct region *region, u64 first, u64 count)
+{
+    return file_allocate(file_of(region), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         (s64)(first * PAGE_SIZE), (s64)(count * PAGE_SIZE));
+}
+
 const struct pager page_cache_pager = {
     .fill = pager_fill,
     .fill_around = pager_fill_around,
+    .punch = pager_punch,
     .region_opened = pager_region_opened,
     .region_closed = pager_region_closed,
     .sync = pager_sync,

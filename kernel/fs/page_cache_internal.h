@@ -8,6 +8,9 @@
 /* Takes a page out of the tree; cache->lock is held. The tree's reference is the caller's now. */
 void page_remove_locked(struct page_cache *cache, struct frame *frame) must_hold(&cache->lock);
 
+/* The first page at or above *index, with a reference; NULL: none. */
+struct frame *page_next(struct page_cache *cache, u64 *index) must_check;
+
 /* page_reclaim.c: the caches that have pages. */
 void page_clock_add(struct page_cache *cache);
 void page_clock_remove(struct page_cache *cache);

@@ -88,14 +88,24 @@ static int range_clear(struct inode *inode, u64 from, u64 to)
     return 0;
 }
 
+static int allocate_check_seals(const struct inode *inode, int mode, u64 end)
+{
+    if (mode & FALLOC_FL_PUNCH_HOLE)
+        return inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ? -EPERM : 0;
+    return (inode->seals & F_SEAL_GROW) && end > inode->size ? -EPERM : 0;
+}
+
 static int tmpfs_allocate(struct file *file, int mode, u64 offset, u64 bytes)
 {
     struct inode *inode = file->inode;
     u64 end = offset + bytes;
-    int error = 0;
+    int error;
 
+    if (mode & FALLOC_FL_ZERO_RANGE)
+        return -EOPNOTSUPP;
     mutex_lock(&inode->lock);
-    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+    error = allocate_check_seals(inode, mode, end);
+    if (!error && (mode & FALLOC_FL_PUNCH_HOLE))
         error = range_clear(inode, offset, MIN(end, MAX(inode->size, offset)));
     if (!error && !(mode & FALLOC_FL_PUNCH_HOLE))
         error = pages_fill(inode, offset / PAGE_SIZE, DIV_ROUND_UP(end, PAGE_SIZE));
@@ -107,9 +117,15 @@ static int tmpfs_allocate(struct file *file, int mode, u64 offset, u64 bytes)
     return error;
 }
 
+static s64 tmpfs_seek(struct file *file, s64 offset, int whence)
+{
+    return page_cache_file_seek(file, offset, whence, 0);
+}
+
 static const struct file_operations tmpfs_regular_operations = {
     .read = page_cache_file_read,
     .write = page_cache_file_write,
+    .seek = tmpfs_seek,
     .map = page_cache_file_map,
     .allocate = tmpfs_allocate,
     .sync = page_cache_file_sync,

@@ -1,8 +1,8 @@
 /*
  * madvise(2) and msync(2): what a program says about ranges of its memory.
  *
- * Locking: space->lock for writing; for msync none while the pager writes, which takes locks of
- * files: those come before ours.
+ * Locking: space->lock for writing; for msync and MADV_REMOVE none while the pager works, which
+ * takes locks of files: those come before ours.
  */
 #include <pith/abi/mman.h>
 
@@ -122,6 +122,103 @@ static int advise_locked(struct address_space *space, u64 start, u64 end, int ad
     return hole ? -ENOMEM : 0;
 }
 
+/* ---- msync, MADV_REMOVE ---- */
+
+/* What is asked of a file of [start, end): `part` is a copy of a region, for use without the lock.
+ */
+struct file_span {
+    u64 start, end;
+    struct region *part; /* NULL: no region of a file is there */
+};
+
+/* The first region's part of [start, end), which is empty at `end` when there is none. -ENOMEM. */
+static int file_span_borrow(struct address_space *space, u64 start, u64 end, struct file_span *span)
+{
+    struct region *region;
+    int error = 0;
+
+    *span = (struct file_span){end, end, NULL};
+    rwlock_write_lock(&space->lock);
+    region = region_find_from(space, start);
+    if (region && region->start < end) {
+        span->start = MAX(region->start, start);
+        span->end = MIN(region->end, end);
+        if (region->pager) {
+            span->part = region_alloc(region);
+            if (span->part)
+                region_open(span->part);
+            else
+                error = -ENOMEM;
+        }
+    }
+    space_write_unlock(space);
+    return error;
+}
+
+static u64 file_span_first(const struct file_span *span)
+{
+    return span->part->offset_pages + ((span->start - span->part->start) >> PAGE_SHIFT);
+}
+
+static int file_span_write(const struct file_span *span)
+{
+    struct region *part = span->part;
+
+    if (!part || !(part->flags & REGION_SHARED) || !part->pager->sync)
+        return 0;
+    return part->pager->sync(part, file_span_first(span), (span->end - span->start) >> PAGE_SHIFT);
+}
+
+static int file_span_punch(const struct file_span *span)
+{
+    const u32 needed = REGION_SHARED | REGION_WRITE;
+    struct region *part = span->part;
+
+    if (!part || (part->flags & REGION_LOCKED) || !part->pager->punch)
+        return -EINVAL;
+    if ((part->flags & needed) != needed)
+        return -EACCES;
+    return part->pager->punch(part, file_span_first(span), (span->end - span->start) >> PAGE_SHIFT);
+}
+
+typedef int file_span_function(const struct file_span *span);
+
+/* Does `function` (NULL: nothing) for each region of [start, end). -ENOMEM: also with holes. */
+static int file_spans_do(struct address_space *space, u64 start, u64 end,
+                         file_span_function *function)
+{
+    bool hole = false;
+
+    while (start < end) {
+        struct file_span span;
+        int error = file_span_borrow(space, start, end, &span);
+
+        if (error)
+            return error;
+        hole = hole || span.start > start;
+        if (function && span.start < span.end)
+            error = function(&span);
+        if (span.part) {
+            region_close(span.part);
+            region_free(span.part);
+        }
+        if (error)
+            return error;
+        start = span.end;
+    }
+    return hole ? -ENOMEM : 0;
+}
+
+int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags)
+{
+    if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
+        return -ENOMEM;
+    return file_spans_do(space, address, ALIGN_UP(address + bytes, PAGE_SIZE),
+                         flags & MS_SYNC ? file_span_write : NULL);
+}
+
+/* ---- madvise ---- */
+
 /* madvise(2), MADV_POPULATE_READ. */
 static int populate_error(int error)
 {
@@ -149,6 +246,8 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
                                        advice == MADV_POPULATE_WRITE ? PAGER_WRITE : PAGER_READ);
         return populate_error(error);
     }
+    if (advice == MADV_REMOVE)
+        return file_spans_do(space, address, end, file_span_punch);
     if (!advice_drops_pages(advice) &&
         (advice < 0 || advice >= (int)ARRAY_SIZE(advices) || !advices[advice].known))
         return -EINVAL;
@@ -158,71 +257,4 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
     error = advise_locked(space, address, end, advice);
     space_write_unlock(space);
     return error;
-}
-
-/* ---- msync ---- */
-
-/* What is to be written of [start, end): `part` is a copy of a region, for use without the lock. */
-struct sync_span {
-    u64 start, end;
-    struct region *part; /* NULL: nothing is to be written there */
-};
-
-/* The first region's part of [start, end), which is empty at `end` when there is none. -ENOMEM. */
-static int sync_span_borrow(struct address_space *space, u64 start, u64 end, struct sync_span *span)
-{
-    struct region *region;
-    int error = 0;
-
-    *span = (struct sync_span){end, end, NULL};
-    rwlock_write_lock(&space->lock);
-    region = region_find_from(space, start);
-    if (region && region->start < end) {
-        span->start = MAX(region->start, start);
-        span->end = MIN(region->end, end);
-        if ((region->flags & REGION_SHARED) && region->pager && region->pager->sync) {
-            span->part = region_alloc(region);
-            if (span->part)
-                region_open(span->part);
-            else
-                error = -ENOMEM;
-        }
-    }
-    space_write_unlock(space);
-    return error;
-}
-
-static int sync_span_write(const struct sync_span *span)
-{
-    struct region *part = span->part;
-    u64 first = part->offset_pages + ((span->start - part->start) >> PAGE_SHIFT);
-
-    return part->pager->sync(part, first, (span->end - span->start) >> PAGE_SHIFT);
-}
-
-int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags)
-{
-    u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
-    bool hole = false;
-
-    if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
-        return -ENOMEM;
-    while (address < end) {
-        struct sync_span span;
-        int error = sync_span_borrow(space, address, end, &span);
-
-        if (error)
-            return error;
-        hole = hole || span.start > address;
-        if (span.part) {
-            if (flags & MS_SYNC)
-                error = sync_span_write(&span);
-            region_close(span.part);
-            region_free(span.part);
-        }
-        if (error)
-            return error;
-        address = span.end;
-    }
-    return hole ? -ENOMEM : 0;
 }

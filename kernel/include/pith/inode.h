@@ -146,9 +146,10 @@ struct inode {
 
     struct access_list *initial_list; /* guarded_by(&lock): what new files in a directory get */
     u32 links;
-    u32 flags;  /* INODE_* */
-    u64 number; /* [const] */
-    u64 rdev;   /* [const] */
+    u16 flags;      /* INODE_* */
+    u16 write_hint; /* [atomic] RWH_*: how long its data will live, as F_SET_RW_HINT said */
+    u64 number;     /* [const] */
+    u64 rdev;       /* [const] */
     s64 accessed_ns, modified_ns, changed_ns, born_ns;
     u64 size;          /* [atomic] to read */
     struct mutex lock; /* LOCK_INODE */

@@ -110,6 +110,11 @@ void file_accessed(struct file *file);
 
 ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offset);
 ssize_t page_cache_file_write(struct file *file, struct io_buffer *io, u64 *offset);
+/*
+ * Of a cache without `write`: SEEK_DATA and SEEK_HOLE by the pages that were written, and what lies
+ * below `shown_bytes`, which is all data.
+ */
+s64 page_cache_file_seek(struct file *file, s64 offset, int whence, u64 shown_bytes);
 int page_cache_file_map(struct file *file, struct map_request *request);
 int page_cache_file_sync(struct file *file, int data_only);
 extern const struct pager page_cache_pager;

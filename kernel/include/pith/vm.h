@@ -62,6 +62,8 @@ struct pager {
     void (*region_closed)(struct region *region);
     /* Writes back dirty pages (msync MS_SYNC). May be NULL. */
     int (*sync)(struct region *region, u64 first, u64 count);
+    /* Makes a hole of pages of the object (MADV_REMOVE). NULL: -EINVAL. */
+    int (*punch)(struct region *region, u64 first, u64 count);
 };
 #define PAGER_READ  0u
 #define PAGER_WRITE 1u
