@@ -18,8 +18,9 @@
  *          links two of them adds up what lies above the one and below the other.
  *
  * Locking: epoll_tree_lock (a mutex, global) guards who watches whom: items' lists and the sets'
- *          trees; it keeps the circle check simple and is held while files are asked. A set's
- *          ready.lock guards its ready list; wakers take it inside the file's queue lock.
+ *          trees; it keeps the circle check simple and is held while files are asked, but never
+ *          while the user's memory is waited for. A set's ready.lock guards its ready list; wakers
+ *          take it inside the file's queue lock.
  */
 #include <pith/epoll.h>
 #include <pith/proc_fs.h>
@@ -384,19 +385,19 @@ int epoll_control(struct file *epoll_file, int operation, int fd, struct file *f
 /* ---- epoll_wait ---- */
 
 /*
- * Takes the first ready item off the list; NULL: there is none, or all were taken in this round. So
- * an item is reported once a round, also where a waker puts it back at once: a program may end what
- * belongs to it with the first report. The look is without the list's lock: only wakers work on the
- * list meanwhile, and these add at its end.
+ * Takes the first ready item off the list; NULL: there is none, or all were taken in this round or
+ * a later one. So an item is reported once a round, also where a waker puts it back at once: a
+ * program may end what belongs to it with the first report. The look is without the list's lock:
+ * only wakers work on the list meanwhile, and these add at its end.
  */
-static struct epoll_item *ready_pop(struct epoll *epoll)
+static struct epoll_item *ready_pop(struct epoll *epoll, u64 round)
 {
     struct list *first = READ_ONCE(epoll->ready.next);
     struct epoll_item *item = list_entry(first, struct epoll_item, ready_link);
 
-    if (first == &epoll->ready || item->round == epoll->round)
+    if (first == &epoll->ready || item->round >= round)
         return NULL;
-    item->round = epoll->round;
+    item->round = round;
     spin_lock(&epoll->ready_queue.lock);
     list_remove(first);
     spin_unlock(&epoll->ready_queue.lock);
@@ -404,45 +405,95 @@ static struct epoll_item *ready_pop(struct epoll *epoll)
 }
 
 /*
- * Puts an item back at the end for the next call, unless a waker has put it there meanwhile. Who
- * came to wait while it was not there is woken.
+ * Puts an item back at the end or at the front, unless a waker has put it on the list meanwhile.
+ * Who came to wait while it was not there is woken.
  */
-static void item_keep(struct epoll_item *item)
+static void item_put_back(struct epoll_item *item, void (*push)(struct list *, struct list *))
 {
     struct epoll *epoll = item->epoll;
 
     spin_lock(&epoll->ready_queue.lock);
     if (!list_is_linked(&item->ready_link))
-        list_push_back(&epoll->ready, &item->ready_link);
+        push(&epoll->ready, &item->ready_link);
     if (!list_is_empty(&epoll->ready_queue.waiters))
         wait_queue_wake_locked(&epoll->ready_queue, 1, POLL_READABLE);
     spin_unlock(&epoll->ready_queue.lock);
 }
 
-/* Reports what is ready now, up to `most`. epoll_tree_lock is held: items stay. */
-static int ready_collect(struct epoll *epoll, struct user_ptr events, int most)
+/* For the next call. */
+static void item_keep(struct epoll_item *item)
+{
+    item_put_back(item, list_push_back);
+}
+
+/* As if this round had not come to it. */
+static void item_untake(struct epoll_item *item)
+{
+    item->round = 0;
+    item_put_back(item, list_push_front);
+}
+
+/* What a caller of epoll_wait gets. */
+struct epoll_report {
+    struct user_ptr events;
+    int most, count;
+    u64 round;                 /* 0: none has begun */
+    struct epoll_event missed; /* had no page to be written to */
+};
+
+/* Reports what is ready, until `most` are. -EFAULT: the place of the next one, `missed`, is not in
+ * memory now. */
+static int report_fill_locked(struct epoll *epoll, struct epoll_report *report)
+    must_hold(&epoll_tree_lock)
 {
     struct epoll_item *item;
-    int count = 0;
 
-    epoll->round++;
-    while (count < most && (item = ready_pop(epoll))) {
+    if (!report->round)
+        report->round = ++epoll->round;
+    while (report->count < report->most && (item = ready_pop(epoll, report->round))) {
         u32 wanted = item->event.events;
         struct epoll_event event = {.events = item_ask(item), .data = item->event.data};
-        bool failed;
+        struct user_ptr at = user_ptr_add(report->events, report->count * sizeof(event));
 
         if (!event.events)
             continue;
-        failed = copy_out(user_ptr_add(events, count * sizeof(event)), &event, sizeof(event));
-        if (!failed && (wanted & EPOLLONESHOT))
+        if (copy_out_nofault(at, &event, sizeof(event))) {
+            item_untake(item);
+            report->missed = event;
+            return -EFAULT;
+        }
+        if (wanted & EPOLLONESHOT)
             WRITE_ONCE(item->event.events, wanted & PRIVATE_BITS);
-        else if (failed || !(wanted & EPOLLET))
+        else if (!(wanted & EPOLLET))
             item_keep(item);
-        if (failed)
-            return count ? count : -EFAULT;
-        count++;
+        report->count++;
     }
-    return count;
+    return 0;
+}
+
+/*
+ * Reports what is ready now. A page of the caller's may have to come from a device, and all sets
+ * would wait for it with the lock held: so only what cannot fault is written under it, and an event
+ * that finds no page goes back on the list. Written without the lock it brings its page in, and the
+ * report goes on with whatever is so by then. How many, or -EFAULT.
+ */
+static int report_make(struct epoll *epoll, struct user_ptr events, int most)
+{
+    struct epoll_report report = {.events = events, .most = most};
+    int error;
+
+    for (;;) {
+        mutex_lock(&epoll_tree_lock);
+        error = report_fill_locked(epoll, &report);
+        mutex_unlock(&epoll_tree_lock);
+        if (!error)
+            break;
+        error = copy_out(user_ptr_add(events, report.count * sizeof(report.missed)), &report.missed,
+                         sizeof(report.missed));
+        if (error)
+            break;
+    }
+    return report.count ? report.count : error;
 }
 
 static int ready_wait(struct epoll *epoll, u64 deadline_ns)
@@ -466,11 +517,8 @@ int epoll_wait_events(struct file *epoll_file, struct user_ptr events, int most,
         return -EINVAL;
     for (;;) {
         count = 0;
-        if (!list_is_empty(&epoll->ready)) {
-            mutex_lock(&epoll_tree_lock);
-            count = ready_collect(epoll, events, most);
-            mutex_unlock(&epoll_tree_lock);
-        }
+        if (!list_is_empty(&epoll->ready))
+            count = report_make(epoll, events, most);
         if (count || deadline_ns == 0 || error == -ETIMEDOUT)
             return count;
         if (error)
@@ -485,10 +533,10 @@ int epoll_wait_events(struct file *epoll_file, struct user_ptr events, int most,
  */
 static bool is_ready_locked(struct epoll *epoll) must_hold(&epoll_tree_lock)
 {
+    u64 round = ++epoll->round;
     struct epoll_item *item;
 
-    epoll->round++;
-    while ((item = ready_pop(epoll))) {
+    while ((item = ready_pop(epoll, round))) {
         if (item_ask(item)) {
             item_keep(item);
             return true;

@@ -346,6 +346,57 @@ TEST(epoll_wait_gives_all_ready_ones_in_turn)
     CHECK_EQ(seen, PIPES);
 }
 
+/* Room for events whose first pages are there, and which ends where nothing is. */
+static struct epoll_event *room_before_a_hole(int events)
+{
+    size_t bytes = events * sizeof(struct epoll_event);
+    char *pages = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    CHECK_OK(munmap(pages + 2 * PAGE, PAGE));
+    pages[0] = 1; /* the second page comes with the first event that lies in it */
+    return (struct epoll_event *)(pages + 2 * PAGE - bytes);
+}
+
+TEST(epoll_wait_reports_into_memory_that_was_not_touched_yet)
+{
+    enum {
+        FILES = 400 /* more events than a page holds, and none at a page's end */
+    };
+    struct epoll_event *events = room_before_a_hole(FILES);
+    int epoll = new_epoll(), files[FILES];
+    char seen[1024] = "";
+
+    for (int i = 0; i < FILES; i++) {
+        files[i] = CHECK_OK(eventfd(1, 0));
+        epoll_add(epoll, files[i], i % 2 ? EPOLLIN : EPOLLIN | EPOLLET);
+    }
+    CHECK_EQ(epoll_wait(epoll, events, FILES, 0), FILES);
+    for (int i = 0; i < FILES; i++) {
+        CHECK_EQ(events[i].events, EPOLLIN);
+        CHECK_EQ(seen[events[i].data.fd], 0);
+        seen[events[i].data.fd] = 1;
+    }
+}
+
+TEST(epoll_wait_loses_no_event_that_it_cannot_report)
+{
+    struct epoll_event *room = room_before_a_hole(2), events[4];
+    int epoll = new_epoll(), files[4];
+
+    for (int i = 0; i < 4; i++) {
+        files[i] = CHECK_OK(eventfd(1, 0));
+        epoll_add(epoll, files[i], EPOLLIN | (i % 2 ? EPOLLONESHOT : EPOLLET));
+    }
+    CHECK_EQ(epoll_wait(epoll, room, 4, 0), 2); /* as many as there is room for */
+    CHECK_ERRNO(epoll_wait(epoll, room + 2, 4, 0), EFAULT);
+    CHECK_EQ(epoll_wait(epoll, events, 4, 0), 2);
+    CHECK_NE(events[0].data.fd, events[1].data.fd);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++)
+            CHECK_NE(events[i].data.fd, room[j].data.fd);
+    CHECK_EQ(epoll_wait(epoll, events, 4, 0), 0);
+}
+
 TEST(epoll_can_be_polled_and_nested)
 {
     struct ends ends = new_pipe();
