@@ -2,12 +2,13 @@
  * System V's shared memory: a table of files without names, and how often each is mapped.
  *
  *     id = sequence << 15 | index       table[index] -> segment -> file -> inode -> page cache
- *                                                          ^        ^
- *                                     file.private_data ---'        '--- region.object, once for
- *                                                                        each attachment
+ *     key ----------------------------- by_key[key] -'  ^         ^
+ *                                     file.private_data '         '--- region.object, once for
+ *                                                                      each attachment
  *
- * An index is used again as soon as it is free, and its sequence number then differs, so that an id
- * that somebody kept does not name a stranger's segment.
+ * When an index is used again its sequence number differs, so that an id that somebody kept does
+ * not name a stranger's segment. Tens of thousands may be there, and the
+ * lock keeps interrupts off: so key and free index are found without a look at each of them.
  *
  * `attachments` counts the regions that show the file, as vm/ tells of them: so fork, exec, exit,
  * munmap and a split by mprotect need nothing here. shmat counts itself for as long as it maps, so
@@ -29,10 +30,14 @@
 #include "file.h"
 #include "inode_internal.h"
 
-#define INDEX_BITS 15
-#define INDEX_MASK (BIT(INDEX_BITS) - 1)
-#define SEQUENCES  BIT(31 - INDEX_BITS) /* an id is never negative */
-#define NO_ID      (~0u)                /* a uid or gid that is none */
+#define INDEX_BITS  15
+#define INDEX_MASK  (BIT(INDEX_BITS) - 1)
+#define INDICES     (1u << INDEX_BITS)
+#define WORD_BITS   64
+#define WORDS       (INDICES / WORD_BITS)
+#define ROUND_LEAST 64ul                 /* indices, before one is used again */
+#define SEQUENCES   BIT(31 - INDEX_BITS) /* an id is never negative */
+#define NO_ID       (~0u)                /* a uid or gid that is none */
 
 /* What ipc rights are asked for: the bits of one class, as in a mode. */
 #define WANT_READ    04u
@@ -48,13 +53,16 @@ struct segment {
 
 static struct {
     struct spinlock lock;
-    struct radix table guarded_by(&lock); /* by index */
+    struct radix table guarded_by(&lock);  /* by index */
+    struct radix by_key guarded_by(&lock); /* those that have one */
+    u64 used[WORDS] guarded_by(&lock);     /* a bit for each index in the table */
     u64 count guarded_by(&lock);
     u64 pages guarded_by(&lock); /* of all */
     u32 sequence guarded_by(&lock);
     s64 last_index guarded_by(&lock); /* of the newest; -1: there was none yet */
 } segments = {.lock = SPINLOCK_INIT(LOCK_SEGMENTS),
               .table = RADIX_INIT(radix_slab_allocator),
+              .by_key = RADIX_INIT(radix_slab_allocator),
               .last_index = -1};
 
 struct segment_settings segment_settings = {
@@ -107,6 +115,66 @@ static int control_check(const struct ipc64_perm *permissions)
     return -EPERM;
 }
 
+/* ---- The table ---- */
+
+/* The first free index from `index` on; INDICES: there is none. */
+static u32 index_free_from_locked(u32 index) must_hold(&segments.lock)
+{
+    u32 word = index / WORD_BITS;
+    u64 free = ~segments.used[word] & (U64_MAX << index % WORD_BITS);
+
+    while (!free && ++word < WORDS)
+        free = ~segments.used[word];
+    return free ? word * WORD_BITS + (u32)__builtin_ctzl(free) : INDICES;
+}
+
+/*
+ * A free index; there is one. As on Linux they go round in a room with half as many again as are
+ * used, so that one that was given up is not taken at once.
+ */
+static u32 index_find_locked(void) must_hold(&segments.lock)
+{
+    u64 end = MIN(MAX(segments.count * 3 / 2, ROUND_LEAST),
+                  (u64)READ_ONCE(segment_settings.segments_max));
+    u32 index = index_free_from_locked((u32)(segments.last_index + 1) & INDEX_MASK);
+
+    return index < end ? index : index_free_from_locked(0);
+}
+
+static int table_insert_locked(u32 index, struct segment *segment) must_hold(&segments.lock)
+{
+    u32 key = (u32)segment->status.permissions.key;
+    int error = radix_insert(&segments.table, index, segment);
+
+    if (error)
+        return error;
+    if (key != IPC_PRIVATE) {
+        error = radix_insert(&segments.by_key, key, segment);
+        if (error) {
+            radix_remove(&segments.table, index);
+            return error;
+        }
+    }
+    segments.used[index / WORD_BITS] |= BIT(index % WORD_BITS);
+    return 0;
+}
+
+static void table_remove_locked(u32 index) must_hold(&segments.lock)
+{
+    radix_remove(&segments.table, index);
+    segments.used[index / WORD_BITS] &= ~BIT(index % WORD_BITS);
+}
+
+/* Whoever asks for the key from now on gets another. */
+static void key_give_up_locked(struct segment *segment) must_hold(&segments.lock)
+{
+    struct ipc64_perm *permissions = &segment->status.permissions;
+
+    if (permissions->key != IPC_PRIVATE)
+        radix_remove(&segments.by_key, (u32)permissions->key);
+    permissions->key = IPC_PRIVATE;
+}
+
 /* ---- Life ---- */
 
 static void segment_free(struct segment *segment)
@@ -123,7 +191,7 @@ static bool segment_leaves_locked(struct segment *segment) must_hold(&segments.l
 {
     if (segment->status.attachments || !(segment->status.permissions.mode & SHM_DEST))
         return false;
-    radix_remove(&segments.table, (u64)segment->id & INDEX_MASK);
+    table_remove_locked((u32)segment->id & INDEX_MASK);
     segments.count--;
     segments.pages -= segment_pages(segment);
     return true;
@@ -213,16 +281,6 @@ give_pages:
     return error;
 }
 
-/* The lowest free index: one look a segment, of which there are few. */
-static u32 index_find_locked(void) must_hold(&segments.lock)
-{
-    u32 index = 0;
-
-    while (radix_lookup(&segments.table, index))
-        index++;
-    return index;
-}
-
 /* Puts it into the table. Its id; -ENOSPC, -ENOMEM. */
 static int segment_insert_locked(struct segment *segment) must_hold(&segments.lock)
 {
@@ -234,7 +292,7 @@ static int segment_insert_locked(struct segment *segment) must_hold(&segments.lo
         segments.pages + pages < pages || segments.pages + pages > pages_max)
         return -ENOSPC;
     index = index_find_locked();
-    error = radix_insert(&segments.table, index, segment);
+    error = table_insert_locked(index, segment);
     if (error)
         return error;
     if ((s64)index <= segments.last_index)
@@ -265,16 +323,11 @@ static struct segment *segment_at_locked(s32 number, enum segment_naming naming)
 static int key_find_locked(s32 key, u64 bytes, u32 flags) must_hold(&segments.lock)
 {
     struct segment *segment;
-    u64 index = 0;
     int error;
 
     if (key == IPC_PRIVATE)
         return -ENOENT;
-    radix_for_each(segment, &segments.table, index)
-    {
-        if (segment->status.permissions.key == key)
-            break;
-    }
+    segment = radix_lookup(&segments.by_key, (u32)key);
     if (!segment)
         return -ENOENT;
     if ((flags & IPC_CREAT) && (flags & IPC_EXCL))
@@ -470,7 +523,7 @@ int segment_remove(s32 id)
         error = control_check(&segment->status.permissions);
     if (!error) {
         segment->status.permissions.mode |= SHM_DEST;
-        segment->status.permissions.key = IPC_PRIVATE;
+        key_give_up_locked(segment);
         leaves = segment_leaves_locked(segment);
     }
     spin_unlock(&segments.lock);

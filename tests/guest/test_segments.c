@@ -14,7 +14,7 @@
 #define NO_ATTACHMENT ((void *)-1)
 #define SHM_STAT_ANY_ 15 /* old glibc has no name for it */
 
-static int segments[8];
+static int segments[160];
 static int segment_count;
 
 /* A segment that remove_segments takes away. */
@@ -104,6 +104,45 @@ TEST(shmget_does_not_give_an_id_again_at_once)
     second = new_segment(IPC_PRIVATE, PAGE, 0600);
     CHECK_NE(first, second);
     CHECK_ERRNO(shmctl(first, IPC_RMID, NULL), EINVAL);
+    remove_segments();
+}
+
+/* Of an id, as shmctl's SHM_STAT takes it. */
+static int index_of(int id)
+{
+    return id & 0x7fff;
+}
+
+TEST(shmget_does_not_take_an_index_again_at_once)
+{
+    enum {
+        MANY = 150 /* more than two words of bits have room for */
+    };
+    int ids[MANY];
+
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = new_segment(IPC_PRIVATE, PAGE, 0600);
+        for (int other = 0; other < i; other++)
+            CHECK_NE(index_of(ids[other]), index_of(ids[i]));
+    }
+    CHECK_OK(shmctl(ids[MANY - 1], IPC_RMID, NULL));
+    CHECK_NE(index_of(new_segment(IPC_PRIVATE, PAGE, 0600)), index_of(ids[MANY - 1]));
+    remove_segments();
+}
+
+TEST(shmget_finds_no_segment_by_a_key_that_was_given_up)
+{
+    key_t key = unused_key();
+    int first = new_segment(key, PAGE, IPC_CREAT | 0600), second;
+    char *at = shmat(first, NULL, 0);
+
+    CHECK(at != NO_ATTACHMENT);
+    CHECK_OK(shmctl(first, IPC_RMID, NULL));
+    CHECK_ERRNO(shmget(key, PAGE, 0600), ENOENT);
+    second = new_segment(key, PAGE, IPC_CREAT | 0600);
+    CHECK_NE(first, second);
+    CHECK_OK(shmdt(at));
+    CHECK_EQ(shmget(key, PAGE, 0600), second);
     remove_segments();
 }
 
