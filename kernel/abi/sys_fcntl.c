@@ -9,7 +9,8 @@
 #include "files.h"
 #include "syscalls.h"
 
-#define FLAGS_CHANGEABLE (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
+/* By F_SETFL, beside O_ASYNC. */
+#define FLAGS_CHANGEABLE (O_APPEND | O_DIRECT | O_NOATIME | O_NONBLOCK)
 
 static long duplicate_from(struct file *file, u64 lowest, u32 close_on_exec)
 {
@@ -26,31 +27,19 @@ static long duplicate_from(struct file *file, u64 lowest, u32 close_on_exec)
     return fd;
 }
 
-/* Signals about the file begin or end. */
-static int async_change(struct file *file, int fd, u32 flags)
-{
-    if (flags & O_ASYNC)
-        return file_async_enable(file, fd);
-    file_async_disable(file);
-    return 0;
-}
-
 static long flags_set(struct file *file, int fd, u32 flags)
 {
-    u32 old = READ_ONCE(file->flags);
+    u32 added = flags & ~READ_ONCE(file->flags);
     int error = 0;
 
-    if ((flags & O_NOATIME) && !(old & O_NOATIME) && !file_is_owned(file))
+    if ((added & O_NOATIME) && !file_is_owned(file))
         return -EPERM;
-    flags = (old & ~(u32)FLAGS_CHANGEABLE) | (flags & FLAGS_CHANGEABLE);
-    if (flags == old)
-        return 0;
-    if (file->operations->flags_changed)
-        error = file->operations->flags_changed(file, flags);
-    if (!error && ((flags ^ old) & O_ASYNC))
-        error = async_change(file, fd, flags);
+    if (!(flags & O_ASYNC))
+        file_async_disable(file);
+    else if ((added & O_ASYNC) && file->operations->poll)
+        error = file_async_enable(file, fd);
     if (!error)
-        WRITE_ONCE(file->flags, flags);
+        file_change_flags(file, FLAGS_CHANGEABLE, flags);
     return error;
 }
 
@@ -215,13 +204,30 @@ long sys_fcntl(const struct syscall_args *args)
 
 /* ---- ioctl ---- */
 
-static long flag_from_user(struct file *file, int fd, struct user_ptr at, u32 flag)
+static long nonblock_from_user(struct file *file, struct user_ptr at)
 {
     int on;
 
     if (copy_in(&on, at, sizeof(on)))
         return -EFAULT;
-    return flags_set(file, fd, on ? file->flags | flag : file->flags & ~flag);
+    file_change_flags(file, O_NONBLOCK, on ? O_NONBLOCK : 0);
+    return 0;
+}
+
+static long async_from_user(struct file *file, int fd, struct user_ptr at)
+{
+    int on;
+
+    if (copy_in(&on, at, sizeof(on)))
+        return -EFAULT;
+    if (!on == !(READ_ONCE(file->flags) & O_ASYNC))
+        return 0;
+    if (!file->operations->poll)
+        return -ENOTTY;
+    if (on)
+        return file_async_enable(file, fd);
+    file_async_disable(file);
+    return 0;
 }
 
 /* How much of a regular file is left to read. */
@@ -280,9 +286,9 @@ static long ioctl_of_file(struct file *file, const struct syscall_args *args)
     case FIONCLEX:
         return fd_set_close_on_exec(fd, 0);
     case FIONBIO:
-        return flag_from_user(file, fd, user_ptr_at(argument), O_NONBLOCK);
+        return nonblock_from_user(file, user_ptr_at(argument));
     case FIOASYNC:
-        return flag_from_user(file, fd, user_ptr_at(argument), O_ASYNC);
+        return async_from_user(file, fd, user_ptr_at(argument));
     case FIGETBSZ:
         return block_bytes(user_ptr_at(argument));
     case FICLONE:

@@ -136,6 +136,13 @@ void file_put(struct file *file)
         file_end(file);
 }
 
+void file_change_flags(struct file *file, u32 mask, u32 value)
+{
+    spin_lock(&file->lock);
+    WRITE_ONCE(file->flags, (file->flags & ~mask) | (value & mask));
+    spin_unlock(&file->lock);
+}
+
 /* ---- Files without a name ---- */
 
 struct file_system *anonymous_file_system(void)

@@ -12,7 +12,8 @@
  * A file gets its struct with the first of these calls. The file has one reference and work that is
  * on its way another; when the file ends, its waiters leave first, so that no waker comes later.
  *
- * Locking: watching_lock (a mutex, global) for the waiters, held while the file is asked;
+ * Locking: watching_lock (a mutex, global) for the waiters and O_ASYNC, which says that they are
+ *          there (or would be, had the file a queue); held while the file is asked;
  *          file_owner.lock for who is told. Context: the waker and the deferred work never sleep.
  */
 #include <pith/file_calls.h>
@@ -113,13 +114,11 @@ static void table_add(struct poll_table *table, struct wait_queue *queue)
     wait_queue_add(queue, &entry->waiter);
 }
 
-static void owner_unwatch(struct file_owner *owner)
+static void owner_unwatch_locked(struct file_owner *owner) must_hold(&watching_lock)
 {
-    mutex_lock(&watching_lock);
     for (u32 i = 0; i < owner->entry_count; i++)
         wait_queue_remove(owner->entries[i].queue, &owner->entries[i].waiter);
     owner->entry_count = 0;
-    mutex_unlock(&watching_lock);
 }
 
 /* The file's, made if there is none. NULL: no memory. */
@@ -149,8 +148,6 @@ int file_async_enable(struct file *file, int fd)
     struct watching_table watching = {.table = {.add = table_add}};
     struct file_owner *owner;
 
-    if (!file->operations->poll)
-        return 0;
     owner = owner_of(file);
     if (!owner)
         return -ENOMEM;
@@ -161,6 +158,7 @@ int file_async_enable(struct file *file, int fd)
     mutex_lock(&watching_lock);
     if (!owner->entry_count)
         (void)file_poll(file, &watching.table);
+    file_change_flags(file, O_ASYNC, O_ASYNC);
     mutex_unlock(&watching_lock);
     return 0;
 }
@@ -169,13 +167,18 @@ void file_async_disable(struct file *file)
 {
     struct file_owner *owner = __atomic_load_n(&file->owner, __ATOMIC_ACQUIRE);
 
-    if (owner)
-        owner_unwatch(owner);
+    if (!(READ_ONCE(file->flags) & O_ASYNC))
+        return;
+    mutex_lock(&watching_lock);
+    file_change_flags(file, O_ASYNC, 0);
+    if (owner) /* or open(2) had the flag, which makes no owner */
+        owner_unwatch_locked(owner);
+    mutex_unlock(&watching_lock);
 }
 
 void file_owner_released(struct file *file)
 {
-    owner_unwatch(file->owner);
+    file_async_disable(file);
     owner_put(file->owner);
 }
 

@@ -84,6 +84,44 @@ TEST(ioctl_fioasync_switches_signals_on_and_off)
     CHECK(!is_signal_pending());
 }
 
+/* Sets and takes back one flag of an open file, which nobody else changes. */
+static void change_one_flag(int fd, unsigned long command, int flag)
+{
+    for (int round = 0; round < 3000; round++) {
+        int on = round % 2;
+
+        CHECK_OK(ioctl(fd, command, &on));
+        CHECK_EQ(fcntl(fd, F_GETFL) & flag, on ? flag : 0);
+    }
+}
+
+TEST(ioctl_fioasync_and_fionbio_at_once_lose_no_flag)
+{
+    int fds[2];
+    pid_t child;
+
+    block_signals();
+    CHECK_OK(pipe(fds));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        change_one_flag(fds[0], FIOASYNC, O_ASYNC);
+        _exit(0);
+    }
+    change_one_flag(fds[0], FIONBIO, O_NONBLOCK);
+    CHECK_EXIT(child, 0);
+}
+
+TEST(fcntl_with_o_async_is_not_for_regular_files)
+{
+    int on = 1, file;
+
+    enter_empty_directory();
+    file = CHECK_OK(open("file", O_RDWR | O_CREAT, 0644));
+    CHECK_OK(fcntl(file, F_SETFL, O_ASYNC));
+    CHECK_EQ(fcntl(file, F_GETFL) & O_ASYNC, 0);
+    CHECK_ERRNO(ioctl(file, FIOASYNC, &on), ENOTTY);
+}
+
 TEST(fcntl_with_o_async_tells_of_a_terminal)
 {
     int master = CHECK_OK(posix_openpt(O_RDWR | O_NOCTTY)), slave;

@@ -79,8 +79,6 @@ struct file_operations {
     s64 (*seek)(struct file *file, s64 offset, int whence);     /* NULL: the common one */
     int (*sync)(struct file *file, int data_only);
     int (*allocate)(struct file *file, int mode, u64 offset, u64 bytes); /* NULL: -EOPNOTSUPP */
-    /* The descriptor flags O_ASYNC, O_NONBLOCK, O_DIRECT, O_APPEND are about to change. */
-    int (*flags_changed)(struct file *file, u32 flags);
     /* A region shows the file, or does so no longer: as of the pager's. NULL: nobody counts. */
     void (*region_opened)(struct file *file);
     void (*region_closed)(struct file *file);
@@ -92,7 +90,8 @@ struct file_operations {
 
 struct file {
     struct refcount references;
-    u32 flags;                                /* [atomic] O_*, without creation flags */
+    u32 flags;                                /* [atomic] O_*, without creation flags;
+                                                 guarded_by(&lock) for writing once it is open */
     u32 mode;                                 /* FILE_*: [const], but [atomic] the last two */
     struct inode *inode;                      /* [const] */
     const struct file_operations *operations; /* [const] */
@@ -122,6 +121,8 @@ static inline void file_get(struct file *file)
     refcount_inc(&file->references);
 }
 void file_put(struct file *file);
+/* Those of `mask` become as in `value`. */
+void file_change_flags(struct file *file, u32 mask, u32 value);
 /*
  * A file without a name in any directory: "anon_inode:NAME" in /proc. flags: O_ACCMODE, O_NONBLOCK
  * and so on.
