@@ -235,10 +235,8 @@ static int show_timeslice(struct text_sink *sink, void *object)
     return 0;
 }
 
-/* Reads the limits, lets `set` change one, and sets them. */
 static int store_limit(const char *text, void (*set)(struct realtime_limits *limits, s64 value))
 {
-    struct realtime_limits limits;
     s64 value;
     int error = proc_parse_number(text, &value);
 
@@ -246,9 +244,7 @@ static int store_limit(const char *text, void (*set)(struct realtime_limits *lim
         return error;
     if (value < -S32_MAX || value > S32_MAX)
         return -EINVAL;
-    realtime_limits_get(&limits);
-    set(&limits, value);
-    return realtime_limits_set(&limits);
+    return realtime_limits_change(set, value);
 }
 
 static void set_period(struct realtime_limits *limits, s64 value)

@@ -115,6 +115,17 @@ void thread_lend_priority(struct thread *thread, u32 priority)
     anew_end(&anew, thread);
 }
 
+/* ---- Affinity ---- */
+
+/* Who waits until another thread is not where it may not run. */
+static struct wait_queue leaving_queue = {.lock = SPINLOCK_INIT(LOCK_WAIT_QUEUE),
+                                          .waiters = LIST_INIT(leaving_queue.waiters)};
+
+void leaving_wake(void)
+{
+    wait_queue_wake(&leaving_queue, WAKE_ALL, 0);
+}
+
 /* One that waits finds its CPU when it wakes. */
 static bool runs_where_it_may_not(const struct thread *thread)
 {
@@ -139,29 +150,34 @@ static int affinity_change(struct thread *thread, u64 allowed) no_lock_check
     if (!thread_can_run_on(thread, queue->cpu)) {
         run_queue_charge(queue, now_ns);
         moves = thread->queued && !thread->on_cpu;
-        if (moves)
+        if (moves) {
             run_queue_remove(queue, thread, now_ns);
-        else if (queue->running == thread)
+        } else if (queue->running == thread) {
+            queue->leaving_awaited = true;
             run_queue_reschedule(queue);
+        }
     }
     spin_unlock(&queue->lock);
     if (moves)
         thread_make_runnable(thread, POLICY_PUSH_MIGRATED, now_ns);
     spin_unlock(&thread->lock);
+    leaving_wake(); /* it may be allowed again where others wait for it to leave */
     return 0;
 }
 
-/* How often to look whether a thread that runs elsewhere has come to where it gives way. */
-#define MOVE_CHECK_NS (100 * NS_PER_US)
-
+/*
+ * A thread that runs elsewhere gives way when the interrupt reaches its CPU; the switch then tells,
+ * whether the thread was sent to another CPU, waits or is dead.
+ */
 int thread_set_affinity(struct thread *thread, u64 allowed)
 {
     int error = affinity_change(thread, allowed);
 
     if (error || thread == thread_current())
         return error;
-    while (runs_where_it_may_not(thread) &&
-           thread_sleep_until(clock_monotonic_ns() + MOVE_CHECK_NS, WAIT_KILLABLE) == 0)
-        continue;
+    spin_lock(&leaving_queue.lock);
+    while (!error && runs_where_it_may_not(thread))
+        error = wait_queue_wait(&leaving_queue, WAIT_KILLABLE, WAIT_FOR_WORK);
+    spin_unlock(&leaving_queue.lock);
     return 0;
 }

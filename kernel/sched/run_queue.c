@@ -47,8 +47,9 @@ static const u32 nice_weights[40] = {
 };
 #define WEIGHT_IDLE_CLASS 3
 
+static struct spinlock limits_lock = SPINLOCK_INIT(LOCK_REALTIME_LIMITS);
 static struct realtime_limits limits = {
-    /* [atomic], each on its own */
+    /* [atomic], each on its own; guarded_by(&limits_lock) for writing */
     .period_us = 1000000,
     .runtime_us = 950000,
     .timeslice_ms = REALTIME_TIMESLICE_MS,
@@ -161,13 +162,16 @@ void realtime_limits_get(struct realtime_limits *limits_out)
     limits_out->timeslice_ms = READ_ONCE(limits.timeslice_ms);
 }
 
-int realtime_limits_set(const struct realtime_limits *wanted)
+static bool limits_are_valid(const struct realtime_limits *wanted)
+{
+    return wanted->period_us > 0 && wanted->runtime_us >= -1 &&
+           wanted->runtime_us <= wanted->period_us && wanted->timeslice_ms > 0;
+}
+
+static void limits_set_locked(const struct realtime_limits *wanted) must_hold(&limits_lock)
 {
     u32 cpu;
 
-    if (wanted->period_us <= 0 || wanted->runtime_us < -1 ||
-        wanted->runtime_us > wanted->period_us || wanted->timeslice_ms <= 0)
-        return -EINVAL;
     WRITE_ONCE(limits.period_us, wanted->period_us);
     WRITE_ONCE(limits.runtime_us, wanted->runtime_us);
     WRITE_ONCE(limits.timeslice_ms, wanted->timeslice_ms);
@@ -178,7 +182,22 @@ int realtime_limits_set(const struct realtime_limits *wanted)
         queue->realtime.parameters.quantum_ns = (u64)wanted->timeslice_ms * NS_PER_MS;
         spin_unlock(&queue->lock);
     }
-    return 0;
+}
+
+int realtime_limits_change(void (*change)(struct realtime_limits *limits, s64 value), s64 value)
+{
+    struct realtime_limits wanted;
+    int error = -EINVAL;
+
+    spin_lock(&limits_lock);
+    wanted = limits;
+    change(&wanted, value);
+    if (limits_are_valid(&wanted)) {
+        limits_set_locked(&wanted);
+        error = 0;
+    }
+    spin_unlock(&limits_lock);
+    return error;
 }
 
 /* ---- In and out of one queue ---- */

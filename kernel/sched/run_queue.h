@@ -26,6 +26,7 @@ struct run_queue {
     struct thread *idle;          /* [const] runs when nobody is READY; on no queue */
     struct thread *left;          /* [cpu] who ran before, during a switch */
     struct thread *homeless;      /* [cpu] `left`, if it may not run here any more */
+    bool leaving_awaited;         /* guarded_by(&lock) somebody waits for `running` to leave */
     u64 charged_ns;               /* guarded_by(&lock) `running` has been charged up to then */
     u64 slice_deadline_ns;        /* guarded_by(&lock) what slice_timer is set to; U64_MAX */
     struct timer slice_timer;     /* [cpu] */
@@ -106,6 +107,9 @@ void run_queue_balance(struct run_queue *queue);
 /* Says whether the CPU runs its idle thread. */
 void cpu_mark_idle(u32 cpu);
 void cpu_mark_busy(u32 cpu);
+
+/* class.c: a thread whose leaving is awaited is off its CPU, and has another if it is READY. */
+void leaving_wake(void);
 
 /* switch.c: runs whoever is next; `queue` is the caller's CPU's, and let go when it returns. */
 void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns) releases(&queue->lock);

@@ -39,9 +39,10 @@ static void switch_finish(void)
     struct run_queue *queue = this_cpu(run_queue);
     struct thread *left = queue->left;
     struct thread *homeless = queue->homeless;
-    bool dead = left->state == THREAD_DEAD;
+    bool dead = left->state == THREAD_DEAD, awaited = queue->leaving_awaited;
 
     queue->homeless = NULL;
+    queue->leaving_awaited = false;
     /* Pairs with the acquire in choose_cpu. Nobody but us may touch a homeless or dead one. */
     __atomic_store_n(&left->on_cpu, false, __ATOMIC_RELEASE);
     spin_unlock(&queue->lock);
@@ -50,6 +51,8 @@ static void switch_finish(void)
         thread_make_runnable(homeless, POLICY_PUSH_MIGRATED, clock_monotonic_ns());
         spin_unlock(&homeless->lock);
     }
+    if (unlikely(awaited))
+        leaving_wake();
     if (unlikely(dead))
         thread_put(left);
 }

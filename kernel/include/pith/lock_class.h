@@ -52,6 +52,7 @@
     X(EPOLL_WATCHERS, SPIN,                                                                       \
       "who watches an epoll set, itself woken from the queues that it watches")                   \
     X(WAIT_QUEUE_NESTED, SPIN, "epoll's own waiters, woken from another wait queue")              \
+    X(REALTIME_LIMITS, SPIN, "the limits of real-time threads: told to each run queue")           \
     X(THREAD, SPIN, "a thread's state")                                                           \
     X(RUN_QUEUE, SPIN, "a CPU's READY threads; two by address")                                   \
     X(TIMER, SPIN, "a CPU's timers: a switch sets one")                                           \

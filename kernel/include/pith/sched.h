@@ -90,7 +90,9 @@ struct realtime_limits {
     s64 period_us, runtime_us, timeslice_ms;
 };
 void realtime_limits_get(struct realtime_limits *limits_out);
-int realtime_limits_set(const struct realtime_limits *wanted) must_check; /* -EINVAL */
+/* Sets what `change` makes of them; it may not sleep. -EINVAL: they do not go together. */
+int realtime_limits_change(void (*change)(struct realtime_limits *limits, s64 value), s64 value)
+    must_check;
 
 /* Work that the thread does on its way to user mode. [atomic] bits of thread.pending_work. */
 #define WORK_SIGNAL     BIT(0) /* look for signals; set with the thread's wake-up */
