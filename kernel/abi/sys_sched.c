@@ -519,9 +519,26 @@ static int io_priority_least(struct thread *thread, s32 *value)
     return 0;
 }
 
+/* By the real id of whom it is about, and either of the caller's: ioprio_set(2). */
+static bool may_set_io_priority(struct thread *thread)
+{
+    const struct credentials *own = thread_current()->credentials;
+    struct credentials *theirs;
+    bool same;
+
+    if (credentials_can(own, CAPABILITY_SYS_NICE))
+        return true;
+    theirs = process_credentials(thread->process);
+    if (!theirs)
+        return false;
+    same = own->euid == theirs->uid || own->uid == theirs->uid;
+    credentials_put(theirs);
+    return same;
+}
+
 static int io_priority_write(struct thread *thread, s32 *value)
 {
-    if (!owns(thread))
+    if (!may_set_io_priority(thread))
         return -EPERM;
     WRITE_ONCE(thread->io_priority, *value);
     return 0;

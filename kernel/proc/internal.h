@@ -106,6 +106,9 @@ void signal_handler_reset(struct process *process, int signal);
 
 /* ---- signal_send.c ---- */
 
+/* Whether who has these ids may signal whom `theirs` are, without a capability: kill(2). */
+bool signal_ids_permit(u32 uid, u32 euid, const struct credentials *theirs);
+
 int signal_send_thread_locked(struct thread *thread, const struct signal_info *info);
 int signal_send_process_locked(struct process *process, const struct signal_info *info)
     must_hold(&process->signals_lock);

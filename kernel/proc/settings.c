@@ -15,7 +15,7 @@ static s64 values[PROCESS_SETTINGS] = {[SETTING_PID_MAX] = PID_MAX}; /* [atomic]
 static const struct proc_setting settings[] = {
     {"pid_max", &values[SETTING_PID_MAX], PID_MAX_LEAST, PID_MAX_LARGEST},
     {"threads-max", &values[SETTING_THREADS_MAX], THREADS_MAX_LEAST, PID_MAX_LARGEST},
-    {"sched_child_runs_first", &values[SETTING_CHILD_RUNS_FIRST], 0, 1},
+    {"sched_child_runs_first", &values[SETTING_CHILD_RUNS_FIRST], INT32_MIN, INT32_MAX},
 };
 
 u64 process_setting(enum process_setting which)

@@ -45,15 +45,6 @@ static void info_make(const struct signal_target *target, u32 band, struct signa
     memcpy(info_out->payload, &poll, sizeof(poll));
 }
 
-/* As kill(2) of who named it. */
-static bool may_be_told(const struct signal_target *target, const struct thread *thread)
-{
-    const struct credentials *theirs = thread->credentials;
-
-    return target->euid == 0 || target->euid == theirs->suid || target->euid == theirs->uid ||
-           target->uid == theirs->suid || target->uid == theirs->uid;
-}
-
 /* `identity`: one of the receiver's threads, or the thread that is meant. */
 static void tell(const struct signal_target *target, struct thread_identity *identity,
                  const struct signal_info *info)
@@ -62,7 +53,8 @@ static void tell(const struct signal_target *target, struct thread_identity *ide
     struct signal_info plain;
     int error;
 
-    if (!may_be_told(target, thread))
+    /* As kill(2) of who named it, where root stands for CAP_KILL. */
+    if (target->euid != 0 && !signal_ids_permit(target->uid, target->euid, thread->credentials))
         return;
     error = target->type == F_OWNER_TID ? signal_send_thread(thread, info)
                                         : signal_send_process(thread->process, info);

@@ -203,6 +203,11 @@ void signal_force(const struct signal_info *info)
 
 /* ---- Groups ---- */
 
+bool signal_ids_permit(u32 uid, u32 euid, const struct credentials *theirs)
+{
+    return euid == theirs->suid || euid == theirs->uid || uid == theirs->suid || uid == theirs->uid;
+}
+
 int signal_permission_locked(struct process *process, int signal)
 {
     const struct credentials *own = thread_current()->credentials, *theirs;
@@ -214,8 +219,7 @@ int signal_permission_locked(struct process *process, int signal)
     theirs = leader ? leader->thread->credentials : process->last_credentials;
     if (process == process_current() || !theirs)
         return 0;
-    if (own->euid == theirs->suid || own->euid == theirs->uid || own->uid == theirs->suid ||
-        own->uid == theirs->uid || credentials_can(own, CAPABILITY_KILL))
+    if (signal_ids_permit(own->uid, own->euid, theirs) || credentials_can(own, CAPABILITY_KILL))
         return 0;
     if (signal == SIGCONT && process_session(process) == process_session(process_current()))
         return 0;

@@ -41,15 +41,13 @@ TEST(fork_child_sees_parents_memory_as_it_was)
 {
     static int data = 1, bss;
     int stack = 2, *heap = malloc(sizeof(int));
-    int fds[2];
+    struct gate written = gate_new();
     pid_t child;
-    char byte;
 
     *heap = 3;
-    CHECK_OK(pipe(fds));
     child = CHECK_OK(fork());
     if (child == 0) {
-        CHECK_EQ(read(fds[0], &byte, 1), 1); /* the parent has written by now */
+        gate_pass(written);
         CHECK_EQ(data, 1);
         CHECK_EQ(bss, 0);
         CHECK_EQ(stack, 2);
@@ -57,7 +55,7 @@ TEST(fork_child_sees_parents_memory_as_it_was)
         _exit(0);
     }
     data = bss = stack = *heap = 9;
-    CHECK_EQ(write(fds[1], "", 1), 1);
+    gate_open(written);
     CHECK_EXIT(child, 0);
 }
 
@@ -553,7 +551,6 @@ TEST(fork_order_of_parent_and_child_follows_sched_child_runs_first)
     child_first = forks_with_child_first();
     CHECK_OK(set_number(setting, "0"));
     CHECK_GT(child_first, forks_with_child_first());
-    CHECK_EQ(set_number(setting, "2"), -1);
     CHECK_EQ(set_number(setting, "x"), -1);
 }
 

@@ -66,8 +66,10 @@ static void clear_refs(const char *what)
 /* A region between two that cannot become one with it, of a file with no name. */
 static char *map_file(void)
 {
-    int fd = CHECK_OK(open(".", O_TMPFILE | O_RDWR, 0600));
+    int fd;
 
+    enter_empty_directory();
+    fd = CHECK_OK(open(".", O_TMPFILE | O_RDWR, 0600));
     CHECK_OK(ftruncate(fd, PAGES * PAGE));
     return map(MAP_SHARED, fd);
 }
@@ -147,9 +149,9 @@ TEST(clear_refs_5_starts_the_peak_anew)
 
     memset(memory, 1, bytes);
     CHECK_OK(munmap(memory, bytes));
-    CHECK_GE(peak(), bytes / 1024);
+    CHECK_GE(peak(), bytes / 1024 - 256); /* Linux 6.1 counts up to 64 pages later */
     clear_refs("5");
-    CHECK_LT(peak(), bytes / 1024);
+    CHECK_LT(peak(), bytes / 1024 - 256);
 }
 
 TEST(clear_refs_refuses_what_is_no_kind)
@@ -229,6 +231,25 @@ TEST(files_of_a_process_opened_before_exec_do_not_show_the_new_program)
     CHECK_EQ(pwrite(files[0], text, 1, (off_t)(uintptr_t)text), 0);
     for (int i = 1; i < 5; i++)
         CHECK_EQ(read(files[i], text, 64), 0);
+    close(start[1]);
+    CHECK_EXIT(child, 0);
+}
+
+TEST(auxv_opened_before_exec_is_that_of_the_old_program)
+{
+    int start[2], done[2], file;
+    pid_t child = fork_cat(start, done);
+    char path[64], before[1024];
+    ssize_t bytes;
+
+    snprintf(path, sizeof(path), "/proc/%d/auxv", child);
+    file = CHECK_OK(open(path, O_RDONLY));
+    bytes = CHECK_OK(pread(file, before, sizeof(before), 0));
+    CHECK_GT(bytes, 16);
+    CHECK_EQ(write(start[1], "", 1), 1);
+    CHECK_EQ(read(done[0], text, 1), 0);
+    CHECK_EQ(read(file, text, sizeof(text)), bytes);
+    CHECK_MEM_EQ(text, before, bytes);
     close(start[1]);
     CHECK_EXIT(child, 0);
 }

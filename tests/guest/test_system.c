@@ -45,20 +45,17 @@ TEST(setrlimit_of_the_hard_limit_upward_needs_root)
 TEST(prlimit_sets_another_process)
 {
     struct rlimit limit = {50, 60}, old;
-    int fds[2];
-    char byte;
-    pid_t child;
+    struct gate changed = gate_new();
+    pid_t child = CHECK_OK(fork());
 
-    CHECK_OK(pipe(fds));
-    child = CHECK_OK(fork());
     if (child == 0) {
-        CHECK_EQ(read(fds[0], &byte, 1), 1);
+        gate_pass(changed);
         CHECK_OK(getrlimit(RLIMIT_NOFILE, &old));
         _exit(old.rlim_cur);
     }
     CHECK_OK(syscall(SYS_prlimit64, child, RLIMIT_NOFILE, &limit, &old));
     CHECK_GT(old.rlim_cur, 50);
-    CHECK_EQ(write(fds[1], "", 1), 1);
+    gate_open(changed);
     CHECK_EXIT(child, 50);
     CHECK_ERRNO(syscall(SYS_prlimit64, 999999, RLIMIT_NOFILE, NULL, &old), ESRCH);
 }
@@ -292,6 +289,34 @@ TEST(ioprio_get_of_a_group_tells_the_most_urgent)
         _exit(0);
     }
     CHECK_EXIT(child, 0);
+}
+
+/* With a saved id of root's, by which everything could be taken back. */
+TEST(ioprio_set_by_a_stranger_goes_by_the_real_id_of_whom_it_is_about)
+{
+    struct gate ready = gate_new();
+    pid_t child;
+
+    NEEDS_ROOT();
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(syscall(SYS_setresuid, 65531, 65532, 65532));
+        gate_open(ready);
+        for (;;)
+            pause();
+    }
+    gate_pass(ready);
+    CHECK_OK(syscall(SYS_setresuid, 65532, 65532, 0)); /* its effective one */
+    CHECK_ERRNO(syscall(SYS_ioprio_set, 1, child, IO_PRIORITY(2, 5)), EPERM);
+    CHECK_OK(syscall(SYS_setresuid, 0, 0, 0));
+    CHECK_OK(syscall(SYS_setresuid, 65531, 65533, 0)); /* the real one is the caller's real one */
+    CHECK_OK(syscall(SYS_ioprio_set, 1, child, IO_PRIORITY(2, 5)));
+    CHECK_OK(syscall(SYS_setresuid, -1, 0, -1));
+    CHECK_OK(syscall(SYS_setresuid, 65533, 65531, 0)); /* ... its effective one */
+    CHECK_OK(syscall(SYS_ioprio_set, 1, child, IO_PRIORITY(2, 4)));
+    CHECK_OK(syscall(SYS_setresuid, -1, 0, -1));
+    CHECK_OK(kill(child, SIGKILL));
+    CHECK_KILLED(child, SIGKILL);
 }
 
 TEST(ioprio_rejects_what_is_none)

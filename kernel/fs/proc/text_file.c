@@ -94,8 +94,20 @@ struct proc_text {
     u64 cursor;            /* where the next one begins, for `show_records` */
 };
 
+/* Makes the one piece of a `show_opened` text. */
+static int text_make_opened(struct proc_text *text, const struct proc_node *node)
+{
+    int error = node->entry->show_opened(&text->sink, node->object);
+
+    text->cursor = TEXT_END;
+    if (proc_node_generation(node) != text->generation)
+        text->sink.bytes = 0;
+    return error ? error : text->sink.error;
+}
+
 static int text_open(struct inode *inode, struct file *file)
 {
+    const struct proc_node *node = proc_node_of(inode);
     int error = proc_open_guarded(inode, file);
     struct proc_text *text;
 
@@ -106,6 +118,13 @@ static int text_open(struct inode *inode, struct file *file)
         return -ENOMEM;
     text->generation = (u64)file->private_data;
     mutex_init(&text->lock, LOCK_PROC_TEXT);
+    if (node->entry->show_opened)
+        error = text_make_opened(text, node);
+    if (error) {
+        kfree(text->sink.data);
+        kfree(text);
+        return error;
+    }
     file->private_data = text;
     return 0;
 }
@@ -159,7 +178,7 @@ static bool piece_has(const struct proc_text *text, u64 offset)
 /* Makes pieces until one has the byte at `offset`, or the text ends before it. */
 static int piece_find(struct proc_text *text, const struct proc_node *node, u64 offset)
 {
-    if (offset == 0 || offset < text->start)
+    if ((offset == 0 || offset < text->start) && !node->entry->show_opened)
         text_rewind(text);
     while (!piece_has(text, offset) && text->cursor != TEXT_END) {
         int error = piece_make(text, node);
@@ -181,7 +200,8 @@ static ssize_t text_read(struct file *file, struct io_buffer *io, u64 *offset)
     ssize_t done = 0;
     int error = 0;
 
-    if (!node->entry->show && !node->entry->show_keyed && !node->entry->show_records)
+    if (!node->entry->show && !node->entry->show_opened && !node->entry->show_keyed &&
+        !node->entry->show_records)
         return -EINVAL;
     mutex_lock(&text->lock);
     while (io->bytes_left && !is_last_piece && !error) {

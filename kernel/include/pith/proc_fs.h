@@ -43,7 +43,9 @@ struct proc_entry {
     enum proc_guard guard;
     /* A file: makes all of its text. 0 or an error, which read(2) then gives. May sleep. */
     int (*show)(struct text_sink *sink, void *object);
-    /* The same of a file that `lookup` found, by its key. */
+    /* The same, but it is made as the file is opened and stays as it was then. */
+    int (*show_opened)(struct text_sink *sink, void *object);
+    /* The same as `show` of a file that `lookup` found, by its key. */
     int (*show_keyed)(struct text_sink *sink, void *object, u64 key);
     /*
      * A file of so many records that it is not made whole: prints those from *cursor on, 0 at
