@@ -17,7 +17,7 @@
  *
  * Lines: `ok NAME`, `FAIL NAME: where: what`, `skip NAME: why`, at last `N passed, N failed,
  * N skipped`. Arguments are names of tests to run, or after --not, names to leave out; --list
- * prints all; --deadline SECONDS.
+ * prints all; --deadline SECONDS. Files are made below $TMPDIR, or /tmp.
  *
  * A comment `covers: CALL...` names the system calls that a file's tests check beside those that
  * tests' names begin with; tools/generate-syscalls reads it.
@@ -353,6 +353,32 @@ GUEST_UNUSED static void wait_for_state(const char *file, int line, pid_t pid, c
 /* Waits until a process is in `state` ('S': it sleeps, 'T': it is stopped, 'Z'). */
 #define WAIT_FOR_STATE(pid, state) wait_for_state(__FILE__, __LINE__, pid, state)
 
+/* Where a process stands until another, which it forked or was forked by, has opened it. */
+struct gate {
+    int reader, writer;
+};
+
+GUEST_UNUSED static struct gate gate_new(void)
+{
+    int fds[2];
+
+    CHECK_OK(pipe2(fds, O_CLOEXEC));
+    return (struct gate){fds[0], fds[1]};
+}
+
+GUEST_UNUSED static void gate_open(struct gate gate)
+{
+    CHECK_EQ(write(gate.writer, "", 1), 1);
+}
+
+/* Once for each time that it is opened. */
+GUEST_UNUSED static void gate_pass(struct gate gate)
+{
+    char byte;
+
+    CHECK_EQ(read(gate.reader, &byte, 1), 1);
+}
+
 GUEST_UNUSED static void write_file(const char *path, const char *text)
 {
     int fd = CHECK_OK(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
@@ -464,7 +490,8 @@ static int guest_run(const struct guest_test *test)
     guest.running = test->name;
     guest.shared->failed = 0;
     guest.deadline_passed = 0;
-    snprintf(guest.directory, sizeof(guest.directory), "/tmp/guest-test.%d", getpid());
+    snprintf(guest.directory, sizeof(guest.directory), "%.32s/guest-test.%d",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", getpid());
     child = fork();
     if (child == 0) {
         setpgid(0, 0);

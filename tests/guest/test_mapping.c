@@ -187,7 +187,8 @@ TEST(msync_and_mincore_pass_over_terabytes_that_are_not_mapped)
     CHECK_ERRNO(msync(memory, 1ul << 40, MS_ASYNC), ENOMEM);
     CHECK_ERRNO(mincore((void *)PAGE, 1ul << 40, resident), ENOMEM);
     CHECK_ERRNO(madvise((void *)PAGE, 1ul << 40, MADV_WILLNEED), ENOMEM);
-    CHECK_ERRNO(madvise((void *)PAGE, 1ul << 40, 22 /* MADV_POPULATE_READ */), ENOMEM);
+    CHECK_EQ(madvise((void *)PAGE, 1ul << 40, 22 /* MADV_POPULATE_READ */), -1);
+    CHECK(errno == ENOMEM || errno == EINVAL); /* Linux 6.1 may ask the next region first */
     CHECK_OK(munmap(memory, 2 * PAGE));
 }
 

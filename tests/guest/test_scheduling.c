@@ -295,19 +295,16 @@ TEST(rlimit_rttime_does_not_concern_ordinary_threads)
 
 TEST(getpriority_of_a_group_and_of_a_user_is_that_of_the_most_favoured)
 {
-    int fds[2];
-    pid_t child;
-    char byte;
+    struct gate ready = gate_new();
+    pid_t child = CHECK_OK(fork());
 
-    CHECK_OK(pipe(fds));
-    child = CHECK_OK(fork());
     if (child == 0) {
         CHECK_OK(setpgid(0, 0));
         CHECK_OK(setpriority(PRIO_PROCESS, 0, 7));
-        CHECK_OK(write(fds[1], "x", 1));
+        gate_open(ready);
         pause();
     }
-    CHECK_EQ(read(fds[0], &byte, 1), 1);
+    gate_pass(ready);
     CHECK_EQ(getpriority(PRIO_PGRP, child), 7);
     CHECK_OK(setpriority(PRIO_PGRP, child, 9));
     CHECK_EQ(getpriority(PRIO_PROCESS, child), 9);

@@ -281,23 +281,18 @@ TEST(setpriority_without_privilege_follows_rlimit_nice)
 /* A child that waits until it is killed. */
 static pid_t idle_child(uid_t uid, pid_t group)
 {
-    int fds[2];
-    char byte;
-    pid_t child;
+    struct gate ready = gate_new();
+    pid_t child = CHECK_OK(fork());
 
-    CHECK_OK(pipe(fds));
-    child = CHECK_OK(fork());
     if (child == 0) {
         CHECK_OK(setpgid(0, group));
         if (uid)
             CHECK_OK(syscall(SYS_setresuid, uid, uid, uid));
-        CHECK_EQ(write(fds[1], "", 1), 1);
+        gate_open(ready);
         for (;;)
             pause();
     }
-    CHECK_EQ(read(fds[0], &byte, 1), 1);
-    close(fds[0]);
-    close(fds[1]);
+    gate_pass(ready);
     return child;
 }
 

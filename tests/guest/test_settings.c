@@ -163,18 +163,21 @@ TEST(prctl_get_tid_address_is_what_clears_at_exit)
 /* Where exec put the parts of the program, for ps and pmap; a program may put them elsewhere. */
 TEST(prctl_set_mm_moves_the_arguments_that_proc_shows)
 {
-    static char title[] = "another title";
-    char seen[64] = "";
+    static const char text[] = "another title";
+    char seen[64] = "", *title;
     int fd;
 
     NEEDS_ROOT();
+    /* Linux shows arguments only from anonymous memory. */
+    title = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    strcpy(title, text);
     if (syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_ARG_START, title, 0, 0) == -1 && errno == EPERM)
         SKIP("this root has not the right");
-    CHECK_OK(syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_ARG_END, title + sizeof(title), 0, 0));
+    CHECK_OK(syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_ARG_END, title + sizeof(text), 0, 0));
     CHECK_OK(syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_ARG_START, title, 0, 0));
     fd = CHECK_OK(open("/proc/self/cmdline", O_RDONLY));
-    CHECK_EQ(read(fd, seen, sizeof(seen)), sizeof(title));
-    CHECK_STR_EQ(seen, title);
+    CHECK_EQ(read(fd, seen, sizeof(seen)), sizeof(text));
+    CHECK_STR_EQ(seen, text);
 }
 
 TEST(prctl_set_mm_takes_each_part_and_refuses_what_is_not_mapped)

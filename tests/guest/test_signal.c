@@ -526,17 +526,26 @@ TEST(signal_that_is_ignored_interrupts_nothing)
 
 TEST(signal_stop_and_continue_do_not_end_nanosleep)
 {
-    pid_t child = CHECK_OK(fork());
+    char state = 0;
 
-    if (child == 0) {
-        struct timespec time = {0, 150000000};
+    /* Longer each time, until the stop falls into the sleep. */
+    for (long ms = 100; state != 'T'; ms *= 2) {
+        pid_t child = CHECK_OK(fork());
 
-        CHECK_OK(nanosleep(&time, NULL));
-        _exit(0);
+        if (child == 0) {
+            struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+            CHECK_OK(nanosleep(&time, NULL));
+            _exit(0);
+        }
+        do
+            state = process_state(child);
+        while (state != 'S' && state != 'Z');
+        CHECK_OK(kill(child, SIGSTOP));
+        do
+            state = process_state(child);
+        while (state != 'T' && state != 'Z');
+        CHECK_OK(kill(child, SIGCONT));
+        CHECK_EXIT(child, 0);
     }
-    WAIT_FOR_STATE(child, 'S');
-    CHECK_OK(kill(child, SIGSTOP));
-    WAIT_FOR_STATE(child, 'T');
-    CHECK_OK(kill(child, SIGCONT));
-    CHECK_EXIT(child, 0);
 }

@@ -193,6 +193,8 @@ TEST(splice_reads_and_writes_devices)
     char buffer[100];
     long count = splice(zero, NULL, ends.writer, NULL, 5000, 0);
 
+    if (count == -1 && errno == EINVAL)
+        SKIP("this kernel reads no device by splice");
     CHECK_GE(count, 4096);
     CHECK_EQ(read(ends.reader, buffer, sizeof(buffer)), sizeof(buffer));
     CHECK_EQ(buffer[99], 0);
