@@ -3,10 +3,31 @@
  *
  * All follow one pattern: walk to the directory, lock it, look the last name up, check rights, ask
  * the file system, change the name cache. The directory's inode.lock is what makes looking and
- * changing one step.
+ * changing one step: whoever else wants the name waits, then finds what we left.
  *
- * rename takes two directories: the rename lock first (one move between directories of one kernel
- * at a time, so that no two moves make a circle), then the directories, the upper one first.
+ *     make:    directory locked; dentry negative -> `create`, `mkdir`, ... -> dentry_instantiate
+ *     remove:  directory, then what goes, locked -> `unlink`, `rmdir`      -> dentry_delete
+ *     move:    below                             -> `rename`               -> dentry_move
+ *
+ * The file system comes first and the cache second, so that a failure leaves the cache as it was.
+ * Between the two a lookup that hits sees what was so a moment ago, and one that misses waits for
+ * the directory's lock.
+ *
+ * A move takes two directories. If each of two moves put its directory below the other's, both
+ * checks would pass and the two would hang from each other, cut off from the root:
+ *
+ *     rename("/a", "/b/x")          rename("/b", "/a/y")          a is below b below a ...
+ *
+ * So rename_lock lets one move between directories happen at a time. Under it who is above whom
+ * does not change, which also gives the order of the two locks: the upper directory first, so that
+ * it agrees with the parent-before-child of all other calls; unrelated ones by address. `trap` is
+ * the entry of the upper directory that leads to the lower one: to move it would close the circle,
+ * and to replace it cannot be, since it is not empty. Within one directory no circle can be made.
+ *
+ * Locking: rename_lock (LOCK_RENAME), directories, then what is removed or replaced; inode_put and
+ *          dentry_put come after all of them, since the last reference may end a file.
+ * Errors:  as in the man pages; EEXIST, EBUSY, ENOTEMPTY for a last component that is no name come
+ *          before any lookup, rights after it.
  */
 #include "change_names.h"
 
@@ -18,12 +39,16 @@ static struct mutex rename_lock; /* LOCK_RENAME */
 
 /* ---- Making ---- */
 
+/* A place where a name is being made; its directory is locked. */
 struct new_name {
     struct parent parent;
     struct dentry *dentry; /* negative, with a reference */
 };
 
-/* Finds the place for a new name, and locks its directory. */
+/*
+ * Finds the place for a new name, and locks its directory. `mode`: of what is to be made. -EEXIST,
+ * -ENOENT ("a/" of what is no directory; the directory was removed), -EACCES, -EROFS.
+ */
 static int new_name_begin(const struct path *start, const char *name, u32 mode,
                           struct new_name *new)
 {
@@ -45,7 +70,6 @@ static int new_name_begin(const struct path *start, const char *name, u32 mode,
     error = -EEXIST;
     if (new->dentry->inode)
         goto put_dentry;
-    /* "a/" can only become a directory. */
     error = -ENOENT;
     if (new->parent.has_trailing_slash && (mode & S_IFMT) != S_IFDIR)
         goto put_dentry;
@@ -139,6 +163,7 @@ int name_symlink(const struct path *start, const char *name, const char *target)
     return new_name_end(&new, inode, error);
 }
 
+/* A directory has one name, so that trees have no circles. */
 static int link_check(const struct path *target, const struct new_name *new)
 {
     const struct inode *directory = new->parent.directory.dentry->inode;
@@ -205,6 +230,7 @@ static int victim_remove(struct inode *directory, struct dentry *victim, u32 typ
     return 0;
 }
 
+/* type: S_IFDIR for rmdir(2), S_IFREG for unlink(2), which takes anything else. */
 static int name_remove(const struct path *start, const char *name, u32 type)
 {
     struct parent parent;
@@ -318,6 +344,7 @@ static int slashes_check(const struct rename *rename)
     return 0;
 }
 
+/* Whether both names may change, in the order of rename(2)'s errors. */
 static int rename_check(const struct rename *rename)
 {
     const struct dentry *from = rename->from, *to = rename->to;
@@ -364,6 +391,7 @@ static void rename_notify(const struct parent *from, const struct parent *to, st
     notify_inode(moved, IN_MOVE_SELF);
 }
 
+/* Two names of one file: rename(2) does nothing then, and says that it did. */
 static int rename_do(struct rename *rename)
 {
     struct inode *from_directory = rename->from_parent.directory.dentry->inode;
@@ -396,6 +424,7 @@ static int rename_do(struct rename *rename)
     return 0;
 }
 
+/* Looks both names up. On success, and if the move fails, the references are in `rename`. */
 static int rename_locked(struct rename *rename)
 {
     int error = dentry_lookup_locked(rename->from_parent.directory.dentry,

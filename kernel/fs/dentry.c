@@ -8,8 +8,9 @@
  * A dentry is one name in one directory. It holds a reference on its parent and on its inode;
  * without an inode it is negative: the directory has no such name. A dentry that nobody uses
  * (references 0) stays in the cache until memory is short: a hand goes over the buckets and takes
- * those that were not used since it came by. A name of what comes and goes by itself, as a process
- * in /proc, is fleeting: to keep it would keep the process's memory, so it dies with its last user.
+ * those that were not used since it came by (dentry_reclaim.c). A name of what comes and goes by
+ * itself, as a process in /proc, is fleeting: to keep it would keep the process's memory, so it
+ * dies with its last user.
  *
  * A lookup takes no lock. It reads a chain under RCU, and a rename, which moves dentries between
  * chains, makes namespace_sequence odd meanwhile: who finds nothing, or finds the number changed,
@@ -17,20 +18,35 @@
  * it says; an unlinked one was so a moment ago. A reader may compare a name that is just being
  * changed; it then fails to match, or the sequence tells.
  *
- * Life: references > 0: used. 0: cached only, dies at once if not hashed or fleeting. To die, the
- * count goes from 0 to DENTRY_DEAD under dentry_lock, and nothing brings it back.
+ * What exists is decided by the directory's inode.lock: who holds it and finds no dentry asks the
+ * file system and enters what it says, so there is one dentry for a name, and a negative one that
+ * is found under the lock stays true until the lock is let go.
+ *
+ * Life:
+ *
+ *     dentry_alloc --> used (references > 0) <---------> only cached (0, hashed, not fleeting)
+ *                        |  last reference, not hashed or fleeting     |  reclaim, prune
+ *                        '------------> DENTRY_DEAD <------------------'
+ *                                out of chain and list; inode and parent are put; freed under RCU
+ *
+ * The count goes from 0 to DENTRY_DEAD, far below 0, by one compare-and-exchange under dentry_lock,
+ * and a reference is taken only from a count that is not negative: so of a dying dentry and a
+ * lookup that found it, one wins and the other sees it. Who puts the last reference does not hold
+ * the lock when the count becomes 0, and from then on anybody may kill the dentry; he may still
+ * look at it, since he has not slept and its memory waits for all CPUs to have switched.
  *
  * Invariant: a dentry is in its bucket exactly while DENTRY_HASHED is set, and in its parent's list
- *            of children from alloc until it dies.
+ *            of children from alloc until it dies; so a directory with children has references.
  * Locking:   dentry_lock for chains, lists, names and parents; the directory's inode.lock for what
  *            names there are (who asks the file system, or adds and removes names, holds it).
- * Context:   dentry_put may end an inode, so it sleeps.
+ * Context:   dentry_put may end an inode, so it sleeps; lookups in the cache do not.
  */
 #include "dentry_internal.h"
 
 #include "name_word.h"
 #include "notify.h"
 
+/* What was asked for as lately as this is as good as a new answer (dentry_renew). */
 #define RENEW_AFTER_NS (2 * NS_PER_MS)
 
 struct name_cache names;
@@ -139,7 +155,6 @@ static void dentry_free_rcu(struct rcu_head *head)
     slab_free(names.slab, dentry);
 }
 
-/* Out of chain and tree, for one that is DENTRY_DEAD. Returns the parent to be put, or NULL. */
 struct dentry *dentry_unlink_dead_locked(struct dentry *dentry)
 {
     struct dentry *parent = dentry->parent;
@@ -175,7 +190,10 @@ static bool dentry_is_kept(const struct dentry *dentry)
     return (READ_ONCE(dentry->flags) & (DENTRY_HASHED | DENTRY_FLEETING)) == DENTRY_HASHED;
 }
 
-/* A dentry that is not kept and whose last reference went: it dies, and so may its parents. */
+/*
+ * A dentry that is not kept and whose last reference went: it dies, and so may its parents, which
+ * are taken in a loop, since a path may be deep.
+ */
 static noinline void dentry_kill(struct dentry *dentry)
 {
     while (dentry) {
@@ -303,6 +321,7 @@ void dentry_set_fleeting(struct dentry *dentry)
 
 /* ---- Lookup with references ---- */
 
+/* Without a lock; under it only if that found nothing, since a rename may have hidden the name. */
 struct dentry *dentry_lookup(struct dentry *parent, const struct name *name)
 {
     struct dentry *dentry;
@@ -502,7 +521,10 @@ static void dentry_swap_names_locked(struct dentry *a, struct dentry *b)
     b->hash = hash;
 }
 
-/* Each takes the other's name and place; the references on the parents swap with them. */
+/*
+ * Each takes the other's name and place; the references on the parents swap with them. `b` is in no
+ * chain afterwards.
+ */
 static void dentry_swap_locked(struct dentry *a, struct dentry *b) must_hold(&dentry_lock)
 {
     struct dentry *a_parent = a->parent;

@@ -1,5 +1,10 @@
 /*
- * The name cache's inside: dentries as fs/ itself sees them. Theory in dentry.c.
+ * The name cache's inside: dentries as fs/ itself sees them; file systems see those of inode.h.
+ * Theory in dentry.c.
+ *
+ * Functions give a reference where they return a dentry, but for those that say RCU. A dentry that
+ * one has a reference to may be renamed and unlinked meanwhile: its name and parent are stable only
+ * under dentry_lock, or with its directory locked.
  */
 #pragma once
 
@@ -39,13 +44,17 @@ struct dentry {
         struct rcu_head rcu; /* afterwards */
     };
 };
+/* So far below 0 that no number of mistaken gets brings it back. */
 #define DENTRY_DEAD (-0x40000000)
 
-/* Even while names and mounts are as they were; a walk without references compares it. */
+/* Even while names and mounts are as they were; a walk without references compares it. [atomic] */
 extern u32 namespace_sequence;
 extern struct spinlock dentry_lock; /* LOCK_DENTRY */
 
-/* namespace_sequence odd while dentry_lock is held by who moves names or mounts. */
+/*
+ * Around every move of a name and every change of the mount tree that a walk can see: holds
+ * dentry_lock, and namespace_sequence is odd in between.
+ */
 void namespace_change_begin(void) acquires(&dentry_lock);
 void namespace_change_end(void) releases(&dentry_lock);
 
@@ -60,10 +69,16 @@ void dentry_init(void);
 struct dentry *dentry_lookup_rcu(const struct dentry *parent, const struct name *name);
 /* With a reference, or NULL: not cached. */
 struct dentry *dentry_lookup(struct dentry *parent, const struct name *name) must_check;
-/* Looks in the cache, then asks the file system. The dentry may be negative. Sleeps. */
+/*
+ * Looks in the cache, then asks the file system. The dentry may be negative. -EINTR (a fatal
+ * signal, while waiting for the directory), -ENAMETOOLONG, -ENOTDIR, -ENOMEM, and what the file
+ * system says. Sleeps.
+ */
 int dentry_lookup_or_read(struct dentry *parent, const struct name *name,
                           struct dentry **dentry_out) must_check;
-/* The same for a caller that holds the directory's inode.lock. */
+/*
+ * The same for a caller that holds the directory's inode.lock: what it says stays true meanwhile.
+ */
 int dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **dentry_out)
     must_check;
 /* A name that is cached and may change behind our back: the next lookup asks for it anew. */
@@ -77,16 +92,22 @@ int dentry_renew(struct dentry *dentry) must_check;
 void dentry_copy_validity(struct dentry *dentry, const struct dentry *lower);
 /* False if it is dying. */
 bool dentry_get_if_alive(struct dentry *dentry);
-/* A negative dentry becomes the name of `inode`, whose reference it takes over. */
+/*
+ * The next four follow what the file system has just done; the directories are still locked.
+ * A negative dentry becomes the name of `inode`, whose reference it takes over.
+ */
 void dentry_instantiate(struct dentry *dentry, struct inode *inode);
-/* The name was removed: out of the cache. */
+/* The name was removed: out of the cache, though its users keep the dentry. */
 void dentry_delete(struct dentry *dentry);
-/* Renames: `from` takes the place of `to`, which leaves the cache. */
+/* `from` takes the place of `to`, which leaves the cache. */
 void dentry_move(struct dentry *from, struct dentry *to);
 void dentry_exchange(struct dentry *a, struct dentry *b);
 /* A dentry in no directory. NULL: no memory. Takes over the inode's reference on success. */
 struct dentry *dentry_create_anonymous(struct inode *inode, const char *kind) must_check;
-/* Forgets what is below `root`, and gives up `root` itself. Nobody uses the file system. */
+/*
+ * Forgets what is below `root`, and gives up `root` itself. Nobody has a path in the file system
+ * any more, so nobody but reclaim may still refer to a dentry, for a moment. Sleeps.
+ */
 void dentry_tree_destroy(struct dentry *root);
 /* Whether `ancestor` is `dentry` or above it. dentry_lock or the rename lock is held. */
 bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor);

@@ -1,4 +1,7 @@
-/* Between the files of the name cache. */
+/*
+ * Between the files of the name cache: how a dentry dies. dentry.c has the picture; the order is
+ * begin_death and unlink_dead under one hold of dentry_lock, then finish_death without it.
+ */
 #pragma once
 
 #include "dentry.h"

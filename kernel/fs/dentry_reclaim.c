@@ -3,6 +3,17 @@
  *
  * Each collects a few dentries that nobody uses under dentry_lock, where they die, and buries them
  * without it, since giving up their inodes sleeps.
+ *
+ * When memory is short, a hand goes round the buckets (the clock algorithm; OSTEP 22.8 has it for
+ * pages): a name that was used since the hand last came loses its mark and stays for a round, one
+ * without the mark goes. Only leaves have no references, so a directory's name goes in a later
+ * round than those in it.
+ *
+ * Between death and burial the dead still hold references on their parents. That is why a tree that
+ * is destroyed at the same moment may find a childless dentry with a reference: it goes as soon as
+ * the reclaimer has run on, and the destroyer lets him.
+ *
+ * Locking: dentry_lock, for a batch at a time. Context: all sleep.
  */
 #include "dentry_internal.h"
 
@@ -84,7 +95,10 @@ void dentry_prune_children(struct dentry *parent)
     } while (count == RECLAIM_BATCH);
 }
 
-/* Goes down to a leaf, drops it, and so on until only the root is left. */
+/*
+ * Goes down to a leaf, drops it, and so on until only the root is left. A leaf that reclaim still
+ * has a reference to stays until the next look.
+ */
 void dentry_tree_destroy(struct dentry *root)
 {
     for (;;) {
@@ -102,6 +116,7 @@ void dentry_tree_destroy(struct dentry *root)
         dentry_get(leaf);
         spin_unlock(&dentry_lock);
         dentry_put(leaf);
+        sched_point();
     }
     dentry_put(root);
 }

@@ -4,6 +4,13 @@
  * An instance lives while a mount or one of its inodes refers to it. When the last mount goes, its
  * names go, and with them the inodes that nobody has open; the last inode ends the instance. So the
  * reference of a mount is given up in two steps: first the tree of names, then the count.
+ *
+ *     last mount_put -> names forgotten -> inodes put -> last file_system_put -> `unmount`
+ *
+ * With FILE_SYSTEM_STAYS (/proc, the host's files) there is one instance, to which its own source
+ * file keeps a reference, and whose names stay for the next mount.
+ *
+ * Locking: types.lock for the list of kinds; file_system.inode_lock for the count of mounts.
  */
 #include <pith/fs.h>
 

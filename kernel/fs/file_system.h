@@ -4,7 +4,7 @@
 #include <pith/inode.h>
 #include <pith/proc_fs.h>
 
-/* A mount of it came into being; goes, with one reference. */
+/* A mount of it came into being; goes, with one reference. The second sleeps. */
 void file_system_mounted(struct file_system *file_system);
 void file_system_unmount(struct file_system *file_system);
 /* /proc/filesystems */

@@ -5,8 +5,22 @@
  * hung on it (and, with no link left, the file), its pages leave the cache, and its memory goes
  * under RCU, because a path walk may be reading mode and owner.
  *
+ * A file system that keeps a table of its inodes does not count in it: it would keep them all. It
+ * takes the inode out in `inode_release`, under its table's lock; who finds one there meanwhile
+ * gets a reference only from a count that is not 0 (inode_get_if_alive), and makes a new inode
+ * otherwise:
+ *
+ *     inode_put                            lookup of the same file
+ *     count 1 -> 0                         lock; finds it; count is 0: dead
+ *     inode_release: lock; takes it out    puts a new one in its place; unlock
+ *       only if the table still has *it*
+ *
+ * Attributes are changed under inode.lock and by way of `set_attributes`, which every file system
+ * ends in inode_set_attributes: the one place where fields and page cache change together.
+ *
  * Locking: mode, owner, times and size change under inode.lock; readers that need no two of them
- *          to agree read without it. Context: inode_put sleeps.
+ *          to agree read without it. private_lock for what other files of fs/ hang on an inode.
+ * Context: inode_put sleeps.
  */
 #include <pith/fs.h>
 
@@ -114,7 +128,10 @@ int inode_get_attributes(struct inode *inode, struct attributes *attributes_out)
     return 0;
 }
 
-/* What writing to a set-ID program leaves of its mode: group execution makes set-group-ID real. */
+/*
+ * What writing to a set-ID program leaves of its mode. Without group execution S_ISGID is no right
+ * (it once meant mandatory locking), and stays.
+ */
 static u32 mode_without_set_ids(u32 mode)
 {
     if ((mode & S_IFMT) == S_IFDIR)

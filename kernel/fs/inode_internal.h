@@ -15,7 +15,7 @@ int inode_check_size(const struct inode *inode, u64 size) must_check;
 /* Whether a write by the caller takes set-user-ID and set-group-ID away. */
 bool inode_must_kill_set_ids(const struct inode *inode);
 
-/* What opens the special files; each in its own file. */
+/* What opens the special files (inode_init_special). */
 extern const struct file_operations character_device_operations; /* device.c */
 extern const struct file_operations block_device_operations;     /* device.c */
 extern const struct file_operations socket_node_operations;      /* device.c */

@@ -8,12 +8,22 @@
  * A mount is found by (parent mount, mountpoint dentry) in a hash table that path walks read under
  * RCU; dentry.mounts says whether looking is worth while. A mount in the tree holds a reference on
  * its parent and its mountpoint, and one on itself; open files and working directories hold more.
- * A detached mount lives on until they go.
+ * A detached mount lives on until they go (umount2(2), MNT_DETACH); nothing is found below it then.
+ *
+ * A walk without references starts again if namespace_sequence moved. One with references only
+ * looks again where it found nothing: a mount that moves takes those who stood on it to another
+ * bucket's chain, where they would miss what is in their own.
+ *
+ * The last reference ends a mount, and the last mount of a file system ends the names in it
+ * (file_system.c). No path is left then, which is what makes that safe.
  *
  * There is one mount namespace, and every mount is private: nothing is propagated.
  *
- * Locking: `mounts.lock` (LOCK_MOUNTS) for every change. Those that a walk can see happen inside
- *          namespace_change_begin/end, so that a walk without references starts again.
+ * Invariant: in the tree are `first` and whoever has a parent; mountpoint.mounts counts those on
+ *            it.
+ * Locking:   `mounts.lock` (LOCK_MOUNTS) for every change. Those that a walk can see happen inside
+ *            namespace_change_begin/end, so that a walk without references starts again.
+ * Context:   mount_put may end a file system, so it sleeps.
  */
 #include "mount_internal.h"
 
@@ -38,16 +48,29 @@ struct mount *mount_find_rcu(const struct mount *parent, const struct dentry *mo
     return mount;
 }
 
+/* What lies on the path, with a reference, or NULL. */
+static struct mount *mount_find(const struct path *path)
+{
+    struct mount *mount;
+    u32 sequence;
+
+    do {
+        sequence = __atomic_load_n(&namespace_sequence, __ATOMIC_ACQUIRE);
+        rcu_read_lock();
+        mount = mount_find_rcu(path->mount, path->dentry);
+        if (mount && !refcount_inc_not_zero(&mount->references))
+            mount = NULL;
+        rcu_read_unlock();
+    } while (!mount && ((sequence & 1) ||
+                        __atomic_load_n(&namespace_sequence, __ATOMIC_ACQUIRE) != sequence));
+    return mount;
+}
+
 void path_descend(struct path *path)
 {
     while (unlikely(READ_ONCE(path->dentry->mounts))) {
-        struct path on_top = {NULL, NULL};
+        struct path on_top = {.mount = mount_find(path)};
 
-        rcu_read_lock();
-        on_top.mount = mount_find_rcu(path->mount, path->dentry);
-        if (on_top.mount && !refcount_inc_not_zero(&on_top.mount->references))
-            on_top.mount = NULL;
-        rcu_read_unlock();
         if (!on_top.mount)
             return;
         on_top.dentry = on_top.mount->root;
@@ -143,9 +166,8 @@ struct mount *mount_alloc(struct file_system *file_system, struct dentry *root, 
     return mount;
 }
 
-/* ---- Putting into the tree, taking out. mounts.lock is held. ---- */
+/* ---- Putting into the tree, taking out ---- */
 
-/* Takes over one reference of `mount`, and takes its own on the place. */
 void mount_attach(struct mount *mount, const struct path *where)
 {
     struct mount **bucket = bucket_of(where->mount, where->dentry);
@@ -161,7 +183,6 @@ void mount_attach(struct mount *mount, const struct path *where)
     list_push_back(&where->mount->children, &mount->sibling);
 }
 
-/* Leaves the tree; the reference that the tree held and the place are the caller's then. */
 void mount_detach(struct mount *mount, struct path *place_out)
 {
     struct mount **link = bucket_of(mount->parent, mount->mountpoint);
@@ -180,7 +201,6 @@ void mount_detach(struct mount *mount, struct path *place_out)
 
 /* ---- The first mount; what /proc shows ---- */
 
-/* The next mount of the tree below `top`, in the order parent before child; NULL: all were. */
 struct mount *mount_next(struct mount *mount, const struct mount *top)
 {
     struct mount *child = list_first_entry(&mount->children, struct mount, sibling);

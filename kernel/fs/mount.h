@@ -1,4 +1,9 @@
-/* The mount tree, as path walks and the mount calls see it. Theory in mount.c. */
+/*
+ * The mount tree, as path walks and the mount calls see it. Theory in mount.c.
+ *
+ * A path is a mount and a dentry, because one dentry may be seen at several places (bind mounts)
+ * with different rights, and because ".." at a mount's root must know where the mount lies.
+ */
 #pragma once
 
 #include <pith/file_calls.h>
@@ -6,9 +11,9 @@
 #include "dentry.h"
 
 struct mount {
-    struct refcount references;
-    u32 flags;           /* [atomic] MNT flags: MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, ... */
-    struct dentry *root; /* [const] holds a reference */
+    struct refcount references; /* of paths, child mounts, and one of the tree while it is in it */
+    u32 flags;                  /* [atomic] those of MOUNT_FLAGS */
+    struct dentry *root;        /* [const] holds a reference */
     struct file_system *file_system; /* [const] holds a mount's reference */
     /* Where it lies: all NULL for the first mount and for detached ones. [rcu]; holds references.
      */
@@ -30,9 +35,9 @@ void mount_get(struct mount *mount);
 void mount_put(struct mount *mount);
 /* What lies on a dentry, under RCU; NULL: nothing. */
 struct mount *mount_find_rcu(const struct mount *parent, const struct dentry *mountpoint);
-/* Goes down into whatever lies on the path; its references are exchanged. */
+/* Goes down into whatever lies on the path, however many lie there; references are exchanged. */
 void path_descend(struct path *path);
-/* From a mount's root to where the mount lies; false: there is nothing above. */
+/* From a mount's root to where the mount lies, one step; false: there is nothing above. */
 bool path_ascend(struct path *path);
 
 /* -EROFS: nothing may be written there. */
@@ -42,7 +47,10 @@ static inline bool mount_is_read_only(const struct mount *mount)
     return (READ_ONCE(mount->flags) | READ_ONCE(mount->file_system->flags)) & MS_RDONLY;
 }
 
-/* A mount that lies nowhere. NULL: no memory. Takes over the file system's reference on success. */
+/*
+ * A mount that lies nowhere, with one reference. NULL: no memory. Takes over the file system's
+ * reference on success, and its own on `root`. `source` is copied, for /proc.
+ */
 struct mount *mount_alloc(struct file_system *file_system, struct dentry *root, const char *source,
                           u32 flags) must_check;
 /* The first mount, with a reference. */

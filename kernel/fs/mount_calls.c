@@ -1,8 +1,21 @@
 /*
  * mount(2), umount2(2), pivot_root(2): changes of the mount tree.
  *
- * Each checks and changes under mounts.lock. A new mount goes on top of what covers its place by
- * then. Both ends of a mount are directories, or neither is.
+ * Each checks and changes under mounts.lock, after the walk that found the place: a place may have
+ * been covered since, so the new mount goes on top of what lies there by then; and it may have been
+ * removed, which is ENOENT. Both ends of a mount are directories, or neither is. What fails has
+ * changed nothing: a tree is copied whole (MS_REC) before it is attached, and a mount that cannot
+ * be moved goes back to where it was.
+ *
+ *     pivot_root(new, put_old)        new was mounted at R/new, put_old lies in it
+ *         R <- new   becomes   new <- R, at put_old; who stood on R stands on new
+ *
+ * A mount is busy for umount2(2) when something lies on it, or when somebody else has a reference:
+ * an open file, a working directory, or a walk that passes just now, which nobody could tell apart.
+ *
+ * Locking: mounts.lock for all; inode locks below it (a last name may go with a mount).
+ * Errors:  as in the man pages. EINVAL: what is to be changed is not a mount's root, or is the
+ *          first mount; EBUSY, ELOOP (into itself), ENOTDIR.
  */
 #include "mount_internal.h"
 
@@ -166,6 +179,7 @@ unlock:
     return error;
 }
 
+/* MS_REMOUNT: with MS_BIND only of this mount, else of the file system too. */
 int mount_change_flags(const struct path *where, const struct mount_source *source)
 {
     struct mount *mount = where->mount;

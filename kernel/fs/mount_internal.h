@@ -13,7 +13,7 @@ struct mounts {
 };
 extern struct mounts mounts;
 
-/* mounts.lock is held. Takes over one reference of `mount`, and takes its own on the place. */
+/* mounts.lock is held for all three. Takes over one reference of `mount`, its own on the place. */
 void mount_attach(struct mount *mount, const struct path *where);
 /* Leaves the tree; the reference that the tree held and the place are the caller's then. */
 void mount_detach(struct mount *mount, struct path *place_out);

@@ -1,9 +1,16 @@
 /*
  * Names eight bytes at a time: where a component ends, its hash, and whether two are the same.
  *
+ * A walk does nothing as often as this, and names are short: one word mostly holds a whole
+ * component, so that scanning, hashing and comparing it costs a load, a test and a multiplication.
+ *
  * Words are loaded wherever a name ends, so up to 7 bytes behind it are read and thrown away. Names
  * lie in mapped memory with more behind it: in the direct map, the kernel's image, or on a stack
  * whose top is a trap frame.
+ *
+ * The hash of a name is the same whether it was scanned from a path (name_scan) or comes with its
+ * length from a file system (name_hash, dentry.c): both take whole words, then the rest padded with
+ * zeros. It is folded to 32 bits and mixed with the parent's address for the bucket.
  */
 #pragma once
 
@@ -11,7 +18,10 @@
 
 #define EACH_BYTE(value) (0x0101010101010101ul * (value))
 
-/* The highest bit of each byte that is 0; only the lowest one found is exact. */
+/*
+ * The highest bit of each byte that is 0. The subtraction borrows from higher bytes, so only the
+ * lowest bit found is exact, which is the one that is asked for.
+ */
 static inline u64 name_word_zeros(u64 word)
 {
     return (word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80);
@@ -32,7 +42,7 @@ static inline u64 name_hash_step(u64 hash, u64 word)
     return hash ^ hash >> 32;
 }
 
-/* Up to the first slash or NUL; its length and hash. */
+/* The component that begins at `text`, up to the first slash or NUL: its length and hash. */
 static inline u32 name_scan(const char *text, u32 *hash_out)
 {
     u64 hash = 0, word, ends;
@@ -51,6 +61,7 @@ static inline u32 name_scan(const char *text, u32 *hash_out)
     return bytes + rest;
 }
 
+/* Whether `bytes` of both are the same. Reads behind both, as above. */
 static inline bool name_is_same(const char *a, const char *b, u32 bytes)
 {
     for (; bytes >= sizeof(u64); bytes -= sizeof(u64), a += sizeof(u64), b += sizeof(u64))

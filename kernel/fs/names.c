@@ -12,8 +12,28 @@
  * This walk holds references and may sleep. names_fast.c does the same without either, where all
  * components are cached, and is tried first.
  *
- * openat2(2)'s restrictions: BENEATH and IN_ROOT make the start the root of the walk, and differ in
- * what leaving it means.
+ * Nothing is locked from one step to the next: others rename, unmount and remove meanwhile. The
+ * result is a chain of steps each of which was true when it was taken, which is all that any
+ * program can rely on; who goes on to change the directory locks it and looks again. What a walk
+ * stands on cannot be freed under it, since `at` has references, and a removed directory stays a
+ * directory without names, in which nothing is found.
+ *
+ * openat2(2)'s BENEATH and IN_ROOT make the start the root of the walk, and differ in what leaving
+ * it means. ".." compares with the root where it stands, and that is too little here: a directory
+ * that is moved out of the root while the walk stands in it has a ".." that leads past the root.
+ *
+ *     walk: at root/a/b                  other: rename("root/a/b", "/elsewhere/b")
+ *     "..": at /elsewhere, above no root that it could still meet
+ *
+ * So a step up counts only if namespace_sequence has not moved since the walk began; else EAGAIN.
+ *
+ * A trailing slash asks for a directory, and has a link at the end followed. It is noted rather
+ * than checked on the way, since mkdir("a/") and rename want to judge it themselves.
+ *
+ * Invariant: walk->at and walk->root have references until walk_end; `text` lies in `buffer`, or in
+ *            the caller's name where that is NULL; each rest keeps the buffer that it lies in.
+ * Locking:   none here; dentry_lookup_or_read takes the directory's inode.lock for a miss.
+ * Context:   sleeps. struct walk has room for all rests and takes some hundred bytes of stack.
  */
 #include "names.h"
 
@@ -69,12 +89,14 @@ ssize_t inode_readlink(struct inode *inode, char *buffer, size_t size)
 
 /* ---- Steps ---- */
 
+/* Takes over the references of `path`. */
 static void walk_stand_on(struct walk *walk, const struct path *path)
 {
     path_put(&walk->at);
     walk->at = *path;
 }
 
+/* An absolute name, or a link whose text is one. */
 static int walk_to_root(struct walk *walk)
 {
     struct path root = walk->root;
@@ -88,7 +110,15 @@ static int walk_to_root(struct walk *walk)
     return 0;
 }
 
-int walk_up(struct walk *walk)
+/* Whether ".." may have led out of a root that is not the thread's (head of this file). */
+static bool walk_may_have_left(const struct walk *walk)
+{
+    return (walk->flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) &&
+           __atomic_load_n(&namespace_sequence, __ATOMIC_ACQUIRE) != walk->sequence;
+}
+
+/* Goes up one directory, never out of the root. */
+static int walk_up(struct walk *walk)
 {
     struct path parent;
 
@@ -111,7 +141,7 @@ int walk_up(struct walk *walk)
     mount_get(parent.mount);
     walk_stand_on(walk, &parent);
     path_descend(&walk->at);
-    return 0;
+    return walk_may_have_left(walk) ? -EAGAIN : 0;
 }
 
 /* Puts the text of a link before what is left; takes over `buffer`. */
@@ -134,7 +164,7 @@ static int walk_push(struct walk *walk, char *buffer)
     return *buffer == '/' ? walk_to_root(walk) : 0;
 }
 
-/* A link that is no text: jumps. */
+/* A link that is no text (/proc/self/fd/3): jumps. -EOPNOTSUPP: this one leads by its text. */
 static int walk_jump(struct walk *walk, struct inode *link)
 {
     struct path target;
@@ -223,7 +253,7 @@ static int walk_component(struct walk *walk, const struct name *name, bool is_la
 
 /* ---- The loop ---- */
 
-/* The next component of the text; its end in *end_out. */
+/* The next component of the text, which does not begin with a slash. */
 static enum last_type component_next(const char *text, struct name *name_out)
 {
     u32 hash, bytes = name_scan(text, &hash);
@@ -304,7 +334,12 @@ static int walk_loop(struct walk *walk)
 
 static void walk_init(struct walk *walk, const struct path *start, const char *name, u32 flags)
 {
-    *walk = (struct walk){.flags = flags, .text = name, .last_type = LAST_ROOT};
+    *walk = (struct walk){
+        .flags = flags,
+        .sequence = __atomic_load_n(&namespace_sequence, __ATOMIC_ACQUIRE),
+        .text = name,
+        .last_type = LAST_ROOT,
+    };
     if (start) {
         walk->at = *start;
         path_get(&walk->at);
@@ -432,7 +467,6 @@ int parent_find(const struct path *start, const char *name, u32 flags, struct pa
     int error =
         walk_fast(start, name, flags | LOOKUP_PARENT, &parent_out->directory, &parent_out->last);
 
-    parent_out->buffer = NULL;
     if (!error) {
         parent_out->last_type = LAST_NAME;
         parent_out->has_trailing_slash = parent_out->last.text[parent_out->last.bytes] == '/';

@@ -4,11 +4,27 @@
  * It walks under RCU, reading dentries and inodes that may be leaving meanwhile but whose memory
  * stays. What it concludes holds if namespace_sequence is even and the same before and after, since
  * every rename and every change of the mount tree moves it: then each step was true at some moment
- * in between, in order. Only then it takes references on the end. Whatever it does not understand
- * (a name that is not cached, a link whose text is not in memory, a directory that may not be
- * searched, an expired name), it leaves to the slow walk (names.c), which also finds the errors.
+ * in between, in order. Only then it takes references on the end:
  *
- * Invariant: with 0 it gives what the slow walk would give.
+ *     walker                                  renames a -> b
+ *     s = sequence, even                      sequence = s + 1
+ *     "a": its parent, name, inode            a leaves its chain, enters another
+ *     "c" in it                               sequence = s + 2
+ *     references on the end
+ *     sequence == s?  no: nothing is believed, the references go back, the slow walk decides
+ *
+ * Creating and unlinking do not move the number: one step alone depends on either, and what it saw
+ * was so when it looked. The reference is taken before the last look at the number, and only if the
+ * count was not dying, so what is returned is alive and was in place.
+ *
+ * Whatever this walk does not understand (a name that is not cached, a link whose text is not in
+ * memory, a directory that may not be searched, an expired name), it leaves to the slow walk
+ * (names.c), which also finds the errors.
+ *
+ * Invariant: with 0 or -ENOENT it says what the slow walk would say.
+ * Locking:   RCU. Only what is [rcu], [const] or [atomic] in dentries, mounts and inodes is read;
+ *            nothing here may be followed after rcu_read_unlock.
+ * Context:   any thread; never sleeps, so it asks no file system.
  */
 #include "names.h"
 
@@ -18,14 +34,15 @@
 #define FAST_LINKS   8
 #define EXECUTE_BITS 0111u
 
+/* As struct walk, without a reference anywhere. */
 struct fast_walk {
-    struct mount *mount;
+    struct mount *mount; /* where it stands */
     struct dentry *dentry;
     struct path root;
-    const char *text;
-    u32 flags;
-    u32 links; /* rests in use; each link followed uses one up or none */
-    u32 followed;
+    const char *text; /* what is still to be walked */
+    u32 flags;        /* LOOKUP_* */
+    u32 links;        /* rests in use; each link followed uses one up or none */
+    u32 followed;     /* links, in all */
     const char *rests[FAST_LINKS];
 };
 
@@ -33,7 +50,7 @@ enum step {
     STEP_ON,
     STEP_END,
     STEP_NO_NAME, /* a negative dentry */
-    STEP_SLOW,
+    STEP_SLOW,    /* the slow walk must find out */
 };
 
 /* May be searched by everybody, or by the rule for the caller: without asking the file system. */
@@ -58,6 +75,7 @@ static void fast_descend(struct fast_walk *walk)
     }
 }
 
+/* Mount and mountpoint are read one by one; a change in between has moved namespace_sequence. */
 static enum step fast_up(struct fast_walk *walk)
 {
     for (;;) {
@@ -124,6 +142,7 @@ static const char *slashes_skip(const char *text)
     return text;
 }
 
+/* One component, or one step back to the rest behind a link. */
 static enum step fast_step(struct fast_walk *walk, struct name *last_out)
 {
     const char *text = slashes_skip(walk->text);
@@ -188,6 +207,7 @@ put_mount:
     return false;
 }
 
+/* What is not worth a second implementation. */
 #define FLAGS_SLOW                                                                             \
     (LOOKUP_NO_XDEV | LOOKUP_NO_MAGIC | LOOKUP_NO_SYMLINKS | LOOKUP_BENEATH | LOOKUP_IN_ROOT | \
      LOOKUP_REVALIDATE)

@@ -3,7 +3,28 @@
  *
  * What exists is found by a plain walk. With O_CREAT the walk stops at the directory, which is
  * locked while the last name is looked up, and made if it is not there; a link found there leads
- * the walk on.
+ * the walk on, and the same begins at the directory where it stands then.
+ *
+ *     name --walk--> path --may it?--> file_alloc -> `open` -> file
+ *                 \                    ^
+ *                  directory locked: last name found, or made (FOUND_NEW)
+ *
+ * Who makes a file gets it open whatever its mode says, so rights are asked of a file that was
+ * found, not of one that was made; the two must not be mixed up by a race, hence the one hold of
+ * the directory's lock from the look to the making. With O_EXCL nothing may be found: a link that
+ * dangles is something.
+ *
+ * A name that the host of a share has given to another file, or to none, is found out here at the
+ * latest: dentry_renew asks for the name anew, `open` for the file. Either says ESTALE, which the
+ * caller never sees: the walk is made again with LOOKUP_REVALIDATE.
+ *
+ * O_PATH opens nothing: the file names its place and has no operations.
+ *
+ * Order of errors: the walk's; O_EXCL's EEXIST; ELOOP and EISDIR by kind; EROFS and EACCES;
+ * ETXTBSY; what the file's own `open` says.
+ *
+ * Locking: the directory's inode.lock while a name is made; none is held while `open` runs, which
+ *          may wait for ever (a FIFO).
  */
 #include "open.h"
 
@@ -17,6 +38,7 @@
 
 #define STALE_RETRIES 8
 
+/* What an open wants, in the words of fs/. */
 struct open_request {
     u32 flags;  /* O_* */
     u32 mode;   /* for O_CREAT */
@@ -24,6 +46,7 @@ struct open_request {
     u32 lookup; /* LOOKUP_* */
 };
 
+/* O_ACCMODE's fourth value asks for both rights and then gives neither (open(2)). */
 static u32 wanted_of(u32 flags)
 {
     static const u32 by_mode[] = {MAY_READ, MAY_WRITE, MAY_READ | MAY_WRITE, MAY_READ | MAY_WRITE};
@@ -46,6 +69,7 @@ static u32 lookup_of(u32 flags, u64 resolve)
 
 /* ---- May it be opened? ---- */
 
+/* -ELOOP, -EISDIR, -EACCES, -EPERM (O_NOATIME), -EROFS. */
 static int may_open(const struct path *path, const struct open_request *request)
 {
     struct inode *inode = path->dentry->inode;
@@ -82,6 +106,7 @@ static int file_truncate_at_open(struct file *file)
     return error;
 }
 
+/* What of it succeeded, file_put takes back: FILE_IS_WRITER and FILE_OPENED say so. */
 static int file_do_open(struct file *file, u32 flags)
 {
     int error = file_begin_writing(file);
@@ -122,6 +147,7 @@ static int open_checked(const struct path *path, u32 flags, struct file **file_o
     return 0;
 }
 
+/* Opens what was found there. -ESTALE: by now it is another file. */
 static int open_existing(const struct path *path, const struct open_request *request,
                          struct file **file_out)
 {
@@ -230,6 +256,7 @@ static int open_found(struct mount *mount, struct dentry *dentry, enum found fou
     return error;
 }
 
+/* From the directory where the walk stopped, along as many links as there are. */
 static int open_last(struct walk *walk, const struct open_request *request, struct file **file_out)
 {
     struct dentry *dentry;
