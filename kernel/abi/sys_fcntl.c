@@ -43,13 +43,13 @@ static long flags_set(struct file *file, int fd, u32 flags)
     return error;
 }
 
-static long lock_command(struct file *file, int command, struct user_ptr at)
+static long lock_command(struct file *file, int fd, int command, struct user_ptr at)
 {
     struct flock flock;
     int error = copy_in(&flock, at, sizeof(flock));
 
     if (!error)
-        error = file_lock_command(file, command, &flock);
+        error = file_lock_command(file, fd, command, &flock);
     if (!error && (command == F_GETLK || command == F_OFD_GETLK))
         error = copy_out(at, &flock, sizeof(flock));
     return error;
@@ -149,7 +149,7 @@ static long fcntl_of_open(struct file *file, int fd, int command, u64 argument)
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return lock_command(file, command, user_ptr_at(argument));
+        return lock_command(file, fd, command, user_ptr_at(argument));
     case F_GETOWN:
         return owner_get(file);
     case F_SETOWN:

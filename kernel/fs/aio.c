@@ -24,7 +24,7 @@ struct aio_context {
     struct frame *frame;               /* [const] the page */
     struct wait_queue queue;           /* its lock guards all below */
     u32 reserved;                      /* completions that wait or are under way */
-    bool is_gone;
+    bool is_gone;                      /* set before it leaves the list */
     struct list completions;
 };
 
@@ -75,13 +75,13 @@ static void aio_region_opened(struct region *region)
 
 static void context_end(struct aio_context *context)
 {
-    spin_lock(&contexts.lock);
-    list_remove(&context->link);
-    spin_unlock(&contexts.lock);
     spin_lock(&context->queue.lock);
     context->is_gone = true;
     wait_queue_wake_locked(&context->queue, WAKE_ALL, 0);
     spin_unlock(&context->queue.lock);
+    spin_lock(&contexts.lock);
+    list_remove(&context->link);
+    spin_unlock(&contexts.lock);
 }
 
 /* A child's copy of the region is no context: only the page is seen there. */
@@ -158,7 +158,8 @@ int aio_context_create(u32 events, u64 *id_out)
     if (!error) {
         context->id = *id_out;
         spin_lock(&contexts.lock);
-        list_push_back(&contexts.list, &context->link);
+        if (!READ_ONCE(context->is_gone)) /* another thread may have unmapped the page by now */
+            list_push_back(&contexts.list, &context->link);
         spin_unlock(&contexts.lock);
     }
     aio_context_put(context);

@@ -230,10 +230,11 @@ int fuse_inode_get(struct file_system *file_system, const struct fuse_entry_out 
                    struct inode **inode_out)
 {
     u64 valid = fuse_valid_until(entry->attr_valid, entry->attr_valid_nsec);
-    struct inode *inode = inode_find(file_system, entry->nodeid);
+    struct inode *inode;
 
     if (entry->nodeid == 0 || (entry->attr.mode & S_IFMT) == 0)
         return -EIO;
+    inode = inode_find(file_system, entry->nodeid);
     if (!inode) {
         inode = inode_create(file_system, entry);
         if (inode)

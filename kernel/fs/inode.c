@@ -205,12 +205,18 @@ int inode_truncate(struct inode *inode, u64 size, u32 change_flags)
 
     if (error)
         return error;
-    if ((inode->seals & F_SEAL_SHRINK && size < inode->size) ||
-        (inode->seals & F_SEAL_GROW && size > inode->size))
-        return -EPERM;
+    error = mutex_lock_killable(&inode->lock);
+    if (error)
+        return error;
     if (inode_must_kill_set_ids(inode))
         change.valid |= CHANGE_KILL_SUID;
-    return inode_change(inode, &change);
+    if ((inode->seals & F_SEAL_SHRINK && size < inode->size) ||
+        (inode->seals & F_SEAL_GROW && size > inode->size))
+        error = -EPERM;
+    else
+        error = inode_change_locked(inode, &change);
+    mutex_unlock(&inode->lock);
+    return error;
 }
 
 bool inode_must_kill_set_ids(const struct inode *inode)

@@ -390,6 +390,8 @@ static int record_range(struct file *file, const struct flock *from, struct file
         return -EINVAL;
     if (__builtin_add_overflow(base, from->start, &start))
         return -EOVERFLOW;
+    if (start < 0)
+        return -EINVAL;
     end = INT64_MAX;
     if (from->length > 0) {
         if (__builtin_add_overflow(start, from->length - 1, &end))
@@ -423,7 +425,23 @@ static void record_get(struct file_locks *locks, const struct file_lock *wanted,
     spin_unlock(&locks->queue.lock);
 }
 
-int file_lock_command(struct file *file, int command, struct flock *flock)
+/*
+ * Whether the calling process may have got the lock after it closed the descriptor: then the close
+ * did not find it, and nothing else would end it.
+ *
+ *     waits for the lock             close(fd)
+ *                                    takes the file out of its slot; ends the locks that there are
+ *     has the lock; looks at the slot: another file, or none
+ */
+static bool descriptor_was_closed(int fd, const struct file *file)
+{
+    struct fd_use use = fd_enter(fd);
+
+    fd_leave(use);
+    return use.file != file;
+}
+
+int file_lock_command(struct file *file, int fd, int command, struct flock *flock)
 {
     bool is_file_owned = command >= F_OFD_GETLK;
     struct file_locks *locks = locks_of(file->inode);
@@ -452,7 +470,13 @@ int file_lock_command(struct file *file, int command, struct flock *flock)
         (flock->type == F_WRLCK && !(file->mode & FILE_WRITE)))
         return -EBADF;
     __atomic_fetch_or(&file->mode, FILE_WAS_LOCKED, __ATOMIC_RELAXED);
-    return record_set(locks, &wanted, command == F_SETLK || command == F_OFD_SETLK);
+    error = record_set(locks, &wanted, command == F_SETLK || command == F_OFD_SETLK);
+    if (!error && !is_file_owned && descriptor_was_closed(fd, file)) {
+        wanted.type = F_UNLCK;
+        (void)record_set(locks, &wanted, 0);
+        error = -EBADF;
+    }
+    return error;
 }
 
 /* ---- /proc/locks ---- */

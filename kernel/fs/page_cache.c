@@ -12,35 +12,48 @@
  * the tree's, seen under that lock, is nobody's, and can be taken out at once (page_reclaim.c); one
  * that others have is locked first, and they see by its owner that it has gone.
  *
- * Locking: page lock (LOCKED in frame.flags, a sleeping lock), then cache->lock. Waiters for page
- *          locks share a few queues by the frame's number.
+ * Who has a page locked waits for no other page of the same file: a run that is read ahead consists
+ * of new pages, which nobody else can have locked. So page locks form no circles.
+ *
+ * Writing back. What is marked DIRTY must reach the file even if it is changed while it is written.
+ * A store through a mapping is seen only if its entry is read-only, and a fault then marks the
+ * page; so the mark goes before the entries are made read-only, and these before the data is read:
+ *
+ *     write-back (page locked)            a store through a mapping
+ *     DIRTY goes
+ *                                         entry still writable: no fault, not sent yet either
+ *     entries read-only
+ *     the page is sent                    faults: DIRTY again, so it will be sent again
+ *
+ * The other way round, a fault between the two would find the page marked, and the mark would go
+ * with nobody left to set it. Making entries read-only takes the address space's lock with the page
+ * locked, and a fault comes with that lock held: so a fault marks a page without its lock.
+ *
+ * Cutting. A file is made shorter, or a hole punched, in this order: size (by the caller), pages
+ * out of the tree, pages out of the mappings. A fault that found its page before that has mapped it
+ * by the time the mappings are walked, since it holds the address space; one that comes later finds
+ * the new size, or a new page. What was stored through a mapping in between goes with the page.
+ *
+ * Invariant: frame.cache.owner == the cache exactly while the tree has the page; dirty_count is the
+ *            number of pages marked DIRTY plus those that are being written back.
+ * Locking:   inode.lock (size), page lock (a bit in frame.flags, a sleeping lock), address spaces,
+ *            then cache->lock. Waiters for page locks share a few queues by the frame's number.
+ * Context:   all but page_cache_find, page_try_lock and page_mark_dirty sleep.
  */
 #include <pith/fs.h>
 
 #include "page_cache_internal.h"
 
 #define PAGE_QUEUES 64
+#define PAGES_MOST  (U64_MAX / PAGE_SIZE) /* more than any file has */
 
 static struct wait_queue page_queues[PAGE_QUEUES];
-static struct slab_cache *node_cache; /* radix nodes */
-
-static struct radix_node *node_alloc(void)
-{
-    return slab_alloc(node_cache, ALLOC_CLEARED | ALLOC_NOWAIT);
-}
-
-static void node_free(struct radix_node *node)
-{
-    slab_free(node_cache, node);
-}
-
-static const struct radix_allocator node_allocator = {.alloc = node_alloc, .free = node_free};
 
 void page_cache_init(struct page_cache *cache, struct inode *inode)
 {
     *cache = (struct page_cache){.inode = inode};
     spin_init(&cache->lock, LOCK_PAGE_CACHE);
-    radix_init(&cache->pages, &node_allocator);
+    radix_init(&cache->pages, &radix_slab_allocator);
     mapping_init(&cache->mapping);
     list_init(&cache->clock_link);
 }
@@ -203,7 +216,11 @@ static u32 run_insert(struct inode *inode, u64 first, u32 most, struct frame **f
     return count;
 }
 
-/* Reads a run of locked pages and unlocks them; gives up all references but the first's. */
+/*
+ * Reads a run of locked pages and unlocks them; gives up all references but the first's. Only the
+ * first page's fate is the caller's business: what could not be read ahead is tried again by who
+ * wants it.
+ */
 static int run_read(struct inode *inode, u64 first, u32 count, struct frame **frames)
 {
     int error = inode->pages.operations->read(inode, first, count, frames);
@@ -252,25 +269,42 @@ int page_cache_get_page(struct inode *inode, u64 index, struct frame **frame_out
 
 /* ---- Dirty pages ---- */
 
-int page_mark_dirty(struct page_cache *cache, struct frame *frame)
+/* Sets the mark, if the page is the cache's and has none. 0; -EEXIST: it has one; -EAGAIN. */
+static int dirty_mark_set(struct page_cache *cache, struct frame *frame)
 {
-    int error;
+    int error = -EAGAIN;
 
-    if (READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY)
-        return 0;
-    if (cache->operations->page_dirtied) {
-        error = cache->operations->page_dirtied(cache->inode, frame->cache.index);
-        if (error)
-            return error;
-    }
-    __atomic_fetch_or(&frame->flags, (u16)FRAME_FLAG_DIRTY, __ATOMIC_RELAXED);
     spin_lock(&cache->lock);
-    cache->dirty_count++;
+    if (frame->cache.owner == cache) {
+        u16 before = __atomic_fetch_or(&frame->flags, (u16)FRAME_FLAG_DIRTY, __ATOMIC_RELAXED);
+
+        error = before & FRAME_FLAG_DIRTY ? -EEXIST : 0;
+        cache->dirty_count += error ? 0 : 1;
+    }
     spin_unlock(&cache->lock);
-    return 0;
+    return error;
 }
 
-/* Writes one page back if it is dirty. It is locked. */
+int page_mark_dirty(struct page_cache *cache, struct frame *frame)
+{
+    const struct page_cache_operations *operations = cache->operations;
+    int error = 0;
+
+    if ((READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY) && READ_ONCE(frame->cache.owner) == cache)
+        return 0;
+    if (operations->page_dirtied)
+        error = operations->page_dirtied(cache->inode, frame->cache.index);
+    if (error)
+        return error;
+    error = dirty_mark_set(cache, frame);
+    if (error && operations->pages_dropped)
+        operations->pages_dropped(cache->inode, 1);
+    return error == -EEXIST ? 0 : error;
+}
+
+/*
+ * Writes one page back if it is dirty. It is locked. What could not be read is not worth writing.
+ */
 static int page_write_back(struct inode *inode, struct frame *frame)
 {
     struct page_cache *cache = &inode->pages;
@@ -278,19 +312,18 @@ static int page_write_back(struct inode *inode, struct frame *frame)
     u64 size = READ_ONCE(inode->size);
     int error = 0;
 
-    if (!(READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY))
+    if (!(READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY) || !page_is_uptodate(frame))
         return 0;
-    /* Who writes through a mapping from here on faults, and marks it dirty again. */
-    mapping_write_protect(&cache->mapping, frame->cache.index, 1);
     __atomic_fetch_and(&frame->flags, (u16)~FRAME_FLAG_DIRTY, __ATOMIC_RELAXED);
+    mapping_write_protect(&cache->mapping, frame->cache.index, 1);
     if (start < size)
         error = cache->operations->write(inode, frame->cache.index, frame,
                                          MIN(size - start, PAGE_SIZE));
     spin_lock(&cache->lock);
-    if (error)
+    if (error && !(frame->flags & FRAME_FLAG_DIRTY))
         __atomic_fetch_or(&frame->flags, (u16)FRAME_FLAG_DIRTY, __ATOMIC_RELAXED);
     else
-        cache->dirty_count--;
+        cache->dirty_count--; /* it is written, or counted anew by who marked it again */
     spin_unlock(&cache->lock);
     return error;
 }
@@ -307,19 +340,20 @@ struct frame *page_next(struct page_cache *cache, u64 *index)
     return frame;
 }
 
-int page_cache_sync(struct inode *inode)
+/* A page that is locked may be one that another thread is writing back: it is waited for, too. */
+int page_cache_sync_range(struct inode *inode, u64 first, u64 end)
 {
     struct page_cache *cache = &inode->pages;
-    struct frame *frame;
+    struct frame *frame = NULL;
     int error = 0;
 
     if (!cache->operations || !cache->operations->write)
         return 0;
-    for (u64 index = 0; READ_ONCE(cache->dirty_count) && (frame = page_next(cache, &index));
+    for (u64 index = first; READ_ONCE(cache->dirty_count) && (frame = page_next(cache, &index));
          index++) {
         int page_error = 0;
 
-        if (READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY) {
+        if (index < end && (READ_ONCE(frame->flags) & (FRAME_FLAG_DIRTY | FRAME_FLAG_LOCKED))) {
             page_lock(frame);
             if (page_belongs(frame, cache, index))
                 page_error = page_write_back(inode, frame);
@@ -327,13 +361,20 @@ int page_cache_sync(struct inode *inode)
         }
         frame_put(frame);
         error = error ? error : page_error;
+        if (index >= end)
+            break;
+        sched_point();
     }
     return error;
 }
 
+int page_cache_sync(struct inode *inode)
+{
+    return page_cache_sync_range(inode, 0, U64_MAX);
+}
+
 /* ---- Taking pages out ---- */
 
-/* The page is in the tree, and locked or nobody's. The tree's reference is the caller's now. */
 void page_remove_locked(struct page_cache *cache, struct frame *frame)
 {
     radix_remove(&cache->pages, frame->cache.index);
@@ -343,39 +384,42 @@ void page_remove_locked(struct page_cache *cache, struct frame *frame)
     frame->cache.owner = NULL;
 }
 
-/* Takes out what lies in [first, end). Returns how many dirty pages that were. */
-static u64 pages_remove(struct page_cache *cache, u64 first, u64 end)
+/* Takes one locked page out, unless it has a flag of `spared`. Returns the flags that it had. */
+static u16 page_remove(struct page_cache *cache, struct frame *frame, u16 spared)
+{
+    u16 flags;
+
+    spin_lock(&cache->lock);
+    flags = frame->flags;
+    if (!(flags & spared))
+        page_remove_locked(cache, frame);
+    spin_unlock(&cache->lock);
+    if (!(flags & spared))
+        frame_put(frame);
+    return flags;
+}
+
+/*
+ * Takes out what lies in [first, end) and has no flag of `spared` (DIRTY or 0), whoever else refers
+ * to it, and gives back the room that dirty pages had.
+ */
+static void pages_remove(struct page_cache *cache, u64 first, u64 end, u16 spared)
 {
     struct frame *frame;
     u64 dirty = 0;
 
     for (u64 index = first; (frame = page_next(cache, &index)) && index < end; index++) {
         page_lock(frame);
-        if (page_belongs(frame, cache, index)) {
-            spin_lock(&cache->lock);
-            dirty += frame->flags & FRAME_FLAG_DIRTY ? 1 : 0;
-            page_remove_locked(cache, frame);
-            spin_unlock(&cache->lock);
-            frame_put(frame);
-        }
+        if (page_belongs(frame, cache, index))
+            dirty += page_remove(cache, frame, spared) & ~spared & FRAME_FLAG_DIRTY ? 1 : 0;
         page_unlock(frame);
         frame_put(frame);
         sched_point();
     }
     if (frame)
         frame_put(frame);
-    return dirty;
-}
-
-static void pages_drop(struct inode *inode, u64 first, u64 end)
-{
-    struct page_cache *cache = &inode->pages;
-    u64 dirty;
-
-    mapping_zap(&cache->mapping, first, end - first, MAPPING_PRIVATE_TOO);
-    dirty = pages_remove(cache, first, end);
     if (dirty && cache->operations->pages_dropped)
-        cache->operations->pages_dropped(inode, dirty);
+        cache->operations->pages_dropped(cache->inode, dirty);
 }
 
 /* Clears a part of a page that is in memory, also of one that is just being read. */
@@ -398,57 +442,34 @@ void page_cache_truncate(struct inode *inode, u64 new_size)
 
     if (within)
         page_clear_part(inode, new_size / PAGE_SIZE, within, PAGE_SIZE);
-    pages_drop(inode, DIV_ROUND_UP(new_size, PAGE_SIZE), U64_MAX / PAGE_SIZE);
+    page_cache_punch(inode, DIV_ROUND_UP(new_size, PAGE_SIZE), PAGES_MOST);
 }
 
 void page_cache_punch(struct inode *inode, u64 first, u64 count)
 {
-    pages_drop(inode, first, first + count);
+    struct page_cache *cache = &inode->pages;
+
+    pages_remove(cache, first, first + count, 0);
+    mapping_zap(&cache->mapping, first, count, MAPPING_PRIVATE_TOO);
 }
 
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count)
 {
     struct page_cache *cache = &inode->pages;
-    struct frame *frame;
-    u64 index = first;
 
+    pages_remove(cache, first, first + count, FRAME_FLAG_DIRTY);
     mapping_zap(&cache->mapping, first, count, 0);
-    while ((frame = page_next(cache, &index)) && index - first < count) {
-        bool removed = false;
-
-        /* Ours and the tree's: nobody else uses it, and under the lock nobody can begin to. */
-        spin_lock(&cache->lock);
-        if (refcount_read(&frame->references) == 2 && frame->cache.owner == cache &&
-            !(frame->flags & (FRAME_FLAG_DIRTY | FRAME_FLAG_LOCKED))) {
-            page_remove_locked(cache, frame);
-            removed = true;
-        }
-        spin_unlock(&cache->lock);
-        if (removed)
-            frame_put(frame);
-        frame_put(frame);
-        frame = NULL;
-        index++;
-    }
-    if (frame)
-        frame_put(frame);
 }
 
 void page_cache_fini(struct page_cache *cache)
 {
-    u64 dirty = pages_remove(cache, 0, U64_MAX);
-
+    pages_remove(cache, 0, U64_MAX, 0);
     page_clock_remove(cache);
-    if (dirty && cache->operations->pages_dropped)
-        cache->operations->pages_dropped(cache->inode, dirty);
 }
 
 void page_caches_init(void)
 {
     for (unsigned i = 0; i < PAGE_QUEUES; i++)
         wait_queue_init(&page_queues[i]);
-    node_cache = slab_cache_create("page_cache_node", sizeof(struct radix_node), 0);
-    if (!node_cache)
-        panic("no memory for the cache of radix nodes");
     page_clock_init();
 }

@@ -2,12 +2,29 @@
  * Regular files over the page cache: read, write, map.
  *
  * A read copies from pages that are up to date, without their locks: what is written at the same
- * time may show half. A write holds inode->lock, and each page's lock while bytes go into it. The
- * user's memory may be a mapping of that very page, whose fault would wait for the lock that we
- * hold; so the copy there never faults, and where it stops short the lock is let go, the user's
- * page touched, and the copy tried again.
+ * time may show half. A page that was found stays while its reference is held, also when the file
+ * is cut meanwhile; what is copied then was in the file a moment ago.
  *
- * A reader that goes on where it stopped before gets a window that doubles, up to READ_AHEAD_MAX.
+ * A write holds inode->lock, and each page's lock while bytes go into it. The user's memory may be
+ * a mapping of that very page, whose fault would wait for the lock that we hold:
+ *
+ *     write(fd, mapped, n)      page_lock(P) -> copy from `mapped` -> fault on P -> page_lock(P)
+ *
+ * So the copy never faults (copy_in_nofault); where it stops short the page is let go, the user's
+ * page touched, and the copy tried again. Each try gets on by at least a byte, or ends in EFAULT: a
+ * page that was to be written whole, and so was not read, is read when the first try stops short.
+ *
+ * The size grows page by page, after the bytes are there, so a reader never sees a page of the
+ * file that nobody has written or cleared.
+ *
+ * A reader that goes on where it stopped before gets a window that doubles, up to READ_AHEAD_MAX. A
+ * fault reads READ_AROUND pages, since programs run on into the next page more often than not.
+ *
+ * A shared mapping's page becomes dirty by the fault that makes it writable, not by the store; a
+ * page that leaves the cache between being found and being marked is looked for again.
+ *
+ * Locking: file.offset_lock (by the caller), inode.lock for writes, page locks; a fault comes with
+ *          the address space locked and takes a page lock only to read the page in.
  */
 #include <pith/file_calls.h>
 
@@ -286,39 +303,42 @@ static struct file *file_of(const struct region *region)
     return region->object;
 }
 
-/* A shared mapping is about to be written: the page becomes dirty. */
-static int page_for_mapped_write(struct inode *inode, u64 index, struct frame *frame)
+/* The page at `index`, for a fault. -EFAULT: beyond the end. */
+static int page_for_fault(struct inode *inode, u64 index, struct frame **frame_out)
 {
-    int error = -EFAULT;
+    if (index >= DIV_ROUND_UP(READ_ONCE(inode->size), PAGE_SIZE))
+        return -EFAULT;
+    return page_cache_get_pages(inode, index, READ_AROUND, frame_out);
+}
 
-    page_lock(frame);
-    if (frame->cache.owner == &inode->pages)
+/* The same for a store, which makes it dirty. */
+static int page_for_mapped_write(struct inode *inode, u64 index, struct frame **frame_out)
+{
+    struct frame *frame;
+    int error;
+
+    do {
+        error = page_for_fault(inode, index, &frame);
+        if (error)
+            return error;
         error = page_mark_dirty(&inode->pages, frame);
-    page_unlock(frame);
-    return error;
+        if (error)
+            frame_put(frame);
+    } while (error == -EAGAIN); /* a hole was punched: another page is there now */
+    if (error)
+        return error;
+    inode_touch(inode);
+    *frame_out = frame;
+    return 0;
 }
 
 static int pager_fill(struct region *region, u64 index, unsigned access, struct frame **frame_out)
 {
     struct inode *inode = file_of(region)->inode;
-    struct frame *frame;
-    int error;
 
-    if (index >= DIV_ROUND_UP(READ_ONCE(inode->size), PAGE_SIZE))
-        return -EFAULT;
-    error = page_cache_get_pages(inode, index, READ_AROUND, &frame);
-    if (error)
-        return error;
-    if (access == PAGER_WRITE && (region->flags & REGION_SHARED)) {
-        inode_touch(inode);
-        error = page_for_mapped_write(inode, index, frame);
-        if (error) {
-            frame_put(frame);
-            return error;
-        }
-    }
-    *frame_out = frame;
-    return 0;
+    if (access == PAGER_WRITE && (region->flags & REGION_SHARED))
+        return page_for_mapped_write(inode, index, frame_out);
+    return page_for_fault(inode, index, frame_out);
 }
 
 static void pager_fill_around(struct region *region, u64 first, unsigned count,
@@ -364,7 +384,7 @@ static void pager_region_closed(struct region *region)
 
 static int pager_sync(struct region *region, u64 first, u64 count)
 {
-    return page_cache_sync(file_of(region)->inode);
+    return page_cache_sync_range(file_of(region)->inode, first, first + count);
 }
 
 static int pager_punch(struct region *region, u64 first, u64 count)

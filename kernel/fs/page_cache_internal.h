@@ -5,13 +5,16 @@
 
 #define READ_AHEAD_MAX 64u /* pages: 256 KiB, besides the one that was asked for */
 
-/* Takes a page out of the tree; cache->lock is held. The tree's reference is the caller's now. */
+/*
+ * Takes a page out of the tree: one that the caller has locked, or that nobody else refers to. The
+ * tree's reference is the caller's now.
+ */
 void page_remove_locked(struct page_cache *cache, struct frame *frame) must_hold(&cache->lock);
 
 /* The first page at or above *index, with a reference; NULL: none. */
 struct frame *page_next(struct page_cache *cache, u64 *index) must_check;
 
-/* page_reclaim.c: the caches that have pages. */
+/* page_reclaim.c: the caches that have pages. A page was put in; the inode goes. */
 void page_clock_add(struct page_cache *cache);
 void page_clock_remove(struct page_cache *cache);
 void page_clock_init(void);

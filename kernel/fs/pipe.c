@@ -226,8 +226,8 @@ static ssize_t slot_read(struct pipe *pipe, struct io_buffer *io)
 
     slot->offset += copied;
     slot->bytes -= copied;
-    /* What is left of a packet is lost: a read takes a whole one. */
-    if (slot->bytes == 0 || (slot->flags & PIPE_SLOT_PACKET))
+    /* What a read has no room for of a packet is lost; what could not be copied out stays. */
+    if (slot->bytes == 0 || (copied == wanted && (slot->flags & PIPE_SLOT_PACKET)))
         pipe_slot_release(pipe);
     return copied < wanted && copied == 0 ? -EFAULT : (ssize_t)copied;
 }

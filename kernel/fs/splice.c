@@ -437,21 +437,35 @@ static ssize_t copy_slots(struct file *from, u64 *from_offset, struct file *to, 
     return done ? (ssize_t)done : result;
 }
 
+/* The offsets of two files, either of them NULL, by address: others copy the other way. */
+static void offsets_lock(struct file *a, struct file *b) no_lock_check
+{
+    struct file *first = MIN(a, b), *second = MAX(a, b);
+
+    if (first && first != second)
+        mutex_lock(&first->offset_lock);
+    if (second)
+        mutex_lock(&second->offset_lock);
+}
+
+static void offsets_unlock(struct file *a, struct file *b) no_lock_check
+{
+    if (a)
+        mutex_unlock(&a->offset_lock);
+    if (b && b != a)
+        mutex_unlock(&b->offset_lock);
+}
+
 ssize_t file_copy_between(struct file *from, u64 *from_offset, struct file *to, u64 *to_offset,
                           u64 bytes)
 {
+    struct file *own_from = from_offset ? NULL : from, *own_to = to_offset ? NULL : to;
     ssize_t result;
 
-    if (!from_offset)
-        mutex_lock(&from->offset_lock);
-    if (!to_offset && (from_offset || from != to))
-        mutex_lock(&to->offset_lock);
+    offsets_lock(own_from, own_to);
     result = copy_slots(from, from_offset ? from_offset : &from->offset, to,
                         to_offset ? to_offset : &to->offset, MIN(bytes, IO_BYTES_MAX));
-    if (!to_offset && (from_offset || from != to))
-        mutex_unlock(&to->offset_lock);
-    if (!from_offset)
-        mutex_unlock(&from->offset_lock);
+    offsets_unlock(own_from, own_to);
     if (result > 0) {
         file_accessed(from);
         notify_file(from, IN_ACCESS);

@@ -191,8 +191,8 @@ static void directory_moved(struct inode *moved, struct inode *from, struct inod
     to->links++;
 }
 
-static int tmpfs_exchange(struct inode *from_directory, struct memory_name *from,
-                          struct inode *to_directory, struct memory_name *to)
+static void tmpfs_exchange(struct inode *from_directory, struct memory_name *from,
+                           struct inode *to_directory, struct memory_name *to)
 {
     struct inode *inode = from->inode;
 
@@ -200,8 +200,7 @@ static int tmpfs_exchange(struct inode *from_directory, struct memory_name *from
     to->inode = inode;
     directory_moved(to->inode, from_directory, to_directory);
     directory_moved(from->inode, to_directory, from_directory);
-    from->inode->changed_ns = inode_now_ns();
-    return 0;
+    from->inode->changed_ns = to->inode->changed_ns = inode_now_ns();
 }
 
 /* What `to` names goes: it was checked that it may. -ENOTEMPTY. */
@@ -242,41 +241,33 @@ static int entry_rename(struct inode *from_directory, struct memory_name *from,
     return 0;
 }
 
-/* overlay's whiteout in the place of what was moved away: a device 0:0. */
-static int whiteout_put(struct inode *directory, struct memory_name *from)
-{
-    struct inode *inode;
-    int error = tmpfs_inode_create(directory->file_system, directory, S_IFCHR, 0, &inode);
-
-    if (error)
-        return error;
-    memory_name_set(from, inode);
-    inode_put(inode);
-    return 0;
-}
-
 static int tmpfs_rename(struct inode *from_directory, struct dentry *from,
                         struct inode *to_directory, struct dentry *to, u32 flags)
 {
     struct memory_name *from_entry = entry_find(from_directory, from);
     struct memory_name *to_entry = entry_find(to_directory, to);
-    int error;
+    struct inode *whiteout = NULL; /* in the place of what was moved away: a device 0:0 */
+    int error = 0;
 
-    if (!from_entry)
+    if (!from_entry || ((flags & RENAME_EXCHANGE) && !to_entry))
         return -ENOENT;
-    if (flags & RENAME_EXCHANGE)
+    if (flags & RENAME_WHITEOUT)
         error =
-            to_entry ? tmpfs_exchange(from_directory, from_entry, to_directory, to_entry) : -ENOENT;
-    else
+            tmpfs_inode_create(from_directory->file_system, from_directory, S_IFCHR, 0, &whiteout);
+    if (!error && (flags & RENAME_EXCHANGE))
+        tmpfs_exchange(from_directory, from_entry, to_directory, to_entry);
+    else if (!error)
         error = entry_rename(from_directory, from_entry, to_directory, to_entry, to);
-    if (!error && (flags & RENAME_WHITEOUT))
-        error = whiteout_put(from_directory, from_entry);
+    if (!error && whiteout)
+        memory_name_set(from_entry, whiteout);
     else if (!error && !(flags & RENAME_EXCHANGE))
         entry_destroy(from_directory, from_entry);
     if (!error) {
         inode_touch(from_directory);
         inode_touch(to_directory);
     }
+    if (whiteout)
+        inode_put(whiteout);
     return error;
 }
 
@@ -361,14 +352,6 @@ static int tmpfs_remove_xattr(struct inode *inode, const char *name)
     return memory_xattr_remove(&tmpfs_node_of(inode)->xattrs, name);
 }
 
-/* A file's blocks are the pages that it has filled; a page that was only read is a hole. */
-static int tmpfs_get_attributes(struct inode *inode, struct attributes *attributes_out)
-{
-    inode_attributes(inode, attributes_out);
-    attributes_out->blocks = READ_ONCE(inode->pages.dirty_count) * (PAGE_SIZE / 512);
-    return 0;
-}
-
 const struct inode_operations tmpfs_directory_operations = {
     .lookup = tmpfs_lookup,
     .create = tmpfs_create,
@@ -384,6 +367,6 @@ const struct inode_operations tmpfs_directory_operations = {
 };
 
 const struct inode_operations tmpfs_file_operations = {
-    .get_attributes = tmpfs_get_attributes,
+
     TMPFS_XATTR_OPERATIONS,
 };

@@ -136,3 +136,17 @@ for i in range(200):
         host.join()
     file.write_text('still here\n')
     assert guest.do(f'cat {file}') == 'still here\n'
+
+
+def test_a_mapping_is_stored_to_and_written_back_at_once_and_all_reaches_the_host(tmp_path):
+    """Both the store's fault and the write-back want the page and the address space."""
+    program, file = tmp_path / 'program', tmp_path / 'file'
+    subprocess.run(['musl-gcc', '-static', '-O1', '-o', program,
+                    os.path.join(os.path.dirname(__file__), 'mapped_writes.c')], check=True)
+    file.write_bytes(bytes(4 * 4096))
+    result = subprocess.run([PITH, 'run', '-q', '-c', '2', '--share', f'{tmp_path}:rw', '--',
+                             program, file, '1000'], check=True, timeout=DEADLINE, text=True,
+                            stdout=subprocess.PIPE)
+    pages = file.read_bytes()
+    numbers = [int.from_bytes(pages[at:at + 4], 'little') for at in range(0, len(pages), 4096)]
+    assert numbers == [int(result.stdout)] * 4

@@ -6,6 +6,7 @@
 #include "guest.h"
 
 #include <linux/aio_abi.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 
@@ -241,4 +242,34 @@ TEST(io_setups_context_is_not_the_childs)
     }
     CHECK_EXIT(child, 0);
     CHECK_EQ(io_getevents(context, 0, 1, &event, NULL), 0);
+}
+
+static volatile aio_context_t seen;
+static volatile int is_over;
+
+static void *unmap_what_was_seen(void *unused)
+{
+    while (!is_over)
+        if (seen)
+            munmap((void *)seen, PAGE);
+    return NULL;
+}
+
+TEST(io_setup_whose_page_another_thread_unmaps_at_once_does_no_harm)
+{
+    aio_context_t first;
+    pthread_t thread;
+
+    CHECK_EQ(pthread_create(&thread, NULL, unmap_what_was_seen, NULL), 0);
+    first = new_context();
+    CHECK_OK(syscall(SYS_io_destroy, first));
+    seen = first; /* the next ones get the same place, mostly */
+    for (int i = 0; i < 500; i++) {
+        aio_context_t context = 0;
+
+        if (io_setup(8, &context) == 0)
+            syscall(SYS_io_destroy, context);
+    }
+    is_over = 1;
+    CHECK_EQ(pthread_join(thread, NULL), 0);
 }

@@ -10,6 +10,8 @@
 
 #include <limits.h>
 #include <linux/fs.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -681,6 +683,76 @@ TEST(fcntl_record_locks_that_wait_in_a_circle_give_edeadlk)
     CHECK_OK(lock_byte(fd, F_SETLK, F_UNLCK, 0));
     CHECK_EXIT(child, 0);
     CHECK_OK(lock_byte(fd, F_SETLKW, F_WRLCK, 1));
+}
+
+static volatile pid_t locker;
+
+static bool locker_sleeps(void)
+{
+    char path[64], text[512];
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", locker);
+    return strstr(read_file(path, text, sizeof(text)), ") S ") != NULL;
+}
+
+static void *lock_first_byte(void *fd)
+{
+    locker = gettid();
+    return (void *)(long)(lock_byte(*(int *)fd, F_SETLKW, F_WRLCK, 0) ? errno : 0);
+}
+
+TEST(fcntl_lock_that_is_had_after_its_descriptor_was_closed_is_given_back)
+{
+    int fd, waiting, told[2], end[2];
+    pthread_t thread;
+    void *error;
+    pid_t child;
+    char byte;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT, 0600));
+    waiting = CHECK_OK(open("file", O_RDWR));
+    CHECK_OK(pipe(told));
+    CHECK_OK(pipe(end));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(lock_byte(fd, F_SETLK, F_WRLCK, 0));
+        CHECK_EQ(write(told[1], "x", 1), 1);
+        CHECK_EQ(read(end[0], &byte, 1), 1);
+        _exit(0);
+    }
+    CHECK_EQ(read(told[0], &byte, 1), 1);
+    CHECK_EQ(pthread_create(&thread, NULL, lock_first_byte, &waiting), 0);
+    while (!locker || !locker_sleeps())
+        sched_yield();
+    CHECK_OK(close(waiting));
+    CHECK_EQ(write(end[1], "x", 1), 1);
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(pthread_join(thread, &error), 0);
+    CHECK_EQ((long)error, EBADF);
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(lock_byte(fd, F_SETLK, F_WRLCK, 0));
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+}
+
+TEST(fcntl_record_locks_refuse_ranges_before_the_start)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = INT64_MIN, .l_len = -1};
+    int fd;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT, 0600));
+    CHECK_ERRNO(fcntl(fd, F_SETLK, &lock), EINVAL);
+    lock.l_start = 1;
+    lock.l_len = -2;
+    CHECK_ERRNO(fcntl(fd, F_SETLK, &lock), EINVAL);
+    lock.l_start = INT64_MAX;
+    lock.l_len = 2;
+    CHECK_ERRNO(fcntl(fd, F_SETLK, &lock), EOVERFLOW);
 }
 
 TEST(fcntl_that_asks_for_no_more_notifications_is_granted)

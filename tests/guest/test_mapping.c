@@ -490,3 +490,40 @@ TEST(remap_file_pages_wants_one_shared_mapping_without_a_hole)
     CHECK_EQ(pages[0], 1);
     CHECK_EQ(pages[3 * PAGE], 4);
 }
+
+/* ---- Holes ---- */
+
+TEST(fallocate_that_punches_a_hole_under_a_store_gives_no_sigbus)
+{
+    int fd = CHECK_OK(memfd_create("holes", 0));
+    volatile char *page;
+    pid_t child;
+
+    CHECK_OK(ftruncate(fd, PAGE));
+    page = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        for (int i = 0; i < 3000; i++)
+            *page = (char)i;
+        _exit(0);
+    }
+    while (waitpid(child, NULL, WNOHANG | WNOWAIT) == 0)
+        CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+    CHECK_EXIT(child, 0);
+}
+
+TEST(fallocate_of_a_hole_is_seen_by_stores_that_come_later)
+{
+    int fd = CHECK_OK(memfd_create("holes", 0));
+    volatile char *page;
+    char byte;
+
+    CHECK_OK(ftruncate(fd, PAGE));
+    page = map_file(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    *page = 'a';
+    CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+    CHECK_EQ(*page, 0);
+    *page = 'b';
+    CHECK_EQ(pread(fd, &byte, 1, 0), 1);
+    CHECK_EQ(byte, 'b');
+}

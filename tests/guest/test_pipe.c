@@ -536,3 +536,15 @@ TEST(fifo_over_an_existing_name_gives_eexist)
     CHECK_ERRNO(mkfifo("fifo", 0600), EEXIST);
     CHECK_ERRNO(mknodat(AT_FDCWD, "nowhere/fifo", S_IFIFO | 0640, 0), ENOENT);
 }
+
+TEST(pipe2_packet_that_cannot_be_copied_out_stays)
+{
+    char text[8] = "";
+    int fds[2];
+
+    CHECK_OK(pipe2(fds, O_DIRECT));
+    CHECK_EQ(write(fds[1], "packet", 6), 6);
+    CHECK_ERRNO(read(fds[0], bad_address(), sizeof(text)), EFAULT);
+    CHECK_EQ(read(fds[0], text, sizeof(text)), 6);
+    CHECK_STR_EQ(text, "packet");
+}

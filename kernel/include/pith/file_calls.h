@@ -126,8 +126,12 @@ int file_table_unshare(void) must_check;
 /* ---- Locks ---- */
 
 int file_flock(struct file *file, int operation) must_check;
-/* fcntl(2): F_GETLK, F_SETLK, F_SETLKW and the F_OFD_ ones. */
-int file_lock_command(struct file *file, int command, struct flock *lock) must_check;
+/*
+ * fcntl(2) by descriptor `fd`: F_GETLK, F_SETLK, F_SETLKW and the F_OFD_ ones. -EBADF: not opened
+ * for that, or the descriptor was closed while the lock was waited for; -EAGAIN, -EDEADLK, -EINTR,
+ * -EINVAL, -EOVERFLOW (the range); -ENOLCK: no memory.
+ */
+int file_lock_command(struct file *file, int fd, int command, struct flock *lock) must_check;
 
 /* ---- Where a thread stands ---- */
 

@@ -12,6 +12,9 @@
  *
  * A cache without `write` is the file itself (tmpfs, an overlay's copied pages): its dirty pages
  * stay until the file is cut or deleted; its clean ones can be made again with `read`.
+ *
+ * read(2), write(2), mmap(2), exec, splice(2) and the overlay's lower layer all look here, and see
+ * the same frame; that is why none of them needs to be told of the others' writes.
  */
 /* folder: fs */
 #pragma once
@@ -27,7 +30,7 @@ struct map_request;
 struct io_buffer;
 struct pager;
 
-/* What a file system gives. All may sleep, and no lock of the cache is held. */
+/* What a file system gives. All but `page_dirtied` may sleep; no spinlock of the cache is held. */
 struct page_cache_operations {
     /*
      * Reads `count` pages from `first` into `frames`, all locked and not up to date, and calls
@@ -39,19 +42,19 @@ struct page_cache_operations {
     int (*write)(struct inode *inode, u64 index, struct frame *frame, u32 bytes);
     /* A clean page is to become dirty: takes room for it. -ENOSPC, -EDQUOT. NULL: no limit. */
     int (*page_dirtied)(struct inode *inode, u64 index);
-    /* So many dirty pages left the cache without being written. NULL: nobody counts. */
+    /* The room for so many is not needed any more. NULL: nobody counts. */
     void (*pages_dropped)(struct inode *inode, u64 count);
 };
 
 struct page_cache {
-    struct spinlock lock;                           /* LOCK_PAGE_CACHE */
-    struct radix pages;                             /* guarded_by(&lock) */
-    u64 count;                                      /* guarded_by(&lock) */
-    u64 dirty_count;                                /* guarded_by(&lock) */
-    struct inode *inode;                            /* [const] */
+    struct spinlock lock; /* LOCK_PAGE_CACHE */
+    struct radix pages;   /* guarded_by(&lock) */
+    u64 count;            /* guarded_by(&lock) pages in the tree */
+    u64 dirty_count;      /* guarded_by(&lock) marked DIRTY, or just being written back */
+    struct inode *inode;  /* [const] */
     const struct page_cache_operations *operations; /* [const] after the inode was made */
     struct mapping mapping; /* the regions that show it: mapping_zap when it is cut */
-    struct list clock_link; /* guarded by the clock's lock; linked while there are pages */
+    struct list clock_link; /* guarded by clock.lock; linked from the first page to the end */
 };
 
 /* Pages of all files that lie in memory alone: Shmem of /proc/meminfo. */
@@ -85,7 +88,11 @@ static inline bool page_is_uptodate(const struct frame *frame)
 {
     return __atomic_load_n(&frame->flags, __ATOMIC_ACQUIRE) & FRAME_FLAG_UPTODATE;
 }
-/* Makes a page dirty that is locked and in the cache. What `page_dirtied` says. */
+/*
+ * Makes a page dirty that is up to date or locked by the caller. What `page_dirtied` says; -EAGAIN:
+ * it has left the cache, which cannot be while it is locked. Takes no page lock, so that a fault
+ * may call it with its address space locked.
+ */
 int page_mark_dirty(struct page_cache *cache, struct frame *frame) must_check;
 
 /* ---- The whole file ---- */
@@ -97,11 +104,14 @@ int page_mark_dirty(struct page_cache *cache, struct frame *frame) must_check;
 void page_cache_truncate(struct inode *inode, u64 new_size);
 /* Forgets the pages of [first, first + count), dirty or not (a hole); mappings too. */
 void page_cache_punch(struct inode *inode, u64 first, u64 count);
-/* Forgets clean pages that nobody uses in a range (POSIX_FADV_DONTNEED; the host's file changed).
- */
+/* Forgets clean pages of a range (POSIX_FADV_DONTNEED; the host's file changed); mappings too. */
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count);
-/* Writes dirty pages back. */
+/*
+ * Writes dirty pages back, of all the file or from `first` up to `end`. They are written when it
+ * returns, whoever did it. The first error.
+ */
 int page_cache_sync(struct inode *inode) must_check;
+int page_cache_sync_range(struct inode *inode, u64 first, u64 end) must_check;
 
 /* A file was read: its access time, as its mount wants it. */
 void file_accessed(struct file *file);
