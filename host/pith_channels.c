@@ -9,6 +9,10 @@
  * To the guest, standard input is read only for a request of the guest's (a credit), at most once
  * for each, and never for more than it asked; so what the program leaves is there for whoever reads
  * next. The terminal is read as far as credits reach.
+ *
+ * init gives programs no stream that the caller has not, but root finds their devices
+ * (/dev/console, /dev/host). Such a stream is as /dev/null: it takes all and has nothing, and
+ * nobody types.
  */
 #include "pith.h"
 
@@ -22,7 +26,7 @@
 /* Bytes from the guest. */
 struct output {
     enum host_channel channel;
-    const struct stream *stream; /* NULL: no such channel */
+    const struct stream *stream; /* NULL: none, what comes is dropped */
     uint32_t credit;             /* what the guest may still send */
     uint32_t used;               /* what left and was not yet given back */
     struct buffer waiting;       /* came, and did not leave yet */
@@ -32,7 +36,7 @@ struct output {
 
 /* Bytes to the guest. */
 struct input {
-    const struct stream *stream; /* NULL: no such channel */
+    const struct stream *stream; /* NULL: none */
     uint32_t credit;             /* standard input: the request; terminal: all that may come */
     bool is_asked;               /* a POLL waits for READY */
     bool is_ended;
@@ -59,8 +63,7 @@ struct channels {
 static void output_init(struct output *output, enum host_channel channel,
                         const struct stream *stream)
 {
-    *output = (struct output){
-        .channel = channel, .stream = stream, .credit = stream ? HOST_CREDIT_INITIAL : 0};
+    *output = (struct output){.channel = channel, .stream = stream, .credit = HOST_CREDIT_INITIAL};
 }
 
 static const struct stream *stream_if_channel(const struct stream *stream)
@@ -86,6 +89,7 @@ struct channels *channels_create(struct link *link, const struct stream streams[
     output_init(&channels->outputs[OUTPUT_TERMINAL], HOST_CHANNEL_TERMINAL, screen);
     channels->input.stream = stream_if_channel(&streams[0]);
     channels->keyboard.stream = screen;
+    channels->keyboard.is_ended = !screen;
     return channels;
 }
 
@@ -118,7 +122,7 @@ static void output_give_credit(struct channels *channels, struct output *output)
 static size_t output_write(struct channels *channels, struct output *output, const uint8_t *bytes,
                            size_t size)
 {
-    size_t done = 0;
+    size_t done = output->stream ? 0 : size;
 
     while (done < size && !output->is_gone) {
         ssize_t count = stream_write(output->stream, bytes + done, size - done);
@@ -178,7 +182,7 @@ static void input_continue(struct channels *channels)
 
     if (!wanted)
         return;
-    count = stream_read(input->stream, bytes, wanted);
+    count = input->stream ? stream_read(input->stream, bytes, wanted) : 0;
     if (count == -EAGAIN)
         return;
     input->credit = 0;
@@ -251,7 +255,7 @@ static int take_input_credit(struct channels *channels, uint32_t wanted)
 {
     struct input *input = &channels->input;
 
-    if (!input->stream || wanted > HOST_CREDIT_MAX || (wanted && input->credit))
+    if (wanted > HOST_CREDIT_MAX || (wanted && input->credit))
         return -EPROTO;
     input->credit = wanted;
     input_continue(channels);
@@ -269,9 +273,10 @@ static int take_credit(struct channels *channels, enum host_channel channel, uin
         control_continue(channels);
         return error;
     }
-    if (channel != HOST_CHANNEL_TERMINAL || !channels->terminal)
+    if (channel != HOST_CHANNEL_TERMINAL)
         return -EPROTO;
-    terminal_make_raw(channels->terminal);
+    if (channels->terminal)
+        terminal_make_raw(channels->terminal);
     return add_credit(&channels->keyboard.credit, credit);
 }
 
@@ -284,15 +289,15 @@ int channels_handle(struct channels *channels, const struct host_frame *frame,
         memcpy(&credit, payload, sizeof(credit));
         return take_credit(channels, frame->channel, credit);
     }
-    if (frame->type == HOST_FRAME_POLL && frame->channel == HOST_CHANNEL_STDIN &&
-        channels->input.stream) {
+    if (frame->type == HOST_FRAME_POLL && frame->channel == HOST_CHANNEL_STDIN) {
         channels->input.is_asked = true;
+        input_say_ready(channels, channels->input.stream ? 0 : POLLIN);
         return 0;
     }
     for (int i = 0; frame->type == HOST_FRAME_DATA && i < OUTPUTS; i++) {
         struct output *output = &channels->outputs[i];
 
-        if (output->channel == frame->channel && output->stream)
+        if (output->channel == frame->channel)
             return output_take(channels, output, payload, frame->size);
     }
     return -EPROTO;

@@ -7,10 +7,12 @@
  * Frames that were sent before the host learned of the end still come while CLOSING and are taken
  * under the credit that they were given; only then the channels are as new. So a number that is
  * used again never sees what was meant for the one before. Session 0, the run's own, never closes.
+ * init opens the first file, for the host told it of the session; others may then open more.
  *
  * Locking: sessions.lock (LOCK_LEAF) for states and counts; a channel's queue lock for its state.
  */
 #include <pith/core.h>
+#include <pith/proc.h>
 #include <pith/tty.h>
 
 #include "host_port.h"
@@ -37,6 +39,8 @@ int host_session_open(struct host_channel_state *channel)
     spin_lock(&sessions.lock);
     if (sessions.of[session].state == SESSION_CLOSING) {
         error = -EBUSY;
+    } else if (sessions.of[session].state == SESSION_FREE && process_current() != process_init) {
+        error = -ENXIO;
     } else {
         sessions.of[session].state = SESSION_OPEN;
         sessions.of[session].files++;

@@ -29,10 +29,20 @@ static struct host_channel_state *channel_of(const struct file *file)
     return host_channel_numbered(file->inode->rdev & 0xff);
 }
 
+/* How a program starts and ends, and what is reported of it, is init's business, not root's. */
+static bool channel_is_for_init(const struct host_channel_state *channel)
+{
+    u32 kind = channel->number % HOST_CHANNELS;
+
+    return kind == HOST_CHANNEL_CONTROL || kind == HOST_CHANNEL_REPORT;
+}
+
 static int stream_open(struct inode *inode, struct file *file)
 {
     int error = host_link_exists() ? 0 : -ENXIO;
 
+    if (!error && channel_is_for_init(channel_of(file)) && process_current() != process_init)
+        error = -EPERM;
     if (!error && (file->mode & FILE_READ))
         error = host_channel_open(channel_of(file));
     return error ? error : host_session_open(channel_of(file));
@@ -47,6 +57,14 @@ static void stream_release(struct file *file)
 static bool channel_is_input(const struct host_channel_state *channel)
 {
     return channel->number % HOST_CHANNELS == HOST_CHANNEL_STDIN;
+}
+
+/* Bytes go to the host only: there is nothing to ask for. */
+static bool channel_is_output(const struct host_channel_state *channel)
+{
+    u32 kind = channel->number % HOST_CHANNELS;
+
+    return kind == HOST_CHANNEL_STDOUT || kind == HOST_CHANNEL_STDERR;
 }
 
 /* `deterministic`: what a thread waits for on a channel. */
@@ -134,6 +152,8 @@ static ssize_t stream_read(struct file *file, struct io_buffer *io, u64 *offset)
     u8 *copy;
     int error;
 
+    if (channel_is_output(channel))
+        return -EINVAL;
     if (io->bytes_left == 0)
         return 0;
     copy = kmalloc(COPY_BYTES, 0);
@@ -227,8 +247,11 @@ static ssize_t stream_write(struct file *file, struct io_buffer *io, u64 *offset
 {
     struct host_channel_state *channel = channel_of(file);
     ssize_t done = 0, part = 0;
-    int error = mutex_lock_killable(&channel->write_mutex);
+    int error;
 
+    if (channel_is_input(channel))
+        return -EINVAL;
+    error = mutex_lock_killable(&channel->write_mutex);
     if (error)
         return error;
     while (io->bytes_left) {

@@ -54,7 +54,6 @@ guest.exit(0)''')
     "guest.send(EXIT, CONTROL, b'1')",
     "guest.send(HELLO, CONTROL, struct.pack('<I', 1))",
     "guest.credit(STDOUT, 1)",
-    "guest.credit(TERMINAL, 1)",
     "guest.credit(STDIN, 1 << 30)",
     "guest.credit(CONTROL, 1 << 20); guest.credit(CONTROL, 1 << 20)",
 ])
@@ -65,6 +64,21 @@ def test_guest_that_breaks_the_protocol_ends_the_run(tmp_path, frame):
                       stdout=write_end)
     os.close(read_end), os.close(write_end)
     assert result.returncode == 125 and b'protocol' in result.stderr
+
+
+def test_streams_that_the_caller_has_not_are_as_dev_null(tmp_path):
+    result = run_fake(tmp_path, '''
+guest.start()
+for channel in STDOUT, STDERR, TERMINAL:
+    guest.send(DATA, channel, b'x' * 65536)
+    guest.expect(CREDIT, channel)
+guest.send(POLL, STDIN, b'')
+guest.expect(READY, STDIN)
+guest.credit(STDIN, 1)
+guest.expect(END, STDIN)
+guest.credit(TERMINAL, 1)
+guest.exit(5)''', stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert result.returncode == 5
 
 
 def test_other_version_of_the_protocol_is_refused(tmp_path):

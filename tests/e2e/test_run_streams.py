@@ -8,9 +8,9 @@ from machine import command, run_program
 
 
 
-def shell(text, **more):
-    """Runs a line of the host's shell, in which RUN is `pith run --`."""
-    run = ' '.join(shlex.quote(word) for word in command())
+def shell(text, *options, **more):
+    """Runs a line of the host's shell, in which RUN is `pith run OPTIONS --`."""
+    run = ' '.join(shlex.quote(word) for word in command(options=options))
     return subprocess.run(['bash', '-c', text.replace('RUN', run)], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=200, **more)
 
@@ -66,3 +66,15 @@ def test_output_to_a_file_and_to_a_pipe_are_the_same(tmp_path):
 def test_lines_typed_late_are_read_as_they_come():
     result = shell('(echo one; sleep 1; echo two) | RUN sh -c "read a; read b; echo $b $a"')
     assert result.returncode == 0
+
+
+def test_root_cannot_break_the_run_by_the_streams_devices():
+    result = shell("""RUN sh -c '
+for name in host/stdin host/stdout host/stderr host/control host/report console; do
+    head -c0 /dev/$name
+    echo x >/dev/$name
+    stty -F /dev/$name raw
+done
+head -c1 /dev/host/stdin; head -c1 /dev/host/stdout
+exit 3' 0</dev/null 1>/dev/null 2>&-""", '--user', '0:0')
+    assert result.returncode == 3

@@ -49,7 +49,8 @@
  * HOST_FRAME_MAX or data beyond its credit ends the run with an error.
  *
  * A channel that the caller closed (or that does not exist) is named in the description of the run;
- * nothing is sent on it.
+ * init gives it to nobody. What root sends on it all the same is taken and dropped, and a request
+ * is answered by END.
  */
 #pragma once
 
