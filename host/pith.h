@@ -316,7 +316,7 @@ struct machine_fds {
     int link;      /* our frames */
     int files;     /* the file server's socket; -1: none */
     int debug;     /* the kernel's debug port */
-    int complaint; /* a file for QEMU's standard error */
+    int complaint; /* QEMU's standard error */
 };
 
 /* The path of QEMU, or a sentence and the end. */
@@ -329,7 +329,11 @@ void qemu_build_arguments(struct strings *arguments, const char *qemu,
 /* Starts it in a session of its own; it dies with us. */
 pid_t qemu_start(const struct strings *arguments, const struct machine_fds *fds);
 /* Says what QEMU said, in one sentence, as the reason why it ended. */
-void qemu_say_why(int complaint_fd, int wait_status);
+void qemu_say_why(struct buffer *complaint, int wait_status);
+/* Takes what QEMU has written on its standard error by now. False: it will write no more. */
+bool qemu_take_complaint(int fd, struct buffer *complaint);
+/* The line that says that KVM gave up, after which QEMU stands still for ever; NULL: it did not. */
+const char *qemu_kvm_last_words(const struct buffer *complaint);
 
 /* ---- pith_child.c: processes that end with us ---- */
 
@@ -360,7 +364,7 @@ enum accelerator accelerator_choose(const struct run_options *options, const cha
 struct machine_parts {
     pid_t machine, files; /* QEMU; the file server, 0: none */
     int link_fd, debug_fd;
-    int complaint_fd;    /* the file of QEMU's standard error */
+    int complaint_fd;    /* what QEMU writes on its standard error; -1: it ended */
     uint64_t started_ns; /* when QEMU was started */
 };
 

@@ -16,13 +16,17 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#define NS_PER_MS       1000000ull
+#define ANSWER_LIMIT_MS 10000 /* until HELLO, which a machine that runs gives at once */
+
 struct attachment {
     struct link link;
     struct channels *channels;
     struct terminal *terminal; /* NULL: none */
     int signal_fd;
-    bool has_begun; /* HELLO came */
-    bool has_ended; /* EXIT came, or the link is down */
+    uint64_t deadline_ns; /* for HELLO */
+    bool has_begun;       /* HELLO came */
+    bool has_ended;       /* EXIT came, or the link is down */
     int status;
 };
 
@@ -122,6 +126,26 @@ static void take_signal(struct attachment *attachment, uint32_t number)
     }
 }
 
+/* Milliseconds that are left for the machine to take us; -1: it has. */
+static int answer_timeout(const struct attachment *attachment)
+{
+    uint64_t now = clock_now_ns();
+
+    if (attachment->has_begun || attachment->has_ended)
+        return -1;
+    return now < attachment->deadline_ns ? (int)((attachment->deadline_ns - now) / NS_PER_MS) + 1
+                                         : 0;
+}
+
+static void fall_silent(struct attachment *attachment)
+{
+    attachment->has_ended = true;
+    attachment->status = PITH_FAILED;
+    if (attachment->terminal)
+        terminal_restore(attachment->terminal);
+    say("the machine does not answer; if its pith was stopped, SIGCONT lets it go on");
+}
+
 static void step(struct attachment *attachment, struct beginning *beginning)
 {
     struct pollfd polled[2 + CHANNELS_POLL_MOST] = {
@@ -131,9 +155,14 @@ static void step(struct attachment *attachment, struct beginning *beginning)
     };
     size_t count = 2 + channels_poll(attachment->channels, polled + 2);
     struct signalfd_siginfo signal;
+    int ready = poll(polled, count, answer_timeout(attachment));
 
-    if (poll(polled, count, -1) < 0)
+    if (ready < 0)
         return;
+    if (ready == 0) {
+        fall_silent(attachment);
+        return;
+    }
     if (polled[0].revents && read(attachment->signal_fd, &signal, sizeof(signal)) > 0 &&
         attachment->has_begun)
         take_signal(attachment, signal.ssi_signo);
@@ -159,6 +188,7 @@ int attach(struct run_options *options)
     attachment.terminal = terminal_open(terminal_fd);
     attachment.signal_fd = signals_open();
     attachment.channels = channels_create(&attachment.link, streams, attachment.terminal);
+    attachment.deadline_ns = clock_now_ns() + ANSWER_LIMIT_MS * NS_PER_MS;
     link_send(&attachment.link, HOST_FRAME_HELLO, HOST_CHANNEL_CONTROL, &version, sizeof(version));
     link_flush(&attachment.link);
     while (!attachment.has_ended || !channels_are_drained(attachment.channels))

@@ -14,12 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define QEMU_NAME       "qemu-system-x86_64"
-#define COMPLAINT_BYTES 600
+#define COMPLAINT_BYTES 4096
 #define DEBUG_PORT_BASE "0xe9"
 /* As many as the kernel asks for: QEMU's own default for PCI is too few for its longest request. */
 #define FILES_QUEUE_SIZE 1024
@@ -174,26 +175,55 @@ pid_t qemu_start(const struct strings *arguments, const struct machine_fds *fds)
     _exit(PITH_FAILED);
 }
 
-/* What QEMU wrote on its standard error, in one line without "qemu-system-x86_64: ". */
-static void read_complaint(int fd, char complaint[COMPLAINT_BYTES])
+bool qemu_take_complaint(int fd, struct buffer *complaint)
 {
-    ssize_t size = pread(fd, complaint, COMPLAINT_BYTES - 1, 0);
-    size_t prefix = strlen(QEMU_NAME ": ");
+    char bytes[COMPLAINT_BYTES];
+    ssize_t size;
 
-    complaint[size > 0 ? size : 0] = '\0';
-    for (char *end = complaint + strlen(complaint); end > complaint && end[-1] == '\n';)
-        *--end = '\0';
-    for (char *newline = complaint; (newline = strchr(newline, '\n'));)
-        *newline = ';';
-    if (!strncmp(complaint, QEMU_NAME ": ", prefix))
-        memmove(complaint, complaint + prefix, strlen(complaint + prefix) + 1);
+    while ((size = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+        if (complaint->size + size <= COMPLAINT_BYTES) /* more is nobody's help */
+            buffer_append(complaint, bytes, size);
+    }
+    return size < 0;
 }
 
-void qemu_say_why(int complaint_fd, int wait_status)
+const char *qemu_kvm_last_words(const struct buffer *complaint)
 {
-    char complaint[COMPLAINT_BYTES];
+    static const char *const signs[] = {"KVM internal error", "KVM: entry failed",
+                                        "KVM: unknown exit", "kvm run failed"};
+    const char *line = (const char *)complaint->data, *end;
 
-    read_complaint(complaint_fd, complaint);
+    for (const char *last = line + complaint->size; line < last; line = end + 1) {
+        end = memchr(line, '\n', last - line);
+        if (!end)
+            return NULL;
+        for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+            if (memmem(line, end - line, signs[i], strlen(signs[i])))
+                return line;
+        }
+    }
+    return NULL;
+}
+
+/* What QEMU wrote on its standard error, in one line without "qemu-system-x86_64: ". */
+static const char *complaint_in_a_line(struct buffer *complaint)
+{
+    size_t prefix = strlen(QEMU_NAME ": ");
+    char *text;
+
+    buffer_append(complaint, "", 1);
+    text = (char *)complaint->data;
+    for (char *end = text + strlen(text); end > text && end[-1] == '\n';)
+        *--end = '\0';
+    for (char *newline = text; (newline = strchr(newline, '\n'));)
+        *newline = ';';
+    return strncmp(text, QEMU_NAME ": ", prefix) ? text : text + prefix;
+}
+
+void qemu_say_why(struct buffer *complaint_bytes, int wait_status)
+{
+    const char *complaint = complaint_in_a_line(complaint_bytes);
+
     if (WIFSIGNALED(wait_status))
         say("QEMU was ended by signal %d (%s) before the program ended%s%s", WTERMSIG(wait_status),
             strsignal(WTERMSIG(wait_status)), *complaint ? ": " : "", complaint);

@@ -46,6 +46,7 @@ struct run {
     struct link link;
     struct channels *channels;
     struct buffer log, debug_log; /* a line that is not whole yet */
+    struct buffer complaint;      /* what QEMU wrote on its standard error */
     struct report *report;        /* NULL: none is wanted */
     struct sessions *sessions;
     struct boot_time times;
@@ -381,13 +382,35 @@ static void check_deadlines(struct run *run)
         say("the kernel did not start; --debug shows how far it came");
 }
 
+/* What QEMU wrote on its standard error, which ends the run if it is that it stands still. */
+static void take_complaint(struct run *run)
+{
+    const char *line;
+
+    if (run->parts.complaint_fd < 0)
+        return;
+    if (!qemu_take_complaint(run->parts.complaint_fd, &run->complaint)) {
+        close(run->parts.complaint_fd);
+        run->parts.complaint_fd = -1;
+    }
+    line = run->phase == ENDING ? NULL : qemu_kvm_last_words(&run->complaint);
+    if (!line)
+        return;
+    break_run(run, PITH_FAILED);
+    say("KVM cannot go on with this machine (%.*s); --accel tcg runs it without KVM",
+        (int)strcspn(line, "\n"), line);
+}
+
 /* The machine is gone and said all that it had to say. */
 static void check_machine(struct run *run)
 {
     if (!run->machine_ended || run->link_is_up || run->phase == ENDING)
         return;
+    take_complaint(run);
+    if (run->phase == ENDING)
+        return;
     break_run(run, PITH_FAILED);
-    qemu_say_why(run->parts.complaint_fd, run->machine_status);
+    qemu_say_why(&run->complaint, run->machine_status);
 }
 
 static bool is_over(const struct run *run)
@@ -399,14 +422,15 @@ static bool is_over(const struct run *run)
 /* Waits for something to happen and handles all that did. */
 static void step(struct run *run)
 {
-    struct pollfd polled[3 + SESSIONS_POLL_MOST + CHANNELS_POLL_MOST] = {
+    struct pollfd polled[4 + SESSIONS_POLL_MOST + CHANNELS_POLL_MOST] = {
         {.fd = run->signal_fd, .events = POLLIN},
         {.fd = run->link_is_up ? run->link.fd : -1,
          .events = POLLIN | (run->link.out.size ? POLLOUT : 0)},
         {.fd = run->parts.debug_fd, .events = POLLIN},
+        {.fd = run->parts.complaint_fd, .events = POLLIN},
     };
-    struct pollfd *others = polled + 3, *attached;
-    size_t count = 3;
+    struct pollfd *others = polled + 4, *attached;
+    size_t count = 4;
 
     count += channels_poll(run->channels, others);
     attached = polled + count;
@@ -421,6 +445,8 @@ static void step(struct run *run)
         read_debug_port(run);
     if (polled[1].revents & (POLLIN | POLLHUP | POLLERR))
         receive_frames(run);
+    if (polled[3].revents)
+        take_complaint(run);
     channels_progress(run->channels);
     if (attached < polled + count)
         sessions_progress(run->sessions, attached);

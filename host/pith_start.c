@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,10 +28,9 @@ static void make_fds(const struct run_options *options, const struct library *li
 {
     *fds = (struct machine_fds){.kernel = library->kernel_fd, .files = -1};
     fds->initramfs = initramfs_create(library, &options->initramfs_files);
-    fds->complaint = memfd_create("pith-complaint", MFD_CLOEXEC);
-    if (fds->complaint < 0 || access("/proc/self/fd", X_OK))
+    if (access("/proc/self/fd", X_OK))
         fail("the machine cannot be prepared: %s; is /proc mounted?", strerror(errno));
-    parts->complaint_fd = fds->complaint;
+    make_pair(&parts->complaint_fd, &fds->complaint);
     make_pair(&parts->link_fd, &fds->link);
     make_pair(&parts->debug_fd, &fds->debug);
     *server_fd_out = -1;
@@ -79,5 +77,6 @@ bool machine_start(const struct run_options *options, struct machine_parts *part
     close(fds.initramfs);
     close(fds.link);
     close(fds.debug);
+    close(fds.complaint);
     return true;
 }

@@ -172,6 +172,10 @@ static long fcntl_of_open(struct file *file, int fd, int command, u64 argument)
         return file_add_seals(file, (u32)argument);
     case F_GET_SEALS:
         return file_get_seals(file);
+    case F_GETLEASE: /* no file here can have leases */
+        return F_UNLCK;
+    case F_SETLEASE:
+        return argument == F_UNLCK ? -EAGAIN : -EINVAL;
     case F_GET_RW_HINT:
         return write_hint_get(file, user_ptr_at(argument));
     case F_SET_RW_HINT:

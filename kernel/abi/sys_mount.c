@@ -73,9 +73,8 @@ static int mount_decide(const struct path *where, const struct mount_arguments *
         return mount_change_flags(where, &source);
     if (flags & (MS_BIND | MS_MOVE))
         return mount_from_path(where, arguments->source, flags);
-    /* Every mount is private here: what asks for less sharing has it already. */
     if (flags & PROPAGATION)
-        return flags & MS_SHARED ? -EINVAL : 0;
+        return mount_set_sharing(where, flags & ~(MS_REC | MS_SILENT));
     if (!arguments->type[0])
         return -EINVAL;
     return mount_new(where, arguments->type, &source);

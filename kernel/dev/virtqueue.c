@@ -8,7 +8,9 @@
  * The device can write to all three, since they lie in memory that it reaches. So nothing is ever
  * believed that is read back: which descriptors form a chain, what is free and how much may have
  * been written stand in `shadow`, which the device does not know. A head that is not out there, or
- * a length beyond the chain's, breaks the queue for good.
+ * a length beyond the chain's, breaks the queue for good: what is out comes back with nothing
+ * written, so that nobody waits for ever, and nothing more goes in. Its memory is used again; the
+ * device could write there, but it could as well before (nothing guards memory from a device).
  *
  * Under `deterministic` a request is over before virtqueue_notify returns, and the device never
  * interrupts: when it answers is the host's business, and would show. The clock stands still
@@ -76,7 +78,7 @@ struct virtqueue {
     u16 first_free; /* guarded_by(&lock), as all below */
     u16 free_count;
     u16 available_index;
-    u16 used_index;
+    u16 used_index;    /* of a broken queue: the heads before it are not out any more */
     bool has_requests; /* what was pushed last has something to read */
     bool broken;
 };
@@ -263,6 +265,7 @@ void virtqueue_notify(struct virtqueue *queue)
 static void queue_break_locked(struct virtqueue *queue, const char *why) must_hold(&queue->lock)
 {
     queue->broken = true;
+    queue->used_index = 0;
     log_error("virtio: queue %u of device kind %u is broken: %s", queue->index, queue->device->kind,
               why);
 }
@@ -280,31 +283,56 @@ static void chain_free_locked(struct virtqueue *queue, u16 head) must_hold(&queu
     queue->shadow[head].token = NULL;
 }
 
+/* The head that the device says it is done with, and what it wrote. False: none, or it lies. */
+static bool used_take_locked(struct virtqueue *queue, u32 *head_out, u32 *written_out)
+    must_hold(&queue->lock)
+{
+    volatile struct used_element *element;
+
+    /* Pairs with the device's write of the index after the element. */
+    if (__atomic_load_n((u16 *)&queue->used->index, __ATOMIC_ACQUIRE) == queue->used_index)
+        return false;
+    element = &queue->used->elements[queue->used_index & (queue->size - 1)];
+    *head_out = element->head;
+    *written_out = element->written;
+    if (*head_out >= queue->size || !queue->shadow[*head_out].token) {
+        queue_break_locked(queue, "it returned a chain that it does not have");
+        return false;
+    }
+    if (*written_out > queue->shadow[*head_out].writable_bytes) {
+        queue_break_locked(queue, "it wrote more than it was given room for");
+        return false;
+    }
+    queue->used_index++;
+    return true;
+}
+
+/* A head that is out of a broken queue. False: none is left. */
+static bool broken_take_locked(struct virtqueue *queue, u32 *head_out, u32 *written_out)
+    must_hold(&queue->lock)
+{
+    while (queue->used_index < queue->size && !queue->shadow[queue->used_index].token)
+        queue->used_index++;
+    *head_out = queue->used_index;
+    *written_out = 0;
+    return queue->used_index < queue->size;
+}
+
 void *virtqueue_pop(struct virtqueue *queue, u32 *written_out)
 {
     void *token = NULL;
     u32 head, written;
+    bool found;
 
     spin_lock(&queue->lock);
-    /* Pairs with the device's write of the index after the element. */
-    if (queue->broken ||
-        __atomic_load_n((u16 *)&queue->used->index, __ATOMIC_ACQUIRE) == queue->used_index)
-        goto unlock;
-    head = queue->used->elements[queue->used_index & (queue->size - 1)].head;
-    written = queue->used->elements[queue->used_index & (queue->size - 1)].written;
-    if (head >= queue->size || !queue->shadow[head].token) {
-        queue_break_locked(queue, "it returned a chain that it does not have");
-        goto unlock;
+    found = !queue->broken && used_take_locked(queue, &head, &written);
+    if (!found && queue->broken)
+        found = broken_take_locked(queue, &head, &written);
+    if (found) {
+        token = queue->shadow[head].token;
+        chain_free_locked(queue, (u16)head);
+        *written_out = written;
     }
-    if (written > queue->shadow[head].writable_bytes) {
-        queue_break_locked(queue, "it wrote more than it was given room for");
-        goto unlock;
-    }
-    queue->used_index++;
-    token = queue->shadow[head].token;
-    chain_free_locked(queue, head);
-    *written_out = written;
-unlock:
     spin_unlock(&queue->lock);
     return token;
 }

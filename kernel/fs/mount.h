@@ -27,9 +27,8 @@ struct mount {
     char *source;                  /* [const] */
     struct rcu_head rcu;
 };
-#define MOUNT_FLAGS                                                                            \
-    (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | \
-     MS_NOSYMFOLLOW)
+#define MOUNT_FLAGS \
+    (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_ACCESS_TIMES | MS_RELATIME | MS_NOSYMFOLLOW)
 
 void mount_get(struct mount *mount);
 void mount_put(struct mount *mount);

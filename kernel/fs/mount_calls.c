@@ -114,7 +114,8 @@ static int mount_clone_children(struct mount *from, struct mount *copy)
         struct path place = {original->parent->clone, original->mountpoint};
 
         original->clone = NULL;
-        if (!place.mount || !dentry_is_below(place.dentry, place.mount->root))
+        if (!place.mount || (original->flags & MS_UNBINDABLE) ||
+            !dentry_is_below(place.dentry, place.mount->root))
             continue;
         error = mount_clone(original, original->root, &original->clone);
         if (!error)
@@ -130,6 +131,8 @@ int mount_bind(const struct path *where, const struct path *what, u32 flags)
     struct mount *mount;
     int error;
 
+    if (READ_ONCE(what->mount->flags) & MS_UNBINDABLE)
+        return -EINVAL;
     mutex_lock(&mounts.lock);
     error = mount_clone(what->mount, what->dentry, &mount);
     if (error)
@@ -179,17 +182,37 @@ unlock:
     return error;
 }
 
+/* Every mount is private here: what asks for less sharing has it already. */
+int mount_set_sharing(const struct path *where, u32 kind)
+{
+    if (where->dentry != where->mount->root)
+        return -EINVAL;
+    switch (kind) {
+    case MS_PRIVATE:
+    case MS_SLAVE:
+        __atomic_fetch_and(&where->mount->flags, ~MS_UNBINDABLE, __ATOMIC_RELAXED);
+        return 0;
+    case MS_UNBINDABLE:
+        __atomic_fetch_or(&where->mount->flags, MS_UNBINDABLE, __ATOMIC_RELAXED);
+        return 0;
+    default: /* MS_SHARED, or more than one */
+        return -EINVAL;
+    }
+}
+
 /* MS_REMOUNT: with MS_BIND only of this mount, else of the file system too. */
 int mount_change_flags(const struct path *where, const struct mount_source *source)
 {
     struct mount *mount = where->mount;
     struct file_system *file_system = mount->file_system;
-    u32 read_only = source->flags & MS_RDONLY;
+    u32 read_only = source->flags & MS_RDONLY, flags = source->flags;
     int error = 0;
 
     if (where->dentry != mount->root)
         return -EINVAL;
     mutex_lock(&mounts.lock);
+    if (!(flags & (MS_ACCESS_TIMES | MS_RELATIME))) /* it keeps how it was (mount(2)) */
+        flags |= mount->flags & MS_ACCESS_TIMES;
     if (read_only && !mount_is_read_only(mount) &&
         __atomic_load_n(&mount->writers, __ATOMIC_ACQUIRE) > 0)
         error = -EBUSY;
@@ -200,7 +223,7 @@ int mount_change_flags(const struct path *where, const struct mount_source *sour
             WRITE_ONCE(file_system->flags, (file_system->flags & ~MS_RDONLY) | read_only);
     }
     if (!error)
-        WRITE_ONCE(mount->flags, source->flags & MOUNT_FLAGS);
+        WRITE_ONCE(mount->flags, (flags & MOUNT_FLAGS) | (mount->flags & MS_UNBINDABLE));
     mutex_unlock(&mounts.lock);
     return error;
 }

@@ -75,9 +75,11 @@ void file_accessed(struct file *file)
 
     if ((file->flags & O_NOATIME) || (flags & (MS_RDONLY | MS_NOATIME)))
         return;
+    if ((flags & MS_NODIRATIME) && inode_is_directory(inode))
+        return;
     now = inode_now_ns();
-    if (inode->accessed_ns <= inode->modified_ns || inode->accessed_ns <= inode->changed_ns ||
-        now - inode->accessed_ns > (s64)NS_PER_DAY)
+    if ((flags & MS_STRICTATIME) || inode->accessed_ns <= inode->modified_ns ||
+        inode->accessed_ns <= inode->changed_ns || now - inode->accessed_ns > (s64)NS_PER_DAY)
         inode->accessed_ns = now;
 }
 

@@ -325,6 +325,16 @@ def test_what_qemu_says_is_passed_on(tmp_path):
     assert result.stderr == b'pith: QEMU could not run the machine: no such CPU\n'
 
 
+@pytest.mark.parametrize('words', ['KVM internal error. Suberror: 1', 'error: kvm run failed Bad address',
+                                   'KVM: entry failed, hardware error 0x80000021'])
+def test_machine_that_kvm_gave_up_is_status_125(tmp_path, words):
+    """QEMU says it and stands still for ever."""
+    result = run_fake(tmp_path, f'guest.start()\nprint({words!r}, "\\nRAX=0", sep="", file=sys.stderr, flush=True)\n'
+                                'guest.receive()\n')
+    assert result.returncode == 125
+    assert words in result.stderr.decode() and '--accel tcg' in result.stderr.decode()
+
+
 def test_output_before_the_machine_died_is_not_lost(tmp_path):
     result = run_fake(tmp_path, "guest.start(); guest.send(DATA, STDOUT, b'x' * 60000); os._exit(3)")
     assert result.returncode == 125 and len(result.stdout) == 60000

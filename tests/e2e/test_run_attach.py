@@ -52,6 +52,14 @@ def test_ps_lists_a_machine_with_its_id_and_command(machine):
     assert 'exec sleep 1000' in ids()[machine.pid]
 
 
+def test_attach_to_a_stopped_machine_says_so_and_the_machine_goes_on(machine):
+    machine.send_signal(signal.SIGSTOP)
+    result = attach(machine, 'true')
+    machine.send_signal(signal.SIGCONT)
+    assert result.returncode == 125 and b'does not answer' in result.stderr
+    assert attach(machine, 'echo', 'on').stdout == b'on\n'
+
+
 def test_ps_has_no_entry_of_a_killed_machine(machine):
     machine.kill()
     machine.wait()

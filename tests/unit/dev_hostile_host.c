@@ -295,6 +295,8 @@ static void queue_run(void)
         }
         if (virtqueue_is_broken(queue)) {
             CHECK_EQ(virtqueue_push(queue, pieces, 1, 0, chains), -EIO);
+            for (u32 i = 0; i < CHAINS; i++)
+                CHECK(!chains[i].is_out);
             break;
         }
     }
@@ -461,8 +463,8 @@ static void server_answer(struct virtqueue *queue)
     used_put(1, size, taken++, head, below(30) ? written : below(room + 1));
 }
 
-/* A waiter in the kernel: the device goes on. */
-static bool is_serving;
+/* A waiter in the kernel: the device goes on, or does what breaks its queue. */
+static bool is_serving, is_breaking;
 
 int wait_queue_wait(struct wait_queue *queue, enum wait_kind kind, enum wait_reason reason)
 {
@@ -471,9 +473,12 @@ int wait_queue_wait(struct wait_queue *queue, enum wait_kind kind, enum wait_rea
     if (!is_serving)
         return 0;
     queue->lock = (struct spinlock){0};
-    server_answer(device.queues[1]);
+    if (is_breaking)
+        used_put(1, virtqueue_size(device.queues[1]), taken, ~0u, 0);
+    else
+        server_answer(device.queues[1]);
     virtqueue_interrupt(device.queues[1]);
-    CHECK(!virtqueue_is_broken(device.queues[1]));
+    CHECK_EQ(virtqueue_is_broken(device.queues[1]), is_breaking);
     queue->lock = lock;
     return 0;
 }
@@ -528,6 +533,17 @@ TEST(server_answers_of_any_kind_stay_within_what_came)
     }
     is_serving = false;
     CHECK(names_seen > runs);
+}
+
+/* Behind the test above, whose queue it breaks for good. */
+TEST(server_that_breaks_its_queue_ends_what_waits_for_it)
+{
+    u8 answer[FUSE_ANSWER_MAX];
+
+    is_serving = is_breaking = true;
+    for (int call = 0; call < 2; call++)
+        CHECK_EQ(fuse_call(FUSE_GETATTR, 1, answer, 8, answer, 16), -EIO);
+    is_serving = false;
 }
 
 /* ---- The link ---- */

@@ -20,7 +20,7 @@ static void print_flags(struct text_sink *sink, u32 flags)
     for (size_t i = 0; i < ARRAY_SIZE(flag_names); i++)
         if (flags & flag_names[i].flag)
             text_print(sink, "%s", flag_names[i].text);
-    if (!(flags & MS_NOATIME))
+    if (!(flags & (MS_NOATIME | MS_STRICTATIME)))
         text_print(sink, ",relatime");
 }
 

@@ -76,7 +76,10 @@ int virtqueue_push(struct virtqueue *queue, const struct virtio_piece *pieces, u
  * requests among it are answered when this returns, and the handler was called.
  */
 void virtqueue_notify(struct virtqueue *queue);
-/* What the device is done with: the token and how many bytes it wrote; NULL: nothing. */
+/*
+ * What the device is done with: the token and how many bytes it wrote; NULL: nothing. From a broken
+ * queue all that was pushed comes back, with no bytes.
+ */
 void *virtqueue_pop(struct virtqueue *queue, u32 *written_out);
 /* How many pieces a chain may have at most. */
 u32 virtqueue_size(const struct virtqueue *queue);
