@@ -6,6 +6,8 @@
  */
 #include "pith.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +15,25 @@
 #include <unistd.h>
 
 #define SENTENCE_BYTES 1024
+#define SLOW_READER_MS 1000
 #define BUFFER_LEAST   4096
+
+/*
+ * One write, so that it stays in one piece. A caller's standard error may be one that does not
+ * block: what a sentence is for must not be lost because somebody reads slowly. If it fails
+ * otherwise there is nobody to tell.
+ */
+static void write_sentence(const char *sentence, size_t size)
+{
+    struct pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    while (write(STDERR_FILENO, sentence, size) < 0) {
+        if (errno != EINTR && errno != EAGAIN)
+            return;
+        if (errno == EAGAIN && poll(&standard_error, 1, SLOW_READER_MS) == 0)
+            return;
+    }
+}
 
 static void say_list(const char *format, va_list arguments)
 {
@@ -24,9 +44,7 @@ static void say_list(const char *format, va_list arguments)
     vsnprintf(sentence + size, sizeof(sentence) - 1 - size, format, arguments);
     size = strlen(sentence);
     sentence[size] = '\n';
-    /* One write, so that it stays in one piece; there is nobody to tell if it fails. */
-    if (write(STDERR_FILENO, sentence, size + 1) < 0)
-        return;
+    write_sentence(sentence, size + 1);
 }
 
 void say(const char *format, ...)

@@ -322,6 +322,17 @@ static int session_exit(u32 session, u32 status)
                           sizeof(exit));
 }
 
+static long sentence_send(struct user_ptr at)
+{
+    struct host_sentence sentence;
+
+    if (copy_in(&sentence, at, sizeof(sentence)))
+        return -EFAULT;
+    sentence.text[sizeof(sentence.text) - 1] = '\0';
+    return host_port_send(HOST_FRAME_DATA, HOST_CHANNEL_LOG, sentence.text,
+                          (u32)strlen(sentence.text));
+}
+
 static s32 signal_target; /* [atomic] the process group that the host's signals go to; 0: none */
 
 static long control_ioctl(struct file *file, u32 command, u64 argument)
@@ -336,6 +347,8 @@ static long control_ioctl(struct file *file, u32 command, u64 argument)
         return error ? error : moment_send(number);
     case HOST_IOCTL_SESSION_EXIT:
         return error ? error : session_exit(number >> 16, number & 0xffff);
+    case HOST_IOCTL_SAY:
+        return sentence_send(user_ptr_at(argument));
     case HOST_IOCTL_TARGET:
         if (!error)
             WRITE_ONCE(signal_target, (s32)number);

@@ -23,6 +23,22 @@ def test_death_by_signal_is_128_and_its_number(name):
     assert result.returncode == 128 + getattr(signal, f'SIG{name}')
 
 
+def test_a_sentence_waits_for_the_reader_of_a_pipe_that_does_not_block():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filled = 0
+    try:
+        while True:
+            filled += os.write(writer, bytes(4096))
+    except BlockingIOError:
+        pass
+    process = subprocess.Popen(command('true', options=['--no-such-option']), stderr=writer)
+    os.close(writer)
+    with os.fdopen(reader, 'rb') as pipe:
+        assert b'no-such-option' in pipe.read()[filled:]
+    assert process.wait() == 2
+
+
 def test_missing_program_is_127():
     result = run_program('no-such-program')
     assert result.returncode == 127 and b'no-such-program' in result.stderr

@@ -1,8 +1,9 @@
 /*
  * init: what happens in which order, and how it ends.
  *
- * Whatever init cannot do, it says in a sentence where the program's standard error goes, and the
- * run ends with STATUS_FAILED. Signals for the program do not pass through here: the kernel sends
+ * Whatever init cannot do, it says in a sentence where the program's standard error goes (or, if
+ * that cannot be written, past it where the command's own goes), and the run ends with
+ * STATUS_FAILED. Signals for the program do not pass through here: the kernel sends
  * them to the process group that the program's child named (HOST_IOCTL_TARGET).
  */
 #include "init.h"
@@ -25,6 +26,25 @@
 static int control_fd = -1;
 static int complaint_fd = -1; /* where sentences go; -1: nowhere */
 
+/* What is too long is cut, but not its newline. */
+static void complain_to_command(const char *const parts[], size_t count)
+{
+    struct host_sentence sentence = {.text = ""};
+    size_t used = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = strlen(parts[i]), room = sizeof(sentence.text) - 2 - used;
+
+        if (bytes > room)
+            bytes = room;
+        memcpy(sentence.text + used, parts[i], bytes);
+        used += bytes;
+    }
+    if (sentence.text[used - 1] != '\n')
+        sentence.text[used] = '\n';
+    ioctl(control_fd, HOST_IOCTL_SAY, &sentence);
+}
+
 void complain(const char *what, const char *object, int error)
 {
     const char *parts[] = {"pith: ",
@@ -39,7 +59,7 @@ void complain(const char *what, const char *object, int error)
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
         pieces[i] = (struct iovec){(void *)parts[i], strlen(parts[i])};
     if (writev(complaint_fd, pieces, sizeof(parts) / sizeof(*parts)) < 0)
-        return; /* there is nobody to tell */
+        complain_to_command(parts, sizeof(parts) / sizeof(*parts));
 }
 
 void complain_to(int fd)

@@ -248,6 +248,11 @@ enum host_report_kind {
 #define HOST_IOCTL_STAMP 0x40047002u /* sends STAMP with this enum host_moment, now */
 /* Sends EXIT of a session: its number times 65536, and the status. */
 #define HOST_IOCTL_SESSION_EXIT 0x40047004u
+/* Sends a sentence to the command's own standard error: a LOG frame, whatever logs are wanted. */
+struct host_sentence {
+    char text[256]; /* NUL-terminated, with its newline */
+};
+#define HOST_IOCTL_SAY 0x41007005u
 #define HOST_IOCTL_TARGET                                                   \
     0x40047003u /* HOST_FRAME_SIGNAL goes to this process group from now on \
                  */
