@@ -5,11 +5,6 @@ STRESS_NG := tests/programs/run_stress_ng --pith $(B)/pith --logs $(B)/tests/str
 STRESS_NG_SHARES ?= 4
 SOAK_CLASSES ?= memory,vm,scheduler,interrupt
 CLASSES_SECONDS ?= 300
-LEAVES_NOTHING := $(B)/tests/soak/leaves_nothing
-
-$(LEAVES_NOTHING): tests/soak/leaves_nothing.c tests/fuzz/use.h
-	@mkdir -p $(@D)
-	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $<
 
 .PHONY: packages-stress-ng test-stress-ng soak-stress-ng soak-stress-classes record-stress-ng
 packages-stress-ng:

@@ -118,18 +118,36 @@ $(STRESS): tests/soak/stress.c
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
 
-.PHONY: test-stress soak-guest soak-san soak-commands soak-hostile soak-programs soak-libpython record-proc record-libpython
+RACES_SECONDS ?= 60
+RACES := $(B)/tests/soak/races
+LEAVES_NOTHING := $(B)/tests/soak/leaves_nothing
+
+$(RACES): tests/soak/races.c
+	@mkdir -p $(@D)
+	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $< -lpthread
+
+$(LEAVES_NOTHING): tests/soak/leaves_nothing.c tests/fuzz/use.h
+	@mkdir -p $(@D)
+	$(GUEST_MUSL) $(GUEST_CFLAGS) -MF $@.d -o $@ $<
+
+.PHONY: test-races test-stress soak-guest soak-san soak-commands soak-hostile soak-programs soak-libpython record-proc record-libpython
 test-stress: all $(STRESS) ## threads, forks, signals and switches at once; SOAK_SECONDS, SOAK_CPUS
 	@for cpus in $(SOAK_CPUS); do \
 		echo "$$cpus CPUs:"; \
 		$(B)/pith run -q --cpus $$cpus --root none --initramfs-file $(STRESS):/stress -- \
 			/stress $(SOAK_SECONDS) || exit 1; \
 	done
+test-races: all $(RACES) $(LEAVES_NOTHING) ## threads of one process against each other; RACES_SECONDS
+	@for cpus in 1 2 4 8; do \
+		echo "$$cpus CPUs:"; \
+		$(B)/pith run -q --cpus $$cpus --user 0:0 --cwd / -- $(abspath $(LEAVES_NOTHING)) 5 \
+			"$(abspath $(RACES)) 1" "$(abspath $(RACES)) $(RACES_SECONDS)" || exit 1; \
+	done
 soak-guest: all guest-programs
 	@tests/run_guest --pith $(B)/pith --not-yet tests/guest/not-yet.txt --pith-only --cpus 8 --jobs 1 $(GUEST_PROGRAMS)
 	$(MAKE) test-machine PITH_RUN_FLAGS="--cpus 8"
 soak-san:
-	$(MAKE) SAN=1 test-stress
+	$(MAKE) SAN=1 test-stress test-races
 	$(MAKE) SAN=1 test-e2e test-programs
 soak-commands:
 	PITH_SOAK=1 $(MAKE) test-commands
@@ -149,4 +167,4 @@ record-proc: all ## what /proc and its readers show in the referee, for the comp
 record-libpython: all ## Python's own tests in the referee, for the comparison with Pith
 	@tools/install-packages programs
 	@tests/programs/run_libpython --record $(or $(LIBPYTHON_FLAGS),--all)
-soak: test-stress soak-fuzz soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz soak-stress ## all that takes long: an hour
+soak: test-stress test-races soak-fuzz soak-guest soak-san soak-commands soak-programs soak-hostile soak-libpython soak-fs-fuzz soak-stress ## all that takes long: an hour
