@@ -1,7 +1,7 @@
 /*
  * How a thread waits, and how it is woken: the protocol below all wait queues and locks.
  *
- * A wait-up cannot be lost. The waiter tests its condition under a lock, and that lock is let go
+ * A wake-up cannot be lost. The waiter tests its condition under a lock, and that lock is let go
  * only when the thread is WAITING and its run queue is locked; a waker makes the condition true
  * under the same lock, so it comes before the test or finds a WAITING thread:
  *
@@ -16,12 +16,24 @@
  *                                                   push; unlock all
  *     lock(condition); true
  *
+ * A waker that is quicker than the switch waits for the run queue's lock, which the waiter's
+ * successor lets go: so nobody runs a thread whose context is still being saved.
+ *
  * Signals and time limits end a wait in the same way: whoever takes the thread from WAITING to
  * READY under thread.lock decides wake_result, once. A bit of pending_work that is set before
- * thread_notify is seen by the waiter's own test, made under thread.lock, or by thread_notify.
+ * thread_notify is seen by the waiter's own test, made under thread.lock, or by thread_notify:
+ *
+ *     waiter                                      sender of a signal
+ *     lock(thread)                                pending_work |= bit  (release)
+ *     test pending_work (acquire): not set        thread_notify: lock(thread)
+ *     WAITING; unlock                             WAITING, and the bit ends it: READY, -EINTR
+ *
+ * A time limit is a timer of the CPU that the wait begins on, set with interrupts off: it cannot
+ * fire before the state is set. One that did not end the wait is cancelled before the call returns.
  *
  * Locking: any lock that may stand before thread.lock, then thread.lock, then run_queue.lock.
- * Context: thread_wake and thread_notify anywhere; only a thread itself blocks.
+ * Context: thread_wake and thread_notify anywhere; only a thread itself blocks, with no spinlock
+ *          but the one that it hands in.
  */
 #include "run_queue.h"
 

@@ -6,9 +6,19 @@
  * back under queue.lock and wakes one waiter, which tries again there: a thread on the CPU may get
  * the lock before it (no convoy), and then it waits on.
  *
+ *     owner         lock                              unlock
+ *     0             0 -> self                         -
+ *     A             -> A | 1 under queue.lock, sleep  A -> 0
+ *     A | 1         sleep                             -> 0 under queue.lock, wake the first waiter
+ *     0, woken one  0 -> self | 1 if others wait      -
+ *
+ * The bit is set and tested under queue.lock, and cleared there: so a holder that finds no bit has
+ * no waiter, and one that finds it wakes somebody who is in the queue already. A waiter that a
+ * signal takes away may leave the bit behind; that costs its holder one look at an empty queue.
+ *
  * Invariant: whoever sleeps in the queue has seen the bit set while he held queue.lock; the bit is
  *            cleared only under queue.lock, with an owner who then wakes.
- * Context:   threads only. Not recursive.
+ * Context:   threads only. Not recursive. No priority is lent to the holder.
  */
 #include "sleep_check.h"
 

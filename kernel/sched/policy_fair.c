@@ -251,12 +251,6 @@ static bool fair_should_preempt(struct policy_queue *queue, const struct policy_
            is_before(first->deadline_ns + request_of(queue, first), running->deadline_ns);
 }
 
-static u64 fair_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
-                         u64 now_ns)
-{
-    return running->slice_left_ns;
-}
-
 const struct policy policy_fair = {
     .name = "fair",
     .init = fair_init,
@@ -266,5 +260,5 @@ const struct policy policy_fair = {
     .charge = fair_charge,
     .block = fair_block,
     .should_preempt = fair_should_preempt,
-    .slice_ns = fair_slice_ns,
+    .slice_ns = policy_turn_left_ns,
 };

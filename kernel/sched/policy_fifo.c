@@ -1,11 +1,19 @@
 /*
  * fifo: the highest priority runs until it waits, ends or yields (POSIX SCHED_FIFO; with one
- * priority for all, the book's first come, first served).
+ * priority for all, the book's first come, first served, OSTEP 7.3).
  *
- * A list a priority. A thread that had to give way to a higher priority goes to the head of its
- * list and everybody else to the tail, so among equals the order is that of arrival.
+ *     level 0   priority 99   [ a ]            a bit for each list says whether it has anybody: the
+ *     level 1   priority 98   [ ]              topmost is found without a search
+ *     ...
+ *     level 99  priority 0    [ b ] [ c ]
  *
- * Promises nothing to the lower priorities, which may starve. No slices.
+ * A thread that had to give way to a higher priority goes to the head of its list and everybody
+ * else to the tail (sched(7), "SCHED_FIFO"), so among equals the order is that of arrival.
+ *
+ * Promises nothing to the lower priorities, which may starve; on a real machine run_queue.c bounds
+ * that from outside. No slices.
+ *
+ * Invariant: a thread's priority does not change while it is in the queue.
  */
 #include <pith/policy.h>
 
@@ -52,10 +60,6 @@ static void fifo_charge(struct policy_queue *queue, struct policy_thread *runnin
 {
 }
 
-static void fifo_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
-{
-}
-
 static bool fifo_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                                 u64 now_ns)
 {
@@ -75,7 +79,7 @@ const struct policy policy_fifo = {
     .remove = fifo_remove,
     .pick = fifo_pick,
     .charge = fifo_charge,
-    .block = fifo_block,
+    .block = policy_block_nothing,
     .should_preempt = fifo_should_preempt,
     .slice_ns = fifo_slice_ns,
 };

@@ -105,36 +105,14 @@ static struct policy_thread *lottery_pick(struct policy_queue *queue, u64 now_ns
     return thread_of(node);
 }
 
-static void lottery_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
-                           u64 now_ns)
-{
-    policy_charge_slice(running, ran_ns);
-}
-
-static void lottery_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
-{
-}
-
-static bool lottery_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
-                                   u64 now_ns)
-{
-    return queue->count > 0 && running->slice_left_ns == 0;
-}
-
-static u64 lottery_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
-                            u64 now_ns)
-{
-    return running->slice_left_ns;
-}
-
 const struct policy policy_lottery = {
     .name = "lottery",
     .init = lottery_init,
     .push = lottery_push,
     .remove = lottery_remove,
     .pick = lottery_pick,
-    .charge = lottery_charge,
-    .block = lottery_block,
-    .should_preempt = lottery_should_preempt,
-    .slice_ns = lottery_slice_ns,
+    .charge = policy_turn_charge,
+    .block = policy_block_nothing,
+    .should_preempt = policy_turn_is_over,
+    .slice_ns = policy_turn_left_ns,
 };

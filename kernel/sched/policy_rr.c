@@ -38,16 +38,6 @@ static struct policy_thread *rr_pick(struct policy_queue *queue, u64 now_ns)
     return policy_fifo.pick(queue, now_ns);
 }
 
-static void rr_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
-                      u64 now_ns)
-{
-    policy_charge_slice(running, ran_ns);
-}
-
-static void rr_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
-{
-}
-
 static bool rr_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                               u64 now_ns)
 {
@@ -58,20 +48,14 @@ static bool rr_should_preempt(struct policy_queue *queue, const struct policy_th
     return policy_fifo.should_preempt(queue, running, now_ns);
 }
 
-static u64 rr_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
-                       u64 now_ns)
-{
-    return running->slice_left_ns;
-}
-
 const struct policy policy_rr = {
     .name = "rr",
     .init = rr_init,
     .push = rr_push,
     .remove = rr_remove,
     .pick = rr_pick,
-    .charge = rr_charge,
-    .block = rr_block,
+    .charge = policy_turn_charge,
+    .block = policy_block_nothing,
     .should_preempt = rr_should_preempt,
-    .slice_ns = rr_slice_ns,
+    .slice_ns = policy_turn_left_ns,
 };

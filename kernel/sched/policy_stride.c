@@ -92,18 +92,6 @@ static void stride_charge(struct policy_queue *queue, struct policy_thread *runn
     policy_charge_slice(running, ran_ns);
 }
 
-static bool stride_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
-                                  u64 now_ns)
-{
-    return queue->count > 0 && running->slice_left_ns == 0;
-}
-
-static u64 stride_slice_ns(const struct policy_queue *queue, const struct policy_thread *running,
-                           u64 now_ns)
-{
-    return running->slice_left_ns;
-}
-
 const struct policy policy_stride = {
     .name = "stride",
     .init = stride_init,
@@ -112,6 +100,6 @@ const struct policy policy_stride = {
     .pick = stride_pick,
     .charge = stride_charge,
     .block = stride_leave,
-    .should_preempt = stride_should_preempt,
-    .slice_ns = stride_slice_ns,
+    .should_preempt = policy_turn_is_over,
+    .slice_ns = policy_turn_left_ns,
 };

@@ -1,14 +1,22 @@
 /*
  * The sleeping read-write lock: many readers, or one writer.
  *
- * `state` counts the readers in its low bits and has a bit for the writer and one that says that
- * somebody waits. With nobody waiting, taking and giving back is one atomic operation. Once the
- * waiting bit is set, newcomers queue behind it, readers too, so that writers are not starved; who
- * gives the lock back then hands it on under queue.lock: to the first writer, or to all readers
- * before it. A waiter owns the lock when he is `granted`; he never has to try again.
+ *     state   | WAITED_FOR | WRITER | readers: 32 bits |
+ *
+ * With nobody waiting, taking and giving back is one atomic operation. Once the waiting bit is set,
+ * newcomers queue behind it, readers too, so that writers are not starved; who gives the lock back
+ * then hands it on under queue.lock: to the first writer, or to all readers before it. A waiter
+ * owns the lock when he is `granted`; he never has to try again:
+ *
+ *     queue:    R1  R2  W3  R4          a writer gives back: R1 and R2 get it together;
+ *                                       the last of them gives it to W3; W3 to R4
+ *
+ * A reader that loses its exchange to another reader takes the slow way too, and is granted the
+ * lock there at once.
  *
  * Invariant: WAITED_FOR is set exactly while the queue has waiters; it changes under queue.lock.
- * Context:   threads only. Not recursive, not even for reading.
+ * Context:   threads only. Not recursive, not even for reading: a second reader's lock would queue
+ *            behind a writer that waits for the first.
  */
 #include "sleep_check.h"
 

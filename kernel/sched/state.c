@@ -1,13 +1,24 @@
 /*
  * The states of a thread.
  *
+ *            thread_start          picked                 last switch
+ *      NEW ---------------> READY --------> RUNNING ---------------------> DEAD
+ *                           ^   ^------------' |  preempted, yields
+ *                           |                  |
+ *                           |   woken          v
+ *                           '---------- WAITING, STOPPED, TRACED
+ *
  * What may follow what is a table, the state graph of the lecture. Each change of a state anywhere
  * comes through thread_set_state, which checks the edge and charges the time spent in the old
- * state, so that /proc, ps and the timeline cannot disagree.
+ * state, so that /proc, ps and the timeline cannot disagree. The caller moves the thread from queue
+ * to queue: at the change itself it is on none (queue_check.h proves it).
+ *
+ * Who may change a state follows from the state. A RUNNING thread leaves that state by itself only,
+ * for it alone knows that it is between two instructions of its own; a WAITING or STOPPED one is
+ * taken out by whoever is first under thread.lock; READY to RUNNING is the CPU's choice.
  *
  * Locking: READY and RUNNING follow each other under the lock of the thread's run queue; every
- *          other change is made under thread.lock. A RUNNING thread is taken out of that state only
- *          by itself.
+ *          other change is made under thread.lock. `uninterruptible` is atomic.
  * Context: interrupts are off.
  */
 #include "state.h"

@@ -1,9 +1,25 @@
 /*
  * The life of a thread: memory, first context, end.
  *
- * Locking: a thread is its creator's alone until thread_start. It holds one reference on itself
- *          until its successor on the CPU gives it up after the last switch (switch.c); others who
- *          keep a pointer hold their own.
+ *     lowest address                                                        KERNEL_STACK_BYTES
+ *     | guard | <-- kernel calls grow down ...... | trap frame of user mode |
+ *                                                 ^ where the first context starts: thread_begin
+ *
+ * thread_create prepares a context that looks as if the thread had been switched out just before
+ * thread_begin; so the first switch to it is a switch like any other, and thread_begin ends it as
+ * the others do (switch_finish), with the run queue's lock that the CPU handed over.
+ *
+ * A thread that ends stands on the stack that is to be freed. So it holds a reference on itself
+ * from thread_start on, which whoever runs next on its CPU gives up, when the last switch is over:
+ *
+ *     dying thread                        its successor on the CPU
+ *     state = DEAD; switches away  ---->  on_cpu = false; thread_put(left)   stack and struct go
+ *
+ * Others who keep a pointer hold references of their own, and may look at a DEAD thread's figures.
+ *
+ * Locking: a thread is its creator's alone until thread_start.
+ * Context: creating sleeps (memory). thread_put may come from the end of a switch, and never
+ *          sleeps.
  */
 #include "run_queue.h"
 

@@ -1,4 +1,7 @@
-/* sjf: the shortest burst first. links: kernel/sched/policy_sjf.c kernel/lib/tree.c */
+/*
+ * sjf: the shortest burst first.
+ * links: kernel/sched/policy_sjf.c kernel/sched/policy_burst.c kernel/lib/tree.c
+ */
 #include <pith/policy.h>
 
 #include "policy_machine.h"

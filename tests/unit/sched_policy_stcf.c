@@ -1,4 +1,6 @@
-/* stcf: the shortest time to completion first. links: kernel/sched/policy_stcf.c kernel/lib/tree.c
+/*
+ * stcf: the shortest time to completion first.
+ * links: kernel/sched/policy_stcf.c kernel/sched/policy_burst.c kernel/lib/tree.c
  */
 #include <pith/policy.h>
 

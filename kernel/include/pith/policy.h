@@ -143,42 +143,46 @@ static inline void policy_charge_slice(struct policy_thread *running, u64 ran_ns
 }
 
 /*
- * sjf, stcf: the least rank is the next. It is the burst, and a part of the time at which that
- * came, which a thread keeps until the burst is over: so newcomers rank lower and lower.
+ * Turns: pick gives a thread its quantum as slice_left_ns, and running uses that up. Where nothing
+ * else ends a turn, these are all of a policy's charge, should_preempt and slice_ns.
  */
-static inline u64 policy_burst_rank(const struct policy_queue *queue,
-                                    const struct policy_thread *thread, u64 burst_ns)
+static inline void policy_turn_charge(struct policy_queue *queue, struct policy_thread *running,
+                                      u64 ran_ns, u64 now_ns)
 {
-    u64 aging = queue->parameters.aging;
-
-    return burst_ns + (aging ? thread->came_ns / aging : 0);
+    policy_charge_slice(running, ran_ns);
 }
-
-/* Whether the running thread's burst is as long as any may be. */
-static inline bool policy_burst_is_over(const struct policy_queue *queue,
-                                        const struct policy_thread *running)
+static inline bool policy_turn_is_over(struct policy_queue *queue,
+                                       const struct policy_thread *running, u64 now_ns)
 {
-    return queue->parameters.burst_limit_ns && running->slice_left_ns == 0;
+    return queue->count > 0 && running->slice_left_ns == 0;
+}
+static inline u64 policy_turn_left_ns(const struct policy_queue *queue,
+                                      const struct policy_thread *running, u64 now_ns)
+{
+    return running->slice_left_ns;
+}
+/* block, where there is no account to close. */
+static inline void policy_block_nothing(struct policy_queue *queue, struct policy_thread *running,
+                                        u64 now_ns)
+{
 }
 
 /*
- * Ranks a thread that is pushed: a burst begins when it waited, or has reached the limit. Who
- * yields comes behind the first in the queue at least.
+ * sjf, stcf: their queue, policy_burst.c. The least rank is the next: the length of the burst, and
+ * with aging a part of the time at which that came.
  */
-static inline void policy_burst_push(const struct policy_queue *queue, struct policy_thread *thread,
-                                     u64 burst_ns, enum policy_push why, u64 now_ns)
-{
-    const struct tree_node *first = tree_first(&queue->tree);
-
-    if (why == POLICY_PUSH_NEW || why == POLICY_PUSH_WOKEN || policy_burst_is_over(queue, thread)) {
-        thread->came_ns = now_ns;
-        thread->slice_left_ns = queue->parameters.burst_limit_ns;
-    }
-    thread->rank_ns = policy_burst_rank(queue, thread, burst_ns);
-    if (why == POLICY_PUSH_YIELDED && first)
-        thread->rank_ns =
-            MAX(thread->rank_ns, tree_entry(first, struct policy_thread, node)->rank_ns);
-}
+void policy_burst_init(struct policy_queue *queue);
+u64 policy_burst_rank(const struct policy_queue *queue, const struct policy_thread *thread,
+                      u64 burst_ns);
+/* Whether the running thread's burst is as long as any may be. */
+bool policy_burst_is_over(const struct policy_queue *queue, const struct policy_thread *running);
+/* Ranks a thread whose burst is so long, and puts it in. */
+void policy_burst_push(struct policy_queue *queue, struct policy_thread *thread, u64 burst_ns,
+                       enum policy_push why, u64 now_ns);
+void policy_burst_remove(struct policy_queue *queue, struct policy_thread *thread, u64 now_ns);
+struct policy_thread *policy_burst_pick(struct policy_queue *queue, u64 now_ns);
+/* The first in the queue; NULL: it is empty. */
+const struct policy_thread *policy_burst_first(const struct policy_queue *queue);
 
 extern const struct policy policy_fair;
 extern const struct policy policy_fifo; /* POSIX SCHED_FIFO; alone also first come, first served */
