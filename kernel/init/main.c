@@ -4,6 +4,12 @@
  * Each step may use all that stand above it. Interrupts are off until the scheduler runs the first
  * thread, so no step waits; what must wait (drivers, the initramfs) is prepared by the thread of
  * process 1 before it executes /init.
+ *
+ *     CPU 0: steps ... start_process_1, sched_run          from here its idle thread
+ *     the others: started by arch_start_cpus, each goes straight into sched_run
+ *     process 1: prepare_process_1 (devices, terminals, initramfs), exec of /init
+ *
+ * A step that fails panics: there is no machine without it.
  */
 #include <pith/init.h>
 

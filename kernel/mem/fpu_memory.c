@@ -1,6 +1,7 @@
 /*
- * Memory for the FPU states of user threads, which arch/ asks for but cannot allocate: it stands
- * below us.
+ * Memory for the FPU states of user threads, which arch/ asks for but cannot allocate, standing
+ * below us: a slab cache of the size that XSAVE needs here (fpu_state_bytes), cleared, for XRSTOR
+ * faults on a header whose reserved bytes are not 0 (SDM 1 "XSAVE Header").
  */
 #include "internal.h"
 

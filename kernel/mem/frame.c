@@ -7,12 +7,23 @@
  *
  * Nearly all that is asked for is one frame, and what is freed is wanted again soon, warm in the
  * cache: so a stock gives the frame that came last. It is touched by its own CPU only, with
- * interrupts off, and goes to the allocator for half a stock at a time.
+ * interrupts off, and trades with the allocator half a stock at a time, so that a thread that frees
+ * and allocates in turn at the stock's edge does not go there each time.
  *
- * The last frames are kept for those who cannot wait and those whose work frees memory: `reserve`
- * below. Whoever may sleep asks the reclaimers when free frames come down to that; when these have
+ * The last frames are kept for those who cannot wait and those whose work frees memory:
+ *
+ *     free frames   |<----------------- ordinary requests -------------->|
+ *     0 ......... reserve/2 ......... reserve ..................... total
+ *     RESERVE       NOWAIT; an ordinary request at its end
+ *     takes all     takes half
+ *
+ * Whoever may sleep asks the reclaimers when free frames come down to the reserve; when these have
  * nothing, somebody is ended (reclaim.c). So an ordinary allocation fails only for a thread that is
  * being killed, for a large block, or when nobody is left to end.
+ *
+ * A block that was broken (frame_block_break) is 2^order frames with a count each; frame_block_put
+ * looks whether the caller has the last reference of all of them. Nobody can come by another one
+ * meanwhile: whoever could take one has one.
  *
  * Invariants: a frame with references is in no list of ours; counts[kind] summed over all CPUs is
  *             how many frames have that kind.

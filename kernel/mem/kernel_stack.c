@@ -6,11 +6,16 @@
  * A stack that overflows meets a page that is not mapped: a double fault says so at once, instead
  * of a neighbour's memory that breaks later. Threads come and go quickly, so a freed stack stays
  * mapped: a few on each CPU, found with interrupts off and no lock, all others in one list through
- * their own first words. The reclaimer unmaps what is in the list; that needs a TLB flush on all
- * CPUs, and so a context that sleeps, which freeing a stack is not.
+ * their own first words.
  *
- * Invariant: a slot's bit is set exactly while its pages are mapped.
+ * Taking one away for good needs all CPUs to forget its translations, and so a context that can
+ * wait for them, which freeing a stack is not: it is freed by whoever runs next on its CPU, in the
+ * middle of a switch. So only the reclaimer does it. It hides the pages first (not present),
+ * flushes, and then frees the frames: no CPU can write to a frame that is somebody else's by then.
+ *
+ * Invariant: a slot's bit is set from its reservation until its pages are unmapped again.
  * Locking:   stacks.lock for the list and the bits; interrupts off for a CPU's few.
+ * Context:   allocating may sleep (frames); freeing never does.
  */
 #include <pith/mem.h>
 

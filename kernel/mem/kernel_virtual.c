@@ -8,9 +8,15 @@
  * The kernel's root has entries for these areas from the start, and each process's root a copy of
  * them; all that changes later lies in tables below, which are one and the same for all. So a
  * mapping made here is seen everywhere at once, with no walk over address spaces. An entry that was
- * never present needs no flush.
+ * never present needs no flush: processors cache no translation that is not there (SDM 3A "Caching
+ * Translation Information").
  *
- * Locking: kernel_virtual.lock for the tables. Context: any; nothing here sleeps.
+ * Tables made before there are frames come from boot memory. None is ever freed: what they map
+ * comes again.
+ *
+ * Locking: kernel_virtual.lock for making tables and entries. An entry that is mapped belongs to
+ *          who mapped it, who alone changes it (kernel_entry).
+ * Context: any; nothing here sleeps.
  */
 #include <pith/mem.h>
 

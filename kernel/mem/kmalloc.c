@@ -1,6 +1,12 @@
 /*
- * kmalloc: memory of any size. Small sizes come from a slab cache for the next larger of a few
- * sizes, the rest as whole blocks of frames. kfree tells them apart by the frame's kind.
+ * kmalloc: memory of any size, and kfree, which needs none to be told.
+ *
+ *     bytes <= 2 KiB   the slab cache of the next larger of thirteen sizes
+ *     else             a block of 2^n frames, to 4 MiB
+ *
+ * kfree tells them apart by the kind of the memory's frame: FRAME_SLAB names its cache,
+ * FRAME_KERNEL is a block's first. Small sizes are looked up in a table of one byte for each 16.
+ * With SAN=1 the rest of an object behind the bytes that were asked for is poisoned.
  *
  * Context: any with ALLOC_NOWAIT; else where one may sleep.
  */

@@ -2,8 +2,12 @@
  * The ranges of memory at boot, before there are frames: what the loader says is usable, less what
  * lies in it already, less what the frame array and the first page tables take.
  *
+ * Taking goes from the top down, which leaves low memory whole for the allocator. Page 0 is never
+ * given: its address says that there is none. A list that is full loses memory rather than hand out
+ * some twice.
+ *
  * Invariant: ascending, page aligned, not empty, no two overlap.
- * Context:   boot, one CPU.
+ * Context:   boot, one CPU; the logic is tested on the host (tests/unit/mem_ranges.c).
  */
 #include "ranges.h"
 

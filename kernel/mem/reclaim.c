@@ -1,17 +1,24 @@
 /*
- * Reclaim: asking those who keep memory only because it was free.
+ * Reclaim: asking those who keep memory only because it was free; and when they have nothing,
+ * ending somebody.
  *
- * Each cache (of pages, of names, of kernel stacks) registers one function. They are asked in the
- * order in which they registered, each for what is still wanted. A reclaimer may itself allocate
- * (to write a page back), and must not come here again: a thread that reclaims gets no further than
- * its allocation's failure, which is what the mark per CPU would not show after it slept; so the
- * mark is the thread.
+ *     an allocation fails --> reclaimers (pages of files, names, kernel stacks), in their order
+ *                                | nothing
+ *                                v
+ *                             the out-of-memory choice (proc/oom.c) --> try again, or fail
  *
- * When they have nothing left, somebody must end: proc/ knows whom (memory_choice_register). A
- * thread that reclaims ends nobody; it has the reserve, and fails.
+ * Each reclaimer is asked for what is still wanted, and may itself allocate (to write a page back).
+ * It must not come here again: its stack would grow without a bound, and it would wait for itself.
+ * A thread that reclaims is therefore in a table, and its own allocations get half of the reserve
+ * or fail. The table is searched by thread, not by CPU, for a reclaimer sleeps and goes on
+ * elsewhere. If it is full, the thread does not reclaim: others do.
  *
- * Locking: the list only grows, at boot. `reclaimers.threads` by its lock.
- * Context: where one may sleep.
+ * Who reclaims ends nobody either: it may hold the very locks that somebody needs to end.
+ *
+ * Locking: the list only grows, at boot. `threads` by its lock; a slot is cleared without, by its
+ *          owner.
+ * Context: where one may sleep, with any sleeping locks held: no reclaimer waits for one (they
+ *          try).
  */
 #include <pith/mem.h>
 

@@ -6,13 +6,27 @@
  *     slab_free  --> the same             --(the oldest half)--> their slabs   --> frames
  *
  * A magazine is touched by its own CPU with interrupts off and without a lock; that is what nearly
- * every call does. A slab is found from an object by its frame. One empty slab stays with its
- * cache, the others go back at once.
+ * every call does. It holds about MAGAZINE_BYTES of objects, so that small ones come in crowds and
+ * large ones do not lie about. A CPU's first miss makes its magazine; without one all works too,
+ * and the caches that caches and magazines come from have none.
+ *
+ * A slab's life, under the cache's lock:
+ *
+ *     new --> empty --> partial <--> full
+ *               ^          |
+ *               '----------'   one empty slab stays with its cache, any other goes back to frame.c
+ *
+ * The one that stays keeps a cache whose last object comes and goes from asking for frames each
+ * time. Slabs are freed with no lock held: what is to go is linked up first.
+ *
+ * An object leads to its slab, and to its cache, by its frame: all frames of a slab say whose they
+ * are. So kfree needs no size, and SAN=1 proves that an object goes back where it came from.
  *
  * Invariants: a slab is in `partial` if some of its objects are out, in `full` if all are, in
  *             `empty` if none is; `objects_out` counts what is out of slabs, magazines included.
  * Locking:    slab_cache.lock for the slabs; interrupts off for a magazine; caches.lock for the
- *             list of caches. Frames are allocated and freed with no lock of ours held.
+ *             list of caches, to which is only added. Frames are allocated and freed with no lock
+ *             of ours held.
  * Context:    any with ALLOC_NOWAIT; else where one may sleep.
  */
 #include <pith/mem.h>

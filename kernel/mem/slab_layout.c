@@ -4,8 +4,15 @@
  *     | struct slab | object 0 | object 1 | ... | object n-1 | rest |
  *                               `fresh` counts from the end: untouched memory is used last
  *
- * Objects that came back are linked through their first words and go out again first, still warm.
- * A new slab writes nothing but its head.
+ * Objects that came back are linked through their first words and go out again first, still warm. A
+ * new slab writes nothing but its head.
+ *
+ * The block is the smallest that holds two objects and wastes at most an eighth behind the last
+ * one; an object that fits none so well gets the largest. A block is aligned to its size, so
+ * objects of an aligned size are aligned as far as the slab's head, rounded up, lets them be.
+ *
+ * Invariant: used + fresh + the length of `free` is the number of objects.
+ * Locking:   the caller's. Tested on the host (tests/unit/mem_slab_layout.c).
  */
 #include "slab.h"
 
