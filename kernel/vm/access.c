@@ -2,10 +2,23 @@
  * Access to an address space by others than its own instructions: exec, /proc/PID/mem, futexes.
  *
  * A page is looked at through its entry; if that does not allow the access, the fault that the
- * access would have been is resolved, and the entry is looked at again.
+ * access would have been is resolved, and the entry is looked at again:
+ *
+ *     lock(table_lock)
+ *     entry present, and writable on all levels if we write?   yes: take a reference to its frame
+ *     unlock
+ *     no: fault_resolve, as the owner's own access would have; then from the start
+ *
+ * The reference keeps the frame while it is copied from or to, without a lock. A write goes to the
+ * frame that the entry named: had it been shared copy-on-write, it would not have been writable. A
+ * fork in between does share it, and may see the write in both: so only who is alone (exec), or
+ * whose race is the program's own (/proc/PID/mem), writes here.
+ *
+ * TRIES_MAX bounds what a program can do by taking the page away again each time.
  *
  * Locking: space->lock for reading and table_lock for the entry; a reference to the frame after
- * that. Context: may sleep.
+ *          that.
+ * Context: sleeps, with no lock that faults may take.
  */
 #include "internal.h"
 #include "tables.h"
@@ -102,8 +115,11 @@ int address_space_populate(struct address_space *space, u64 address, u64 bytes, 
     return 0;
 }
 
-size_t address_space_read(struct address_space *space, u64 address, void *to, size_t bytes)
+/* Copies between the space's memory and the kernel's, which is `to`, or else `from`. */
+static size_t transfer(struct address_space *space, u64 address, void *to, const void *from,
+                       size_t bytes)
 {
+    unsigned access = from ? PAGER_WRITE : PAGER_READ;
     size_t done = 0;
 
     if (!user_range_is_valid(address, bytes))
@@ -112,32 +128,27 @@ size_t address_space_read(struct address_space *space, u64 address, void *to, si
         u64 at = address + done, offset = at & ~PAGE_MASK;
         size_t part = MIN(bytes - done, PAGE_SIZE - offset);
         struct frame *frame;
+        char *inside;
 
-        if (address_space_frame_get(space, at, PAGER_READ, &frame))
+        if (address_space_frame_get(space, at, access, &frame))
             break;
-        memcpy((char *)to + done, (char *)frame_data(frame) + offset, part);
+        inside = (char *)frame_data(frame) + offset;
+        if (from)
+            memcpy(inside, (const char *)from + done, part);
+        else
+            memcpy((char *)to + done, inside, part);
         frame_put(frame);
         done += part;
     }
     return done;
 }
 
+size_t address_space_read(struct address_space *space, u64 address, void *to, size_t bytes)
+{
+    return transfer(space, address, to, NULL, bytes);
+}
+
 size_t address_space_write(struct address_space *space, u64 address, const void *from, size_t bytes)
 {
-    size_t done = 0;
-
-    if (!user_range_is_valid(address, bytes))
-        return 0;
-    while (done < bytes) {
-        u64 at = address + done, offset = at & ~PAGE_MASK;
-        size_t part = MIN(bytes - done, PAGE_SIZE - offset);
-        struct frame *frame;
-
-        if (address_space_frame_get(space, at, PAGER_WRITE, &frame))
-            break;
-        memcpy((char *)frame_data(frame) + offset, (const char *)from + done, part);
-        frame_put(frame);
-        done += part;
-    }
-    return done;
+    return transfer(space, address, NULL, from, bytes);
 }

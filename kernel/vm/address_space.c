@@ -1,11 +1,22 @@
 /*
  * Address spaces: their life from exec or fork to the last reference.
  *
- * `references` are threads that run in it, and who reads it for long; with the last one everything
- * in it goes. `holders` keep the struct alone: a file that is being cut finds the address spaces
- * that show it, and must not be the one who ends them, for it holds locks of files.
+ *     references: threads that run in it, and who reads it for long. The last one empties it.
+ *     holders:    [references' one], and who must only find the struct: a walk over a file's
+ *                 regions, the out-of-memory choice. The last one frees the struct.
  *
- * Locking: fork holds the parent's lock for writing; the child is nobody's yet.
+ * Two counts, because whoever gives up the last of `references` closes files. A file that is being
+ * cut finds the spaces that show it, and the choice of a victim is made in the middle of any
+ * allocation: both hold locks of files or below, and must not be the one who ends a space. They
+ * hold a struct that may be empty when they get its lock, and see so: it has no regions.
+ *
+ * fork copies the tree of regions and shares the tables (tables.c), with the parent's lock held for
+ * writing. The parent's CPUs then forget their writable translations, before the child can run.
+ * Pagers hear of the child's regions only when its tables name the pages: a file that is cut
+ * meanwhile waits for the parent's lock, or finds the child and does its work there.
+ *
+ * Locking: space->lock; fork takes the parent's, and the child's inside it, which is nobody's yet.
+ * Context: sleeps. The last reference may be given up on a CPU that has the space loaded (exit).
  */
 #include "internal.h"
 #include "tables.h"
@@ -88,6 +99,7 @@ static void layout_copy(const struct address_space *from, struct address_space *
     to->stack_top = from->stack_top;
     to->vdso = from->vdso;
     to->no_large_pages = from->no_large_pages;
+    to->any_not_inherited = from->any_not_inherited;
     to->core_filter = READ_ONCE(from->core_filter);
     to->code_start = from->code_start;
     to->code_end = from->code_end;

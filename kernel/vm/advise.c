@@ -1,8 +1,20 @@
 /*
  * madvise(2) and msync(2): what a program says about ranges of its memory.
  *
- * Locking: space->lock for writing; for msync and MADV_REMOVE none while the pager works, which
- * takes locks of files: those come before ours.
+ *     flags     DONTFORK, WIPEONFORK, DONTDUMP, HUGEPAGE, ...   a table; regions split and joined
+ *     pages     DONTNEED, FREE                                  taken out of the tables at once
+ *     holes     REMOVE                                          the pager cuts them into the file
+ *     populate  POPULATE_READ, POPULATE_WRITE                   faults, without the lock
+ *     hints     NORMAL, WILLNEED, COLD, ...                     believed, and nothing done
+ *
+ * What is mapped follows the advice even where there are holes, and the call then says -ENOMEM.
+ * FREE may give zeros or the old content until the page is written: here always zeros.
+ *
+ * msync and REMOVE must not hold our lock while the pager works, for that takes locks of files,
+ * which come before ours. They take a copy of each region, opened like one, so that its file stays;
+ * the pages are the file's, so whatever the program maps meanwhile does not matter.
+ *
+ * Locking: space->lock for writing; none while the pager works. Context: sleeps.
  */
 #include <pith/abi/mman.h>
 

@@ -42,8 +42,7 @@
 #include "tables.h"
 
 #define AROUND_PAGES        16 /* how many of a file's pages one fault maps, if they are in memory */
-#define CLEAR_PAGES_AT_ONCE 32                /* without looking whether others should run */
-#define STACK_GUARD_BYTES   (256 * PAGE_SIZE) /* kept free below a stack that grows */
+#define CLEAR_PAGES_AT_ONCE 32 /* without looking whether others should run */
 
 /* One fault on its way. */
 struct fault {

@@ -6,6 +6,8 @@
 /* tlb.c: no CPU has the space's tables loaded when it returns. */
 void address_space_leave_all(struct address_space *space);
 
+#define STACK_GUARD_BYTES (256 * PAGE_SIZE) /* kept free below a stack that grows */
+
 /* region.c */
 #define region_entry(tree_pointer) tree_entry_or_null((tree_pointer), struct region, node)
 static inline struct region *region_next(const struct region *region)

@@ -10,15 +10,14 @@
  * the program's personality (setarch -R), which may make all of it fixed. `norandmaps` on the
  * command line, and the deterministic mode that sets it, turn the setting off.
  */
-#include <pith/vm.h>
+#include "internal.h"
 
-#define PROGRAM_BASE      0x555555554000ul /* two thirds of user memory */
-#define RANDOM_PAGES      (1ul << 28)
-#define STACK_PAGES       (1ul << 22)
-#define HEAP_BYTES        (32ul << 20)
-#define STACK_GAP_MIN     (128ul << 20)
-#define STACK_GAP_MAX     (USER_END / 6 * 5)
-#define STACK_GUARD_BYTES (256 * PAGE_SIZE)
+#define PROGRAM_BASE  0x555555554000ul /* two thirds of user memory */
+#define RANDOM_PAGES  (1ul << 28)
+#define STACK_PAGES   (1ul << 22)
+#define HEAP_BYTES    (32ul << 20)
+#define STACK_GAP_MIN (128ul << 20)
+#define STACK_GAP_MAX (USER_END / 6 * 5)
 
 s64 layout_randomness = LAYOUT_RANDOM;
 

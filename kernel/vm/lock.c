@@ -1,9 +1,11 @@
 /*
  * mlock(2): regions whose pages are to stay in memory.
  *
- * Pages of processes are never paged out, so to lock them is to count them and to bring them in.
+ * Pages of processes are never paged out, so to lock them is to count them, against RLIMIT_MEMLOCK,
+ * and to bring them in. Bringing in goes region by region without the lock, as faults do: a region
+ * that goes meanwhile is passed over, and one that comes is not waited for.
  *
- * Locking: space->lock for writing; none while pages are brought in.
+ * Locking: space->lock for writing to count; for reading to find the next region. Context: sleeps.
  */
 #include "internal.h"
 

@@ -1,7 +1,26 @@
 /*
  * mmap(2), munmap(2) and brk(2): regions come and go. Pages come later, by faults.
  *
- * Locking: space->lock for writing.
+ * The search for a place takes the highest room below mmap_top, then any; a size of whole 2 MiB
+ * goes to a multiple of that, so that large pages fit. Limits are asked first; then a fixed place
+ * is emptied, and the allocation of the region is all that can still fail. The place is empty then.
+ *
+ * munmap does in this order, so that an error finds all as it was, and nobody a page without a
+ * region:
+ *
+ *     split       a region with a hole in it becomes two      -ENOMEM
+ *     own ends    the tables that the range cuts in part      -ENOMEM
+ *     unmap       entries and whole tables go; TLBs flushed   cannot fail
+ *     regions     shrink, or are dropped                      cannot fail
+ *
+ * A dropped region is closed only when the lock is free (space_write_unlock): that may end a file,
+ * whose locks stand above ours.
+ *
+ * Limits and errors: -ENOMEM for RLIMIT_AS, RLIMIT_DATA, overcommit, REGIONS_MAX and no room;
+ * -EAGAIN for RLIMIT_MEMLOCK; -EPERM below MAP_ADDRESS_MIN; -EEXIST for MAP_FIXED_NOREPLACE.
+ *
+ * Locking: space->lock for writing. Context: sleeps. Populating goes without the lock, as faults
+ *          do.
  */
 #include <pith/abi/mman.h>
 

@@ -3,9 +3,21 @@
  *
  * Rights that are taken away must be taken from entries and TLBs at once. Rights that are given
  * could wait for a fault each; but who toggles the protection of memory that is its own touches it
- * next, so entries become writable at once where no fault would find anything to do.
+ * next, so entries become writable at once where no fault would find anything to do:
  *
- * Locking: space->lock for writing.
+ *     private   the frame has no other user (frame_is_ours)    a fault would just set the bit
+ *     shared    the entry was writable before: dirty already   else the pager must hear of it
+ *
+ * A region that allows nothing keeps its frames: entries that are not PRESENT but HELD, which the
+ * processor ignores and all else counts. Giving rights back makes them PRESENT again.
+ *
+ * The tables of the whole range are made our own first, which may fail (-ENOMEM) with nothing
+ * changed but splits. Limits are asked region by region as they become writable, and end the call
+ * with those before changed, as on Linux.
+ *
+ * Errors: -ENOMEM: a hole, a limit, no memory; -EACCES: the file was not opened so, or a vDSO.
+ *
+ * Locking: space->lock for writing. Context: sleeps.
  */
 #include "internal.h"
 #include "tables.h"

@@ -11,8 +11,21 @@
  * The search for a place then goes down one path, from the top of memory, and skips every subtree
  * that cannot have it.
  *
- * Invariants: regions do not overlap; the space's sums are those over its tree.
- * Locking:    space->lock, held for writing where the tree changes.
+ * A region is opened (its pager takes references) when it goes into a tree, and closed when it has
+ * left: not at once, for to close may end a file, which takes locks that stand before space->lock.
+ * So what leaves the tree is put into space->dropped, and space_write_unlock closes it when the
+ * lock is free. Who finds a region under the lock therefore finds it open.
+ *
+ * fork copies the tree as it is, node by node in the same shape: no comparison, no balancing. The
+ * pagers are told by regions_open when the tables have been shared as well (address_space.c says
+ * why).
+ *
+ * Invariants: regions do not overlap, are whole pages and never empty; neighbours that could be one
+ *             region are one, where somebody changed them; the space's sums are those over its
+ *             tree.
+ * Locking:    space->lock, held for writing where the tree changes. `recent` is a guess that is
+ *             checked under the lock; who removes a region clears it.
+ * Context:    nothing sleeps but for memory.
  */
 #include "internal.h"
 

@@ -1,11 +1,21 @@
 /*
  * mremap(2): a region shrinks, grows where it is, or moves with its pages.
  *
- * To move, all that may fail comes first: the tables at both places are made our own, then a region
- * is put at the new place, then the entries are carried over (frames keep their references), and
- * at last what is left of the old place is unmapped.
+ *     tables_own_range(old)     what is carried over must be ours            -ENOMEM
+ *     prepare_entries           the tables at the new place are made         -ENOMEM
+ *     carry_entries             each entry moves; frames keep their references
+ *     flush, then unmap the old place
  *
- * Locking: space->lock for writing.
+ * All that may fail comes before the first entry moves, so an error leaves all pages where they
+ * were; the new region, which is still empty, is unmapped again. Between the two visits nothing can
+ * change: the lock is held for writing, and no fault runs.
+ *
+ * A 2 MiB page stays one if the distance is a multiple of 2 MiB, else it is split first.
+ *
+ * Length 0 makes a second mapping of what is shared (mremap(2), BUGS); MREMAP_DONTUNMAP leaves the
+ * old region, empty.
+ *
+ * Locking: space->lock for writing. Context: sleeps.
  */
 #include <pith/abi/mman.h>
 

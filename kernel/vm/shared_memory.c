@@ -1,8 +1,14 @@
 /*
  * Memory that is shared but no file's: MAP_SHARED | MAP_ANONYMOUS, for a family of processes.
  *
+ *     region --object--> shared_memory --index--> frame <--entries of all who share
+ *
  * The object holds the frames by their index, made when they are first touched. Each region has a
- * reference to it; the last one frees all.
+ * reference to it; the last one frees all. Two faults for one page may both allocate: the second
+ * finds the first one's frame in the tree, uses that, and gives its own back.
+ *
+ * Its pages are promised as a whole when it is made (limits.c), since any of them may be touched by
+ * somebody who did not map it.
  *
  * Locking: shared_memory.lock guards the frames. Context: fill may sleep (it allocates).
  */

@@ -369,6 +369,24 @@ TEST(madvise_wipeonfork_gives_the_child_zeroes)
     CHECK_EQ(memory[0], 5);
 }
 
+TEST(madvise_wipeonfork_holds_in_the_child_for_its_own_children)
+{
+    char *memory = map(PAGE, MAP_PRIVATE);
+    pid_t child, grandchild;
+
+    CHECK_OK(madvise(memory, PAGE, MADV_WIPEONFORK));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        memory[0] = 5;
+        grandchild = CHECK_OK(fork());
+        if (grandchild == 0)
+            _exit(memory[0]);
+        CHECK_EXIT(grandchild, 0);
+        _exit(memory[0]);
+    }
+    CHECK_EXIT(child, 5);
+}
+
 TEST(madvise_dontfork_keeps_memory_from_the_child)
 {
     char *memory = map(PAGE, MAP_PRIVATE);
