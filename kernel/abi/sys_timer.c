@@ -134,7 +134,7 @@ long sys_timer_create(const struct syscall_args *args)
 long sys_timer_gettime(const struct syscall_args *args)
 {
     struct interval_timer timer;
-    int error = posix_timer_get(arg_int(args, 0), &timer);
+    int error = posix_timer_exchange(arg_int(args, 0), NULL, &timer);
 
     return error ? error : itimerspec_copy_out(arg_user_ptr(args, 1), &timer);
 }
@@ -156,7 +156,7 @@ long sys_timer_settime(const struct syscall_args *args)
     value.interval_ns = wanted.interval_ns;
     value.value_ns = wanted.deadline_ns;
     value.is_absolute = arg_int(args, 1) & TIMER_ABSTIME;
-    error = posix_timer_set(arg_int(args, 0), &value, &before);
+    error = posix_timer_exchange(arg_int(args, 0), &value, &before);
     if (error || user_ptr_is_null(old_at))
         return error;
     return itimerspec_copy_out(old_at, &before);

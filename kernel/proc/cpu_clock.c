@@ -6,14 +6,18 @@
  * samples of busy CPUs look (sched/accounting.c): a process that runs is sampled, and one that does
  * not run has a clock that stands still. An alarm thus comes up to one sample late, never early.
  *
- * An alarm lies in the list of the process that it measures, which need not be its owner's: a
- * timer of one process may measure another. So the lists have a lock of their own, which is taken
- * inside any one process's.
+ *     timer or sleeper --alarm--> process.cpu_alarms of the process that is measured
+ *                                       ^ looked at in each sample of its threads
+ *
+ * An alarm lies in the list of the process that it measures, which need not be its owner's: a timer
+ * of one process may measure another. So the lists have a lock of their own, which is taken inside
+ * any one process's. An owner that goes cancels its alarm under that lock: ring() is not running
+ * then, and will not.
  *
  * Invariant: an alarm is in its clock's list exactly until it rings or is cancelled.
  * Locking:   cpu_alarms_lock guards all lists; signals_lock of the measured process, outside it,
  *            keeps its threads while they are added up. ring() is called under both.
- * Context:   samples come from a timer; only cpu_clock_sleep sleeps.
+ * Context:   samples come from a timer's interrupt; only cpu_clock_sleep_until sleeps.
  */
 #include "internal.h"
 

@@ -2,10 +2,28 @@
  * Credentials: copies to change, and what exec and uid changes make of capabilities.
  *
  * A struct credentials is never changed once a thread has it; whoever checks rights with a
- * reference needs no lock. The rules for capabilities are capabilities(7)'s, "Transformation of
- * capabilities during execve()" and "Effect of user ID changes on capabilities".
+ * reference, or as the thread itself, needs no lock. To change some is to copy, change the copy,
+ * and install it:
+ *
+ *     changed = credentials_prepare()        a copy with one reference
+ *     changed->euid = ...                    nobody else sees it
+ *     credentials_install(changed)           swapped in; what was there is put
+ *
+ * Each thread has its own pointer, as on Linux: a C library that sets ids for a whole process calls
+ * once in each thread. A change that gives or takes rights makes the process not dumpable, so that
+ * others of its user cannot look at what it has read with them (prctl(2), PR_SET_DUMPABLE), and
+ * clears PR_SET_PDEATHSIG.
+ *
+ * The rules for capabilities are capabilities(7)'s, "Transformation of capabilities during
+ * execve()" and "Effect of user ID changes on capabilities". Files have none: only set-id bits and
+ * uid 0 give any.
+ *
+ * process_space_inspect answers who may look at whose memory although an exec may come in between:
+ * it asks again until the count of programs was the same before and after (process_programs in
+ * proc.h).
  *
  * Locking: a thread swaps its own pointer under process_table_lock; others read it under that.
+ * Context: preparing sleeps (memory).
  */
 #include "internal.h"
 
@@ -70,13 +88,23 @@ void credentials_put(struct credentials *credentials)
     slab_free(credentials_cache, credentials);
 }
 
+/* Whether the memory may hold from now on, or already, what the user was not to see (prctl(2)). */
+static bool rights_differ(const struct credentials *before, const struct credentials *after)
+{
+    return before->euid != after->euid || before->egid != after->egid ||
+           before->fsuid != after->fsuid || before->fsgid != after->fsgid ||
+           (after->capabilities_permitted & ~before->capabilities_permitted);
+}
+
 void credentials_install(struct credentials *credentials)
 {
     struct thread *thread = thread_current();
     struct credentials *before = thread->credentials;
 
-    if (before->euid != credentials->euid || before->egid != credentials->egid)
-        process_current()->dumpable = false;
+    if (rights_differ(before, credentials)) {
+        WRITE_ONCE(process_current()->dumpable, false);
+        WRITE_ONCE(process_current()->parent_death_signal, 0);
+    }
     spin_lock(&process_table_lock);
     thread->credentials = credentials;
     spin_unlock(&process_table_lock);

@@ -6,10 +6,20 @@
  *                                                      segment's memory has beyond its file part
  *                                                      is cleared, then anonymous
  *
- * Pages are read when they are touched. A program at fixed addresses (ET_EXEC) is mapped there; a
- * position-independent one at a random base; the interpreter (ld.so) where mmap finds room.
+ * Nothing is read but the headers: pages come when they are touched. A program at fixed addresses
+ * (ET_EXEC) is mapped there; a position-independent one at a random base; the interpreter (ld.so,
+ * named by PT_INTERP) where mmap finds room, as is a position-independent program that names none,
+ * for it is an interpreter itself ("L41 lecture 3, Role of the run-time linker").
  *
- * All that the file says is hostile: sizes and addresses are checked before they are added.
+ * All that the file says is hostile, and it may change while it is read. So each header is copied
+ * once and only the copy is looked at, and sizes and addresses are checked before they are added:
+ *
+ *     - segments ascend, do not overlap, end below USER_END, and fit their pages (-ENOEXEC)
+ *     - file_bytes <= memory_bytes; offset and address agree modulo the page
+ *
+ * A fault behind the file's end is the program's own SIGBUS.
+ *
+ * Context: exec, in an address space that nobody else sees. Sleeps.
  */
 #include <pith/abi/mman.h>
 

@@ -1,12 +1,34 @@
 /*
  * exec: a process becomes another program.
  *
- * The new address space is built completely beside the old one: segments mapped, stack written. So
- * whatever goes wrong leaves the caller as it was. Then the point of no return, after which nothing
- * fails: the other threads end, the caller takes over the leader's number, the address spaces
- * change places, and what the old program set is reset (handlers, alternate stack, descriptors
- * marked close-on-exec, timers).
+ * The new address space is built completely beside the old one: file found, strings copied,
+ * segments mapped, stack written, rights computed. What goes wrong until then (ENOENT, EACCES,
+ * ENOEXEC, E2BIG, ENOMEM, ...) leaves the caller as it was. Then
  *
+ *     process_become_single   all other threads end; the caller takes over the leader's number
+ *     unshare                 a table of descriptors, or of actions, that another process uses too
+ *     commit                  cannot fail: rights, memory, handlers, descriptors, registers
+ *
+ * If memory runs out in the second step the call still fails and the program goes on, but alone.
+ *
+ * Two threads that call exec race for exec_thread, under signals_lock: the second is one of those
+ * that the first one ends. exec_thread sleeps under the same lock under which threads leave:
+ *
+ *     exec_thread                                  another thread
+ *     lock(signals_lock); SIGKILL to the others    (wakes up, ends)
+ *     thread_count > 1: block, lock let go  - - -> lock(table, signals_lock); leaves the list
+ *     lock; 1: goes on                             thread_count == 1: wakes exec_thread
+ *
+ * commit has an order, for others look at us meanwhile (process_may_inspect). Rights that they lose
+ * by it are lost before the new memory can be found, and rights that they gain come after:
+ *
+ *     dumpable = false (set-id program) -> new credentials -> programs + 1 -> memory -> dumpable
+ *
+ * What a program inherits and what it does not is execve(2)'s list: handlers become defaults, what
+ * is ignored stays so; pending signals, the mask, limits, ids of the family and ITIMER_* stay;
+ * alternate stack, robust list, rseq, POSIX timers and close-on-exec descriptors go.
+ *
+ * Locking: process_table_lock or signals_lock for single steps; none across them.
  * Context: the calling thread. Sleeps.
  */
 #include "exec.h"
@@ -240,6 +262,11 @@ static void space_replace(struct thread *thread, struct exec *exec)
     vfork_release(thread->process);
 }
 
+void process_personality_reset(struct process *process, const struct exec *exec)
+{
+    process->personality &= ~(exec->secure ? PER_CLEAR_ON_SETID : READ_IMPLIES_EXEC);
+}
+
 static void process_reset(struct process *process, const struct exec *exec)
 {
     spin_lock(&process_table_lock);
@@ -247,11 +274,9 @@ static void process_reset(struct process *process, const struct exec *exec)
     process->did_exec = true;
     spin_unlock(&process_table_lock);
     WRITE_ONCE(process->dumpable, !exec->secure); /* after the old space went */
-    process->personality &= ~READ_IMPLIES_EXEC;
-    if (exec->secure) {
+    process_personality_reset(process, exec);
+    if (exec->secure)
         process->parent_death_signal = 0;
-        process->personality &= ~PER_CLEAR_ON_SETID;
-    }
     process->barriers = 0;
     itimers_exec(process);
 }

@@ -44,6 +44,8 @@ struct exec *exec_alloc(const struct exec_request *request) must_check;
 void exec_free(struct exec *exec);
 /* Opens, maps and checks all; the new address space is complete. */
 int exec_prepare(struct exec *exec, const struct exec_request *request) must_check;
+/* What a new program does not take over of personality(2). */
+void process_personality_reset(struct process *process, const struct exec *exec);
 /* The thread's name: the last part of the path. */
 void exec_name_set(struct thread_identity *identity, const char *path);
 

@@ -4,7 +4,13 @@
  *     #!/bin/sh -e   as  ./x a b   becomes   /bin/sh "-e" ./x a b
  *
  * All behind the interpreter's name is one argument, blanks at its ends cut (execve(2),
- * "Interpreter scripts"). An interpreter may be a script again, up to SCRIPTS_MAX deep.
+ * "Interpreter scripts"). Only the first EXEC_HEAD_BYTES are looked at: a longer line loses the end
+ * of its argument, but never of its name (-ENOEXEC). An interpreter may be a script again, up to
+ * SCRIPTS_MAX deep (-ELOOP); the arguments grow at their front each time.
+ *
+ * A script's set-id bits do nothing, for the rights are taken from the file that is mapped at the
+ * end: between the kernel's look at a script and the interpreter's, its name could be given to
+ * another.
  */
 #include "exec.h"
 

@@ -12,7 +12,14 @@
  *            argument pointers, NULL
  *     rsp -> argument count
  *
- * It is written into the new address space from outside, while exec can still fail.
+ * It is written into the new address space from outside, while exec can still fail. The auxiliary
+ * vector is how ld.so learns where the program, the vDSO and itself are without asking the kernel
+ * (getauxval(3)); a copy stays in the address space for /proc/PID/auxv.
+ *
+ * The stack is mapped larger than it needs to be, so that the first calls do not fault into growing
+ * it; from there it grows by faults (vm/fault.c), down to RLIMIT_STACK.
+ *
+ * Context: sleeps (faults in the new address space).
  */
 #include <pith/abi/mman.h>
 

@@ -2,8 +2,18 @@
  * The strings of exec: arguments and environment, copied out of the old program before it goes.
  *
  * They lie in one kernel buffer exactly as they will lie on the new stack, so one copy puts them
- * there. The buffer grows by doubling. Their sum is limited as on Linux: a quarter of the stack
- * limit, at least 128 KiB; one string to 128 KiB (execve(2), "Limits on size").
+ * there:
+ *
+ *     buffer   | argv[0] NUL argv[1] NUL ... | envp[0] NUL ... |
+ *               <------ argument_bytes ----->
+ *
+ * The buffer grows by doubling. The sum, the pointers to the strings included, is limited to a
+ * quarter of RLIMIT_STACK, but to no less than 128 KiB and no more than STRINGS_MAX; one string to
+ * 128 KiB (execve(2), "Limits on size of arguments and environment"). Beyond that it is -E2BIG.
+ * Another thread may write to the strings meanwhile: each is copied once, and its end is found in
+ * the copy.
+ *
+ * Context: sleeps (user memory, allocation). A killed caller stops copying.
  */
 #include "exec.h"
 

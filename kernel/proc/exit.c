@@ -1,15 +1,30 @@
 /*
  * The end of threads and processes.
  *
- * A thread releases what it uses while it can still sleep, then leaves its process under the locks,
- * and dies in the scheduler, where its successor frees it. The last thread to leave makes the
- * process a zombie: only the control block is left, with the status for the parent. Children go to
- * the nearest subreaper, else to process 1.
+ * A thread gives up what it uses while it can still sleep, then leaves its process under the locks,
+ * and dies in the scheduler, where its successor on the CPU frees it:
  *
- * Invariants: a zombie has no threads and no children. A process whose parent does not care
- *             (SIGCHLD ignored, SA_NOCLDWAIT) is reaped at once.
- * Locking:    process_table_lock, signals_lock inside it.
- * Context:    the ending thread. Nothing is locked.
+ *     living_count - 1    the thread that reaches 0 stops the timers
+ *     signals_close       none is put here any more; the process's own are offered to others
+ *     space_release       robust and PI locks, clear_child_tid: the last touch of user memory
+ *     vfork_release       a parent that shares the memory goes on
+ *     files_release       may close the last descriptor of anything
+ *     thread_leave        out of the list; the last one makes the process a ZOMBIE
+ *     thread_exit         DEAD
+ *
+ * Which thread is the last is decided twice, as two things need it. Timers must go while somebody
+ * can still wait for their functions, so the last to begin does that. Who turns the process into a
+ * zombie must come after everybody has left, so the last to leave does.
+ *
+ * ZOMBIE, the signal to the parent and the wake-up are one step under process_table_lock: a parent
+ * that waits sees all of it or nothing. Children change hands in the same step, to the nearest
+ * living subreaper, else to process 1, whoever might be waiting for them. A zombie whose parent
+ * does not care (SIGCHLD ignored, SA_NOCLDWAIT) is reaped at once; several may be, so they are
+ * collected in a list and put when the lock is free.
+ *
+ * Invariants: a zombie has no threads and no children. Process 1 never ends.
+ * Locking:    process_table_lock, signals_lock inside it. All of them for the calling thread alone.
+ * Context:    the ending thread, with nothing locked. Sleeps until thread_leave.
  */
 #include "internal.h"
 
@@ -83,7 +98,8 @@ static void signals_close(struct process *process, struct thread_identity *ident
     spin_lock(&process->signals_lock);
     stop_complete = process_stop_leave_locked(process, identity);
     identity->exiting = true;
-    identity->thread->pending_work &= ~(WORK_SIGNAL | WORK_KILLED);
+    __atomic_fetch_and(&identity->thread->pending_work, ~(WORK_SIGNAL | WORK_KILLED),
+                       __ATOMIC_RELAXED);
     if (process->pending.set)
         signals_offer_others(process, identity, process->pending.set);
     spin_unlock(&process->signals_lock);
@@ -121,7 +137,7 @@ static void child_hand_over(struct process *child, struct process *reaper)
     list_remove(&child->sibling);
     list_push_back(&reaper->children, &child->sibling);
     child->parent = reaper;
-    child->creator = list_first_entry(&reaper->threads, struct thread_identity, link)->thread;
+    child->creator = process_leader_locked(reaper)->thread;
     child->exit_signal = SIGCHLD;
     death_tell(child);
 }
@@ -129,8 +145,7 @@ static void child_hand_over(struct process *child, struct process *reaper)
 /* A thread's children become another's of its process, if there is one. */
 static void thread_hand_children_over(struct process *process, const struct thread *thread)
 {
-    struct thread_identity *other =
-        list_first_entry(&process->threads, struct thread_identity, link);
+    const struct thread_identity *other = process_leader_locked(process);
     struct process *child;
 
     if (!other)
@@ -157,7 +172,7 @@ static bool parent_does_not_care(struct process *process)
     return action.handler == SIG_IGN || (action.flags & SA_NOCLDWAIT);
 }
 
-static int code_of_status(int status)
+int status_code(int status)
 {
     return (status & 0x7f) ? CLD_KILLED : CLD_EXITED;
 }
@@ -173,7 +188,7 @@ static bool zombie_announce(struct process *process) must_hold(&process_table_lo
     bool unwanted = parent_does_not_care(process);
     int status = process->exit_status;
 
-    parent_notify_locked(process, code_of_status(status), status_detail(status));
+    parent_notify_locked(process, status_code(status), status_detail(status));
     return unwanted;
 }
 

@@ -1,9 +1,15 @@
 /*
- * Faults of user programs become signals (OSTEP's and the lecture's "exceptional control flow":
- * fault -> signal). The table says which vector becomes which signal with which si_code; page
- * faults come from vm/ with their address.
+ * Faults of user programs become signals ("exceptional control flow": fault -> signal). The table
+ * says which vector becomes which signal with which si_code; page faults come from vm/ with their
+ * address, when no region could mend them.
  *
- * Context: on the way in from user mode; nothing is locked.
+ * A fault's signal is forced (signal_send.c): the instruction would fault again at once, so it can
+ * neither be blocked nor ignored, and goes to the thread that faulted. The vector, error code and
+ * address go into the signal frame, where handlers look for them (sigcontext's trapno, err, cr2).
+ *
+ * RDTSC and its like, where the machine lets us catch them, are done for the program instead.
+ *
+ * Context: on the way in from user mode, interrupts on; nothing is locked.
  */
 #include "internal.h"
 

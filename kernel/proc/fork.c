@@ -5,14 +5,37 @@
  *     address space   CLONE_VM         copy-on-write copy
  *     descriptors     CLONE_FILES      copy
  *     directories     CLONE_FS         copy
- *     the process     CLONE_THREAD     a new control block: family, handlers, pending signals
+ *     signal actions  CLONE_SIGHAND    copy
+ *     the process     CLONE_THREAD     a new control block: family, pending signals, limits
  *
- * The child is built where nobody sees it; it gets its number and enters the lists in one step
- * under process_table_lock, which is the last that can fail but for telling the parent its tid. It
- * begins in child_begin with a copy of the caller's trap frame at the top of its own kernel stack,
- * and 0 as the call's result.
+ * The child is built where nobody sees it. Each step can fail and is undone by dropping what it
+ * made:
  *
- * Context: the calling thread, in a system call. Sleeps (memory; vfork's wait).
+ *     control block   process_alloc, process_inherit, actions_clone      (not for a thread)
+ *     thread          thread_build: stack, parts, registers, identity
+ *     number          number_of_child; a pidfd is reserved, and its number told
+ *     entry           process_enter, thread_enter: into the lists, in one step under the locks
+ *     start           child_launch: nothing fails any more
+ *
+ * Entry asks once more whether the caller may have a child, for a signal to its group must reach
+ * both or be seen before:
+ *
+ *     fork                                     kill(-group)
+ *     lock(table)                              lock(table)
+ *     is a signal pending? no: the child       each member gets the signal
+ *     joins parent and group                   unlock
+ *     unlock
+ *
+ * If kill comes first, the signal is pending, and the call is made again once it was handled; else
+ * the child is a member and gets the signal too. In the same way no thread is added to a process
+ * that SIGKILL or exec is emptying.
+ *
+ * The child's first moment is child_begin, on its own kernel stack, with a copy of the caller's
+ * trap frame at the top and 0 as the call's result. The parent of a vfork waits until
+ * vfork_release, which exec and exit call when the child lets go of the memory that the two share.
+ *
+ * Locking: process_table_lock, signals_lock inside it, for the entry alone.
+ * Context: the calling thread, in a system call. Sleeps (memory; vfork's wait, which SIGKILL ends).
  */
 #include "fork.h"
 
@@ -199,21 +222,17 @@ static int actions_clone(struct process *parent, struct process *child, u64 flag
     return 0;
 }
 
-/* What a new control block has of its parent's; both are the caller's alone or stay as they are. */
-static void process_clone_state(struct process *parent, struct process *child, u64 flags)
+void process_inherit(struct process *parent, struct process *child)
 {
     spin_lock(&parent->signals_lock);
     memcpy(child->limits, parent->limits, sizeof(child->limits));
     child->oom_adjustment = parent->oom_adjustment;
     child->oom_adjustment_min = parent->oom_adjustment_min;
     spin_unlock(&parent->signals_lock);
-    child->dumpable = parent->dumpable;
     child->login = parent->login;
     child->personality = parent->personality;
     child->machine_check_choice = parent->machine_check_choice;
     child->is_io_flusher = parent->is_io_flusher;
-    child->barriers = parent->barriers;
-    child->vfork_done = !(flags & CLONE_VFORK);
 }
 
 /* ---- Building ---- */
@@ -394,6 +413,7 @@ abandon:
 static long clone_process(const struct clone_request *request, const struct trap_frame *frame)
 {
     struct process *parent = process_current(), *process;
+    struct pidfd_reserved pidfd;
     struct number *number;
     struct thread *child;
     int error;
@@ -401,7 +421,10 @@ static long clone_process(const struct clone_request *request, const struct trap
     error = process_alloc(&process);
     if (error)
         return error;
-    process_clone_state(parent, process, request->flags);
+    process_inherit(parent, process);
+    process->dumpable = parent->dumpable;
+    process->barriers = parent->barriers;
+    process->vfork_done = !(request->flags & CLONE_VFORK);
     error = actions_clone(parent, process, request->flags);
     if (!error)
         error = thread_build(process, request, frame, &child);
@@ -411,12 +434,15 @@ static long clone_process(const struct clone_request *request, const struct trap
     error = number_of_child(request, &number);
     if (error)
         goto abandon;
-    error = pidfd_for_clone(request, process);
+    error = pidfd_reserve_for_clone(request, process, &pidfd);
     if (error)
         goto free_number;
     error = process_enter(parent, child, number, request);
-    if (!error)
+    if (!error) {
+        pidfd_install(&pidfd);
         return child_launch(child, request, number->value);
+    }
+    pidfd_release(&pidfd);
 free_number:
     number_free(number);
 abandon:

@@ -5,6 +5,8 @@
 
 /* -EAGAIN: RLIMIT_NPROC, or the machine's limit, is reached. */
 int clone_limits_check(const struct thread *parent) must_check;
+/* What every new control block has of its parent's, whatever program it will run. */
+void process_inherit(struct process *parent, struct process *child);
 /* Class, nice value, CPUs, limits that threads keep. */
 void scheduling_clone(const struct thread *parent, struct thread *child);
 /*

@@ -43,9 +43,24 @@ static void two_keys_put(struct two_keys *keys)
     futex_key_put(&keys->second);
 }
 
-/* Both buckets are locked. Moves waiters of the first word to the second. */
+static void waiter_move(struct futex_waiter *waiter, struct two_keys *keys)
+{
+    list_remove(&waiter->link);
+    if (keys->second.frame)
+        frame_get(keys->second.frame);
+    futex_key_put(&waiter->key);
+    waiter->key = keys->second;
+    WRITE_ONCE(waiter->bucket, keys->to);
+    list_push_back(&keys->to->waiters, &waiter->link);
+}
+
+/*
+ * Both buckets are locked. Moves waiters of the first word to the second. If that is the same word
+ * they are where they belong: moved to the end of their own list, they would be met again for ever.
+ */
 static u32 requeue_locked(struct two_keys *keys, u32 count)
 {
+    bool stays = futex_key_is(&keys->first, &keys->second);
     struct futex_waiter *waiter, *following;
     u32 moved = 0;
 
@@ -54,13 +69,8 @@ static u32 requeue_locked(struct two_keys *keys, u32 count)
             break;
         if (!futex_key_is(&waiter->key, &keys->first) || waiter->requeue_to)
             continue;
-        list_remove(&waiter->link);
-        if (keys->second.frame)
-            frame_get(keys->second.frame);
-        futex_key_put(&waiter->key);
-        waiter->key = keys->second;
-        WRITE_ONCE(waiter->bucket, keys->to);
-        list_push_back(&keys->to->waiters, &waiter->link);
+        if (!stays)
+            waiter_move(waiter, keys);
         moved++;
     }
     return moved;
@@ -159,11 +169,11 @@ static int wake_operation_attempt(const struct futex_request *request, struct tw
     spin_lock_pair(&keys->from->lock, &keys->to->lock);
     error = word_operate(request->second, encoded, &old);
     if (!error) {
-        *result_out =
-            futex_wake_locked(keys->from, &keys->first, request->count, FUTEX_BITSET_MATCH_ANY);
+        *result_out = futex_wake_locked(keys->from, &keys->first, MAX(request->count, 1u),
+                                        FUTEX_BITSET_MATCH_ANY);
         if (operation_compares(encoded >> 24 & 0xf, old, sign_extend_12(encoded & 0xfff)))
-            *result_out +=
-                futex_wake_locked(keys->to, &keys->second, request->value, FUTEX_BITSET_MATCH_ANY);
+            *result_out += futex_wake_locked(keys->to, &keys->second, MAX(request->value, 1u),
+                                             FUTEX_BITSET_MATCH_ANY);
     }
     spin_unlock_pair(&keys->from->lock, &keys->to->lock);
     return error;

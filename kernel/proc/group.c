@@ -4,12 +4,21 @@
  *     session -- leader, terminal
  *        '-- process_group -- members (processes)
  *
- * A group lives while it has members or a terminal refers to it; a session while it has groups. The
- * group that its members could no longer be continued in (none has a parent in another group of the
- * session) is orphaned: terminal stops do nothing to it, and if members are stopped when it becomes
- * so, they are told by SIGHUP and SIGCONT (POSIX, "Orphaned Process Group").
+ * A group lives while it has members or a terminal refers to it; a session while it has groups.
+ * A group without members is not found by its number any more; a terminal that still has it in the
+ * foreground sees its id. setpgid(2) and setsid(2) move a process under process_table_lock, after
+ * all that they may need was allocated: a new group comes with its first member, or is freed
+ * unseen.
+ *
+ * The group that its members could no longer be continued in (none has a parent in another group of
+ * the session) is orphaned: terminal stops do nothing to it, and if members are stopped when it
+ * becomes so, they are told by SIGHUP and SIGCONT (POSIX, "Orphaned Process Group"). Only the end
+ * of a process is looked at, a member's or its parent's, as on Linux; children are handed to
+ * process 1 or a subreaper after that.
  *
  * Locking: process_table_lock guards membership, leaders and terminals.
+ * Context: groups and sessions are allocated with nothing locked; their last reference is put so
+ *          too.
  */
 #include "internal.h"
 

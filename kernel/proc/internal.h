@@ -16,8 +16,9 @@ struct number {
     struct session *session;
 };
 
-/* ---- process.c ---- */
+/* ---- number.c ---- */
 
+void numbers_init(void);
 /* Takes a free number: this one (-EEXIST: it is borne), or for 0 the next. -EAGAIN: none is free.
  */
 int number_alloc(int wanted, struct number **number_out) must_check;
@@ -27,8 +28,22 @@ u64 numbers_count(void);
 int number_last(void);
 /* One that was never published. */
 void number_free(struct number *number);
+/* Gives a number back if nobody bears it any more. */
 void number_free_unused(struct number *number) must_hold(&process_table_lock);
+
+/* ---- process.c ---- */
+
 void process_tables_init(void);
+/*
+ * The first of the threads: the main one, while it lives, and from then on the one that stands for
+ * all. NULL: none is left. process_table_lock or signals_lock is held.
+ */
+struct thread_identity *process_leader_locked(const struct process *process);
+/* What process_space and process_credentials find, without a reference. */
+struct address_space *process_space_locked(const struct process *process)
+    must_hold(&process_table_lock);
+struct credentials *process_credentials_locked(const struct process *process)
+    must_hold(&process_table_lock);
 /* NEW, no threads, not in the table: its actions, limits and the like are not set. */
 int process_alloc(struct process **process_out) must_check;
 /* A thread of `process` with an identity; neither is in any list. */
@@ -178,10 +193,22 @@ void thread_parts_release(struct thread *thread);
 /* Robust futexes, clear_child_tid: before the thread leaves its address space. */
 void thread_memory_release(struct thread *thread);
 void processes_put_reaped(struct list *reaped);
-/* The signal or exit code in a wait status. */
+/* Of a wait status: CLD_EXITED or CLD_KILLED, and the exit code or the signal. */
+int status_code(int status);
 int status_detail(int status);
 struct process *proc_directory_process(const struct file *directory);
-int pidfd_for_clone(const struct clone_request *request, struct process *process) must_check;
+/* A pidfd of the caller's that others see only once its process is there. No file: there is none.
+ */
+struct pidfd_reserved {
+    struct file *file; /* [owner] a reference */
+    int fd;
+};
+int pidfd_reserve(struct process *process, struct pidfd_reserved *pidfd_out) must_check;
+/* For CLONE_PIDFD also tells its number, else makes none. -EFAULT, -EMFILE, -ENOMEM. */
+int pidfd_reserve_for_clone(const struct clone_request *request, struct process *process,
+                            struct pidfd_reserved *pidfd_out) must_check;
+void pidfd_install(const struct pidfd_reserved *pidfd);
+void pidfd_release(const struct pidfd_reserved *pidfd);
 
 /* ---- rseq.c ---- */
 

@@ -1,14 +1,23 @@
 /*
- * Interval timers, and the limit of CPU time.
+ * Interval timers (setitimer(2)), and the limits of CPU time.
  *
  * ITIMER_REAL is a timer of core/. While its SIGALRM is pending it is not armed: taking the signal
- * arms it again, so that an interval of a microsecond keeps nobody busy but the process itself.
+ * arms it again, so that an interval of a microsecond keeps nobody busy but the process itself:
+ *
+ *     armed -> expired: SIGALRM is pending, real_timer_waits -> taken: armed for the next period
+ *
+ * The next deadline is a whole number of periods behind the first, however late a signal is taken:
+ * so intervals do not drift. A SIGALRM that is ignored is never taken; then the timer is armed at
+ * once, but not for less than IGNORED_LEAST_NS.
  *
  * The other two, RLIMIT_CPU and RLIMIT_RTTIME count CPU time, which is sampled
  * (sched/accounting.c): at each sample the running process's counters move on by one period, so
  * they are as exact as that.
  *
- * Locking: signals_lock. The timer's function takes it, so nobody waits for the timer under it.
+ * Locking: signals_lock. The timer's function takes it, so nobody waits for the timer under it: it
+ *          is cancelled first, and its function looks at deadline_ns again.
+ * Context: the functions of timers and samples run in interrupts. Setting waits for such a
+ *          function.
  */
 #include "internal.h"
 

@@ -1,7 +1,14 @@
 /*
- * Resource limits: a process's, with copies in its threads of those that are asked all the time.
+ * Resource limits (getrlimit(2)): a process's, with copies in its threads of those that are asked
+ * all the time (how large a file, how many descriptors).
  *
- * Locking: signals_lock. A reader takes one field as it is.
+ * Each is enforced where the resource is: vm/limits.c (memory), fork.c (NPROC), signal.c
+ * (SIGPENDING), itimer.c (CPU, RTTIME), fs/. Some are only kept: there is nothing here that they
+ * could limit (CORE, RSS, LOCKS, MSGQUEUE).
+ *
+ * Raising a hard limit needs CAP_SYS_RESOURCE (-EPERM); NOFILE stays below fs.nr_open even so.
+ *
+ * Locking: signals_lock to change. A reader takes one field as it is.
  */
 #include "internal.h"
 

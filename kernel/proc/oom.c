@@ -42,16 +42,6 @@ static bool is_ending(const struct thread *thread)
 
 /* ---- Scores ---- */
 
-static struct address_space *space_of_locked(struct process *process) must_hold(&process_table_lock)
-{
-    struct thread_identity *identity;
-
-    thread_for_each (identity, process)
-        if (identity->thread->space)
-            return identity->thread->space;
-    return NULL;
-}
-
 static void candidate_fill(struct oom_candidate *candidate, const struct process *process,
                            const struct address_space *space)
 {
@@ -64,10 +54,10 @@ static void candidate_fill(struct oom_candidate *candidate, const struct process
 
 static s64 score_locked(struct process *process) must_hold(&process_table_lock)
 {
-    struct address_space *space = space_of_locked(process);
+    struct address_space *space = process_space_locked(process);
     struct oom_candidate candidate;
 
-    if (!space || process->is_kernel || space == space_of_locked(process_init) ||
+    if (!space || process->is_kernel || space == process_space_locked(process_init) ||
         address_space_is_doomed(space))
         return OOM_NEVER;
     candidate_fill(&candidate, process, space);
@@ -147,7 +137,7 @@ static void sharers_kill(const struct address_space *space)
         bool shares;
 
         spin_lock(&process_table_lock);
-        shares = space_of_locked(process) == space;
+        shares = process_space_locked(process) == space;
         spin_unlock(&process_table_lock);
         if (shares)
             (void)signal_send_process(process, &info);
@@ -165,7 +155,7 @@ static bool victim_choose(void)
     if (!process)
         return false;
     spin_lock(&process_table_lock);
-    space = space_of_locked(process);
+    space = process_space_locked(process);
     if (space) {
         candidate_fill(&candidate, process, space);
         address_space_doom(space);

@@ -5,6 +5,9 @@
  * oom_score_adj moves that by thousandths of all memory, so that +500 makes a process look as if it
  * used half of it, and -1000 makes it immune (proc(5)). This is Linux's rule since 2.6.36; it needs
  * no history and no guess at importance, and ends one large process rather than many small ones.
+ *
+ * A policy like those of sched/: it sees nothing but the candidate that the mechanism (oom.c) hands
+ * it.
  */
 #include <pith/oom_policy.h>
 

@@ -1,7 +1,14 @@
 /*
- * pidfds: a process as a file, that cannot come to mean another one. It is readable once the
- * process has ended. The file holds a reference on the control block, not on the number.
+ * pidfds (pidfd_open(2)): a process as a file, that cannot come to mean another one. It is readable
+ * once the process has ended. The file holds a reference on the control block, not on the number:
+ * when that was given to somebody else the pidfd still means who it meant, and signals find nobody
+ * (ESRCH).
  *
+ * A pidfd of a process that is being made is reserved before and installed when the process is
+ * there: a call that fails, or is made again after a signal, leaves no descriptor behind, and
+ * another thread of the caller cannot use one too early.
+ *
+ * Locking: end_queue's lock is what pollers sleep under; `state` is ZOMBIE before it is woken.
  * Context: sleeps where files are made.
  */
 #include "internal.h"
@@ -9,7 +16,7 @@
 #include <pith/poll.h>
 #include <pith/proc_fs.h>
 
-static void pidfd_release(struct file *file)
+static void pidfd_file_release(struct file *file)
 {
     process_put(file->private_data);
 }
@@ -31,7 +38,7 @@ static void pidfd_describe(struct file *file, struct text_sink *sink)
 }
 
 static const struct file_operations pidfd_operations = {
-    .release = pidfd_release,
+    .release = pidfd_file_release,
     .poll = pidfd_poll,
     .describe = pidfd_describe,
     .flags = FILE_OPERATIONS_STREAM,
@@ -116,18 +123,49 @@ int process_find_file(struct process *process, int fd, struct file **file_out)
     }
 }
 
-/* CLONE_PIDFD: the caller's descriptor for the child that is being made. */
-int pidfd_for_clone(const struct clone_request *request, struct process *process)
-{
-    int fd;
+/* ---- Of a process that is being made ---- */
 
+int pidfd_reserve(struct process *process, struct pidfd_reserved *pidfd_out)
+{
+    struct file_table *files = thread_current()->files;
+    struct pidfd_reserved pidfd;
+    int error = fd_reserve(files, 0, &pidfd.fd, 1);
+
+    if (error)
+        return error;
+    error = pidfd_file(process, 0, &pidfd.file);
+    if (error)
+        fd_release(files, &pidfd.fd, 1);
+    else
+        *pidfd_out = pidfd;
+    return error;
+}
+
+int pidfd_reserve_for_clone(const struct clone_request *request, struct process *process,
+                            struct pidfd_reserved *pidfd_out)
+{
+    int error;
+
+    *pidfd_out = (struct pidfd_reserved){};
     if (!(request->flags & CLONE_PIDFD))
         return 0;
-    fd = pidfd_open(process, 0);
-    if (fd < 0)
-        return fd;
-    if (copy_out(request->pidfd, &fd, sizeof(fd)) == 0)
-        return 0;
-    (void)!fd_close(fd);
+    error = pidfd_reserve(process, pidfd_out);
+    if (error || !copy_out(request->pidfd, &pidfd_out->fd, sizeof(pidfd_out->fd)))
+        return error;
+    pidfd_release(pidfd_out);
     return -EFAULT;
+}
+
+void pidfd_install(const struct pidfd_reserved *pidfd)
+{
+    if (pidfd->file)
+        fd_install(thread_current()->files, pidfd->fd, pidfd->file, O_CLOEXEC);
+}
+
+void pidfd_release(const struct pidfd_reserved *pidfd)
+{
+    if (!pidfd->file)
+        return;
+    fd_release(thread_current()->files, &pidfd->fd, 1);
+    file_put(pidfd->file);
 }

@@ -7,15 +7,20 @@
  *
  *     set --> armed --> expired: its signal is queued --> taken: armed for the next interval
  *
- * Each timer has one entry for its signal, allocated with it, so that an expiry never fails. While
- * the entry is queued further expiries only count as overruns. A wall-clock timer is not even armed
- * then: how often it would have come is computed when the signal is taken, so that an interval of a
- * nanosecond costs the process that asked for it, and nobody else.
+ * Each timer has one entry for its signal, allocated with it (-EAGAIN if RLIMIT_SIGPENDING
+ * forbids), so that an expiry never fails. While the entry is queued further expiries only count as
+ * overruns. A wall-clock timer is not even armed then: how often it would have come is computed
+ * when the signal is taken, so that an interval of a nanosecond costs the process that asked for
+ * it, and nobody else.
+ *
+ * Deleting one while its signal is pending leaves the signal: the entry then belongs to the queue
+ * alone (entry->timer is NULL), and is freed when it is taken.
  *
  * Locking: process.signals_lock of the owner guards the list and all fields. The timer's function
  *          takes it, so a timer is cancelled and waited for outside of it; it is off the list
  *          before. The time of a CPU clock is read outside, too: it takes the lock of the process
  *          that is measured.
+ * Context: timers' functions run in interrupts. Creating and deleting sleep.
  */
 #include "proc_files.h"
 
@@ -262,25 +267,6 @@ static int timer_clock_now(struct process *process, int id, u64 *now_out)
     return timer ? 0 : -EINVAL;
 }
 
-int posix_timer_get(int id, struct interval_timer *left_out)
-{
-    struct process *process = process_current();
-    struct posix_timer *timer;
-    u64 now_ns;
-    int error = timer_clock_now(process, id, &now_ns);
-
-    if (error)
-        return error;
-    spin_lock(&process->signals_lock);
-    timer = timer_find_locked(process, id);
-    if (timer) {
-        left_out->interval_ns = timer->interval_ns;
-        left_out->deadline_ns = timer_left_ns(timer, now_ns);
-    }
-    spin_unlock(&process->signals_lock);
-    return timer ? 0 : -EINVAL;
-}
-
 int posix_timer_overruns(int id)
 {
     struct process *process = process_current();
@@ -330,7 +316,8 @@ static void timer_set_locked(struct posix_timer *timer, const struct posix_timer
         timer_arm(timer);
 }
 
-int posix_timer_set(int id, const struct posix_timer_value *value, struct interval_timer *left_out)
+int posix_timer_exchange(int id, const struct posix_timer_value *value,
+                         struct interval_timer *left_out)
 {
     struct process *process = process_current();
     struct posix_timer *timer;
@@ -344,7 +331,8 @@ int posix_timer_set(int id, const struct posix_timer_value *value, struct interv
     if (timer) {
         left_out->interval_ns = timer->interval_ns;
         left_out->deadline_ns = timer_left_ns(timer, now_ns);
-        timer_set_locked(timer, value, now_ns);
+        if (value)
+            timer_set_locked(timer, value, now_ns);
     }
     spin_unlock(&process->signals_lock);
     return timer ? 0 : -EINVAL;

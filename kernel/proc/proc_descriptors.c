@@ -5,6 +5,12 @@
  * Both directories list the same keys, the descriptors, and differ in what an entry is. A
  * descriptor may be closed between two calls; each call finds the file anew and answers -ENOENT
  * when it is gone.
+ *
+ * A link leads to the file's place in the tree of names, not to the open file: opening it opens
+ * anew, with the caller's rights and an offset of its own. Following one asks process_find_file, so
+ * that the file is the program's whose rights were asked (pidfd.c).
+ *
+ * Locking: fdinfo reads offset and flags without the offset's lock, which the very reader may hold.
  */
 #include <pith/file_calls.h>
 

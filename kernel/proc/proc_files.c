@@ -1,12 +1,20 @@
 /*
  * /proc/PID and /proc/PID/task/TID: which files are there, and how a number leads to its process.
  *
+ *     /proc  lookup by number --> process --> process_entries, common_entries
+ *                                    '- task/ lookup --> thread --> thread_entries, common_entries
+ *                                                                   (of its process)
+ *
  * A thread's directory has what is its own, and everything that is the process's besides; entries
  * that need the right to look into the process are guarded as PTRACE_MODE_READ guards them on Linux
- * (ptrace(2), "Ptrace access mode checking").
+ * (ptrace(2), "Ptrace access mode checking"): when they are opened, or at each read where that may
+ * be done with a descriptor that somebody else opened.
  *
  * A directory's object is the process (or the thread) with a reference, so that an open file of a
- * process that ended still answers, with what is left.
+ * process that ended still answers, with what is left. A name is good as long as is_valid says so:
+ * the process is not reaped, the thread has not begun to exit and still bears the number.
+ *
+ * Context: lookups take process_table_lock for a moment; showing sleeps.
  */
 #include "proc_files.h"
 

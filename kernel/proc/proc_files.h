@@ -43,6 +43,10 @@ int proc_store_comm(void *object, const char *text, size_t bytes);
 int proc_show_thread_comm(struct text_sink *sink, void *object);
 int proc_store_thread_comm(void *object, const char *text, size_t bytes);
 int proc_show_wchan(struct text_sink *sink, void *object);
+int proc_show_thread_wchan(struct text_sink *sink, void *object);
+/* What `show` says of the thread that stands for its process. -ESRCH: there is none any more. */
+int proc_show_first_thread(struct text_sink *sink, void *process,
+                           int (*show)(struct text_sink *sink, void *thread));
 int proc_show_syscall(struct text_sink *sink, void *object);
 int proc_show_thread_syscall(struct text_sink *sink, void *object);
 int proc_show_io(struct text_sink *sink, void *object);
@@ -65,7 +69,6 @@ int proc_show_microstates(struct text_sink *sink, void *object);
 int proc_show_thread_microstates(struct text_sink *sink, void *object);
 int proc_show_stack(struct text_sink *sink, void *object);
 int proc_show_thread_stack(struct text_sink *sink, void *object);
-int proc_show_thread_wchan(struct text_sink *sink, void *object);
 void proc_sched_init(void);
 
 /* proc_namespaces.c; the object is a process. */

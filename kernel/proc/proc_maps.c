@@ -3,7 +3,15 @@
  *
  * They look at one region at a time: what is shown is copied with the address space locked, and
  * printed without the lock, since a file's name needs locks that stand above it. So the text is no
- * picture of one moment, as on Linux.
+ * picture of one moment, as on Linux. The cursor of a long text is an address: regions that come or
+ * go before it move nothing, and each address is shown at most once.
+ *
+ *     lock for reading: region_find_from(cursor) -> struct shown_region, a reference to its file
+ *     unlock; print; put the file; cursor = the region's end
+ *
+ * Counting what is resident walks the page tables (vm/resident.c), a table at a time.
+ *
+ * Frame numbers in pagemap are for CAP_SYS_ADMIN alone: they help to attack memory from outside.
  */
 #include <pith/page_cache.h>
 

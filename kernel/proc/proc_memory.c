@@ -1,4 +1,16 @@
-/* /proc/PID's files about what exec laid out (cmdline, environ, auxv, exe), and the memory itself.
+/*
+ * /proc/PID's files about what exec laid out (cmdline, environ, auxv, exe), and the memory itself.
+ *
+ * Arguments and environment are the program's own memory, which it may change to be seen under
+ * another name (PR_SET_MM too): they are read from there each time. mem is that memory as a file,
+ * the offset being the address.
+ *
+ * A file of another process that is kept open must not show its next program, which may have more
+ * rights: mem asks for each read whether the program is the one that it was opened for
+ * (proc_file_is_current), after it has taken the address space that it will use. If exec came in
+ * between, the space may be the new one's, and nothing is read.
+ *
+ * Locking: none; a reference keeps the space. Context: sleeps (faults in another's memory).
  */
 #include "proc_files.h"
 

@@ -18,18 +18,13 @@
 #define NS_PER_MSEC    1000000
 #define STACK_LINES    32
 
-/* Shows what is there of the process's first thread; a process without one has an empty file. */
+/* A process without threads has empty files. */
 static int show_first(struct text_sink *sink, void *object,
                       int (*show)(struct text_sink *sink, void *thread))
 {
-    struct thread *thread = process_thread_next(object, 0);
-    int error = 0;
+    int error = proc_show_first_thread(sink, object, show);
 
-    if (thread) {
-        error = show(sink, thread);
-        thread_put(thread);
-    }
-    return error;
+    return error == -ESRCH ? 0 : error;
 }
 
 /* ---- sched, schedstat ---- */
@@ -144,16 +139,7 @@ int proc_show_microstates(struct text_sink *sink, void *object)
     return show_first(sink, object, proc_show_thread_microstates);
 }
 
-/* ---- wchan, stack ---- */
-
-int proc_show_thread_wchan(struct text_sink *sink, void *object)
-{
-    struct thread *thread = object;
-    bool waits = READ_ONCE(thread->state) == THREAD_WAITING;
-
-    text_print(sink, "%s", waits ? wait_reason_name(READ_ONCE(thread->wait_reason)) : "0");
-    return 0;
-}
+/* ---- stack ---- */
 
 struct stack_walk {
     u64 calls[STACK_LINES];

@@ -1,7 +1,20 @@
 /*
  * /proc/PID/stat, statm and limits (proc(5)): a process, or one of its threads, in text.
  *
- * What belongs together is taken under one lock into struct snapshot, then printed without locks.
+ * What belongs together is taken under one lock into struct snapshot, then printed without locks:
+ *
+ *     process_table_lock   family, number of threads, usage        one moment
+ *     signals_lock         pending, blocked, ignored, caught       another one
+ *     references           address space, credentials              kept until it is printed
+ *
+ * So a line never contradicts itself within a group of fields, as ps and top need it: the parent is
+ * the group's, a thread that is counted has its time counted. Between the groups time passes, as on
+ * Linux.
+ *
+ * Addresses, and how a zombie ended, are shown to who may look into the process; to others they are
+ * 0 or 1, as Linux has it.
+ *
+ * Context: sleeps (text grows). Nothing is locked while it is printed.
  */
 #include "proc_snapshot.h"
 
@@ -62,7 +75,7 @@ static char process_letter(struct process *process)
     char letter;
 
     spin_lock(&process_table_lock);
-    leader = list_first_entry(&process->threads, struct thread_identity, link);
+    leader = process_leader_locked(process);
     letter = leader ? state_letter(leader) : 'Z';
     spin_unlock(&process_table_lock);
     return letter;

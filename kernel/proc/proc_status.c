@@ -1,4 +1,10 @@
-/* /proc/PID/status (proc(5)): a process, or one of its threads, a line for each thing. */
+/*
+ * /proc/PID/status (proc(5)): a process, or one of its threads, a line for each thing.
+ *
+ * Lines, order and blanks are Linux 6.1's, since programs search for them; what Pith has none of
+ * says so as a Linux without it would (no tracer, no seccomp, no swap, mitigations off). Sizes are
+ * a snapshot of their own: they are read from the address space as they are.
+ */
 #include "proc_snapshot.h"
 
 static const char *state_name(char letter)

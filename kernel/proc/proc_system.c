@@ -1,4 +1,13 @@
-/* /proc's files about the machine: stat, uptime, loadavg, cpuinfo (proc(5)). */
+/*
+ * /proc's files about the machine: stat, uptime, loadavg, cpuinfo, and the settings and limits that
+ * Pith has in common with Linux (proc(5)).
+ *
+ * What never changes is a line in a table; what root may change is a setting of whom it concerns
+ * (sched/, vm/, settings.c), registered here only because proc/ stands above them.
+ *
+ * Times are in CLOCK_TICK_NS, of which user mode counts 100 a second whatever the kernel does
+ * (AT_CLKTCK).
+ */
 #include "proc_files.h"
 
 static u64 ticks(u64 ns)

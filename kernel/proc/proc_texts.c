@@ -1,6 +1,12 @@
 /*
  * /proc/PID's files of a line or a few: what a thread is called, what it waits in, what it has read
  * and written, its children, its timers' slack, the filter of core dumps.
+ *
+ * A process is asked through its first thread, as on Linux, where the file is about one. `syscall`
+ * shows a thread's registers, which stand still only while its lock keeps it from being woken.
+ *
+ * Locking: said at each: process_table_lock for the family, thread.lock for registers. A name is
+ *          read as it is; a reader may see it half changed.
  */
 #include "proc_files.h"
 
@@ -37,16 +43,15 @@ int proc_store_thread_comm(void *object, const char *text, size_t bytes)
     return 0;
 }
 
-/* Calls a function of a thread for the first one of a process. -ESRCH: it has none any more. */
-static int with_first_thread(void *process, int (*function)(struct text_sink *sink, void *thread),
-                             struct text_sink *sink)
+int proc_show_first_thread(struct text_sink *sink, void *process,
+                           int (*show)(struct text_sink *sink, void *thread))
 {
     struct thread *thread = process_thread_next(process, 0);
     int error;
 
     if (!thread)
         return -ESRCH;
-    error = function(sink, thread);
+    error = show(sink, thread);
     thread_put(thread);
     return error;
 }
@@ -63,15 +68,19 @@ int proc_store_comm(void *object, const char *text, size_t bytes)
 
 /* ---- Where it waits ---- */
 
+int proc_show_thread_wchan(struct text_sink *sink, void *object)
+{
+    struct thread *thread = object;
+    bool waits = READ_ONCE(thread->state) == THREAD_WAITING;
+
+    text_print(sink, "%s", waits ? wait_reason_name(READ_ONCE(thread->wait_reason)) : "0");
+    return 0;
+}
+
 int proc_show_wchan(struct text_sink *sink, void *object)
 {
-    struct thread *thread = process_thread_next(object, 0);
-
-    text_print(sink, "%s",
-               thread && thread->state == THREAD_WAITING ? wait_reason_name(thread->wait_reason)
-                                                         : "0");
-    if (thread)
-        thread_put(thread);
+    if (proc_show_first_thread(sink, object, proc_show_thread_wchan))
+        text_print(sink, "0");
     return 0;
 }
 
@@ -111,7 +120,7 @@ int proc_show_thread_syscall(struct text_sink *sink, void *object)
 
 int proc_show_syscall(struct text_sink *sink, void *object)
 {
-    return with_first_thread(object, proc_show_thread_syscall, sink);
+    return proc_show_first_thread(sink, object, proc_show_thread_syscall);
 }
 
 /* ---- io ---- */
@@ -248,7 +257,7 @@ static int show_thread_slack(struct text_sink *sink, void *object)
 
 int proc_show_timer_slack(struct text_sink *sink, void *object)
 {
-    return with_first_thread(object, show_thread_slack, sink);
+    return proc_show_first_thread(sink, object, show_thread_slack);
 }
 
 int proc_store_timer_slack(void *object, const char *text, size_t bytes)

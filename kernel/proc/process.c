@@ -1,123 +1,50 @@
 /*
- * The table of processes: numbers, and how others find processes and threads by them.
+ * Processes and the identities of their threads: made, published, asked, freed.
  *
- * pids, tids, group and session ids are one space of numbers. A number exists while anything bears
- * it, so the id of a group is not given to a new process while the group lives on without its
- * leader. Numbers are given out in a circle, so that one is not reused soon.
+ *     thread (sched/: stack, state, queue) --> thread_identity (tid, signals, name)
+ *                                                |  a reference; in the list process.threads
+ *                                                v
+ *     number --- the table's reference -----> process --> parent, children, group
  *
- * Locking: process_table_lock guards the table, the family tree, the lists of threads and groups,
- *          and which address space, files, directories and credentials a thread has (its owner
- *          swaps the pointer under it, so that others may take a reference under it).
- * Context: nothing here sleeps.
+ * An identity lives and dies with its thread. A control block lives longer: until its parent has
+ * waited for it (the table's reference), until its last thread is freed (one each), and until who
+ * looks at it from outside is done (a pidfd, an open file of /proc). Its memory goes after an RCU
+ * grace period even then, since getppid reads a parent's pid under RCU alone.
+ *
+ * What a thread works with (memory, files, directories, credentials) it uses without a lock: only
+ * it changes the pointers. It does so under process_table_lock, so that others can take a
+ * reference:
+ *
+ *     the thread, in exec or exit              somebody else (process_space)
+ *     lock; thread->space = another; unlock    lock; space = thread->space; get(space); unlock
+ *     put(what was there before)               uses it; put(space)
+ *
+ * Whoever comes second finds the new pointer, or has made the old part stay.
+ *
+ * Invariants: thread_count is the length of `threads`; living_count, those of them that have not
+ *             begun to end, is never larger. A process with a number is in its parent's `children`.
+ * Locking:    process_table_lock guards numbers, the family, the lists of threads and groups, and
+ *             the pointers to a thread's parts. `threads` changes under process.signals_lock too,
+ *             where the process can be seen already: so either lock is enough to walk it.
+ * Context:    only what makes objects sleeps; process_put takes no process lock, but may not be
+ *             called under one.
  */
 #include "internal.h"
 
 struct spinlock process_table_lock = SPINLOCK_INIT(LOCK_PROCESS_TABLE);
 struct process *process_init;
 
-static struct slab_cache *process_cache, *identity_cache, *number_cache;
-static struct radix numbers; /* guarded by process_table_lock: value -> struct number */
-static int last_number;      /* guarded by process_table_lock */
-static u64 created;          /* guarded by process_table_lock */
-static u64 numbers_used;     /* guarded by process_table_lock: threads, and what outlives them */
-static u64 threads;          /* guarded by process_table_lock: those in their processes' lists */
-
-static struct radix_node *number_node_alloc(void)
-{
-    return kmalloc(sizeof(struct radix_node), ALLOC_CLEARED | ALLOC_NOWAIT);
-}
-
-static void number_node_free(struct radix_node *node)
-{
-    kfree(node);
-}
-
-static const struct radix_allocator number_allocator = {number_node_alloc, number_node_free};
+static struct slab_cache *process_cache, *identity_cache; /* [const] after boot */
+static u64 created;                                       /* guarded by process_table_lock */
+static u64 threads; /* guarded by process_table_lock: those in their processes' lists */
 
 void process_tables_init(void)
 {
     process_settings_init();
     process_cache = slab_cache_create("process", sizeof(struct process), 64);
     identity_cache = slab_cache_create("thread_identity", sizeof(struct thread_identity), 64);
-    number_cache = slab_cache_create("number", sizeof(struct number), 8);
-    assert(process_cache && identity_cache && number_cache);
-    radix_init(&numbers, &number_allocator);
-}
-
-/* ---- Numbers ---- */
-
-u64 numbers_count(void)
-{
-    return READ_ONCE(numbers_used);
-}
-
-/* The next free value behind the last one. 0: all are in use. */
-static int number_choose(void)
-{
-    int value = last_number, limit = (int)process_setting(SETTING_PID_MAX);
-
-    for (int tries = 0; tries < limit; tries++) {
-        value++;
-        if (value >= limit)
-            value = 300; /* as Linux does: the low ones belong to what the boot started */
-        if (!radix_lookup(&numbers, value))
-            return value;
-    }
-    return 0;
-}
-
-int number_alloc(int wanted, struct number **number_out)
-{
-    struct number *number = slab_alloc(number_cache, ALLOC_CLEARED);
-    int error;
-
-    if (!number)
-        return -ENOMEM;
-    spin_lock(&process_table_lock);
-    number->value = wanted ? wanted : number_choose();
-    if (wanted && radix_lookup(&numbers, wanted))
-        error = -EEXIST;
-    else if (numbers_used >= process_setting(SETTING_THREADS_MAX))
-        error = -EAGAIN;
-    else
-        error = number->value ? radix_insert(&numbers, number->value, number) : -EAGAIN;
-    if (!error) {
-        numbers_used++;
-        if (!wanted)
-            last_number = number->value;
-    }
-    spin_unlock(&process_table_lock);
-    if (error)
-        slab_free(number_cache, number);
-    else
-        *number_out = number;
-    return error;
-}
-
-void number_free_unused(struct number *number)
-{
-    if (number->identity || number->process || number->group || number->session)
-        return;
-    radix_remove(&numbers, number->value);
-    numbers_used--;
-    slab_free(number_cache, number);
-}
-
-int number_last(void)
-{
-    return READ_ONCE(last_number);
-}
-
-void number_free(struct number *number)
-{
-    spin_lock(&process_table_lock);
-    number_free_unused(number);
-    spin_unlock(&process_table_lock);
-}
-
-static struct number *number_find(int value)
-{
-    return value > 0 ? radix_lookup(&numbers, value) : NULL;
+    assert(process_cache && identity_cache);
+    numbers_init();
 }
 
 /* ---- Objects ---- */
@@ -138,7 +65,6 @@ int process_alloc(struct process **process_out)
     list_init(&process->cpu_alarms);
     spin_init(&process->signals_lock, LOCK_SIGNALS);
     pending_init(&process->pending);
-    mutex_init(&process->exec_lock, LOCK_EXEC);
     wait_queue_init(&process->vfork_queue);
     wait_queue_init(&process->end_queue);
     itimers_init(process);
@@ -258,90 +184,6 @@ void process_unpublish_locked(struct process *process)
     number_free_unused(number);
 }
 
-/* ---- Finding ---- */
-
-struct process *process_find_locked(int pid)
-{
-    struct number *number = number_find(pid);
-
-    return number ? number->process : NULL;
-}
-
-struct thread_identity *identity_find_locked(int tid)
-{
-    struct number *number = number_find(tid);
-
-    return number ? number->identity : NULL;
-}
-
-struct process_group *group_find_locked(int id)
-{
-    struct number *number = number_find(id);
-
-    return number ? number->group : NULL;
-}
-
-struct session *session_find_locked(int id)
-{
-    struct number *number = number_find(id);
-
-    return number ? number->session : NULL;
-}
-
-struct process *process_find(int pid)
-{
-    struct process *process;
-
-    spin_lock(&process_table_lock);
-    process = process_find_locked(pid);
-    if (process)
-        process_get(process);
-    spin_unlock(&process_table_lock);
-    return process;
-}
-
-struct thread *thread_find(int tid)
-{
-    struct thread_identity *identity;
-    struct thread *thread = NULL;
-
-    spin_lock(&process_table_lock);
-    identity = identity_find_locked(tid);
-    if (identity) {
-        thread = identity->thread;
-        thread_get(thread);
-    }
-    spin_unlock(&process_table_lock);
-    return thread;
-}
-
-struct process *process_next(int pid)
-{
-    struct process *found = NULL;
-    struct number *number;
-    u64 value = pid + 1;
-
-    spin_lock(&process_table_lock);
-    radix_for_each(number, &numbers, value)
-    {
-        found = number->process;
-        if (found)
-            break;
-    }
-    if (found)
-        process_get(found);
-    spin_unlock(&process_table_lock);
-    return found;
-}
-
-struct process *process_next_put(struct process *process)
-{
-    int pid = process->pid;
-
-    process_put(process);
-    return process_next(pid);
-}
-
 struct thread *process_thread_next(struct process *process, int tid)
 {
     struct thread_identity *identity, *best = NULL;
@@ -390,22 +232,6 @@ int process_session_id(struct process *process)
     return id;
 }
 
-u64 process_count_of_user(u32 uid)
-{
-    struct number *number;
-    u64 count = 0, value = 1;
-
-    spin_lock(&process_table_lock);
-    radix_for_each(number, &numbers, value)
-    {
-        struct thread_identity *identity = number->identity;
-
-        count += identity && identity->thread->credentials->uid == uid;
-    }
-    spin_unlock(&process_table_lock);
-    return count;
-}
-
 u64 processes_created(void)
 {
     return READ_ONCE(created);
@@ -416,51 +242,46 @@ u64 threads_count(void)
     return READ_ONCE(threads);
 }
 
+/*
+ * What stands at `offset` in a thread that still has it; NULL: all have given theirs up. A process
+ * that ends has threads without memory, then without files, before it has none.
+ */
+static void *part_find(const struct process *process, size_t offset) must_hold(&process_table_lock)
+{
+    const struct thread_identity *identity;
+
+    thread_for_each (identity, process) {
+        void *part = *(void *const *)((const char *)identity->thread + offset);
+
+        if (part)
+            return part;
+    }
+    return NULL;
+}
+
+struct address_space *process_space_locked(const struct process *process)
+{
+    return part_find(process, __builtin_offsetof(struct thread, space));
+}
+
 struct address_space *process_space(struct process *process)
 {
-    struct address_space *space = NULL;
-    struct thread_identity *identity;
+    struct address_space *space;
 
     spin_lock(&process_table_lock);
-    thread_for_each (identity, process) {
-        space = identity->thread->space;
-        if (space)
-            break;
-    }
+    space = process_space_locked(process);
     if (space)
         address_space_get(space);
     spin_unlock(&process_table_lock);
     return space;
 }
 
-struct credentials *process_credentials(struct process *process)
-{
-    struct credentials *credentials = NULL;
-    struct thread_identity *identity;
-
-    spin_lock(&process_table_lock);
-    identity = list_first_entry(&process->threads, struct thread_identity, link);
-    if (identity)
-        credentials = identity->thread->credentials;
-    else
-        credentials = process->last_credentials;
-    if (credentials)
-        credentials_get(credentials);
-    spin_unlock(&process_table_lock);
-    return credentials;
-}
-
 struct file_table *process_files(struct process *process)
 {
-    struct file_table *files = NULL;
-    struct thread_identity *identity;
+    struct file_table *files;
 
     spin_lock(&process_table_lock);
-    thread_for_each (identity, process) {
-        files = identity->thread->files;
-        if (files)
-            break;
-    }
+    files = part_find(process, __builtin_offsetof(struct thread, files));
     if (files)
         file_table_get(files);
     spin_unlock(&process_table_lock);
@@ -469,19 +290,38 @@ struct file_table *process_files(struct process *process)
 
 struct directories *process_directories(struct process *process)
 {
-    struct directories *directories = NULL;
-    struct thread_identity *identity;
+    struct directories *directories;
 
     spin_lock(&process_table_lock);
-    thread_for_each (identity, process) {
-        directories = identity->thread->directories;
-        if (directories)
-            break;
-    }
+    directories = part_find(process, __builtin_offsetof(struct thread, directories));
     if (directories)
         directories_get(directories);
     spin_unlock(&process_table_lock);
     return directories;
+}
+
+struct thread_identity *process_leader_locked(const struct process *process)
+{
+    return list_first_entry(&process->threads, struct thread_identity, link);
+}
+
+struct credentials *process_credentials_locked(const struct process *process)
+{
+    const struct thread_identity *leader = process_leader_locked(process);
+
+    return leader ? leader->thread->credentials : process->last_credentials;
+}
+
+struct credentials *process_credentials(struct process *process)
+{
+    struct credentials *credentials;
+
+    spin_lock(&process_table_lock);
+    credentials = process_credentials_locked(process);
+    if (credentials)
+        credentials_get(credentials);
+    spin_unlock(&process_table_lock);
+    return credentials;
 }
 
 void process_name(struct process *process, char name_out[THREAD_NAME_BYTES])
@@ -489,7 +329,7 @@ void process_name(struct process *process, char name_out[THREAD_NAME_BYTES])
     struct thread_identity *leader;
 
     spin_lock(&process_table_lock);
-    leader = list_first_entry(&process->threads, struct thread_identity, link);
+    leader = process_leader_locked(process);
     memcpy(name_out, leader ? leader->name : process->last_name, THREAD_NAME_BYTES);
     spin_unlock(&process_table_lock);
     name_out[THREAD_NAME_BYTES - 1] = '\0';
@@ -512,78 +352,4 @@ void process_mark_descendants_locked(struct process *process)
         }
         at->has_subreaper = true;
     }
-}
-
-/* ---- Usage ---- */
-
-void usage_add(struct cpu_usage *to, const struct cpu_usage *more)
-{
-    io_counts_add(&to->io, &more->io);
-    to->user_ns += more->user_ns;
-    to->system_ns += more->system_ns;
-    to->minor_faults += more->minor_faults;
-    to->major_faults += more->major_faults;
-    to->voluntary_switches += more->voluntary_switches;
-    to->involuntary_switches += more->involuntary_switches;
-    to->peak_resident_pages = MAX(to->peak_resident_pages, more->peak_resident_pages);
-}
-
-void usage_add_thread(struct cpu_usage *to, struct thread *thread)
-{
-    u64 user_ns, system_ns;
-
-    thread_times(thread, &user_ns, &system_ns);
-    to->user_ns += user_ns;
-    to->system_ns += system_ns;
-    io_counts_add(&to->io, &thread->io);
-    to->minor_faults += READ_ONCE(thread->minor_faults);
-    to->major_faults += READ_ONCE(thread->major_faults);
-    to->voluntary_switches += thread->voluntary_switches;
-    to->involuntary_switches += thread->involuntary_switches;
-}
-
-void usage_add_space(struct cpu_usage *to, const struct address_space *space)
-{
-    to->peak_resident_pages =
-        MAX(to->peak_resident_pages, address_space_peak_resident_pages(space));
-}
-
-void process_usage_locked(struct process *process, struct cpu_usage *usage_out)
-{
-    struct address_space *space = NULL;
-    struct thread_identity *identity;
-
-    *usage_out = process->ended_usage;
-    thread_for_each (identity, process) {
-        usage_add_thread(usage_out, identity->thread);
-        if (!space)
-            space = identity->thread->space;
-    }
-    if (space)
-        usage_add_space(usage_out, space);
-    else
-        usage_add(usage_out, &process->space_usage);
-}
-
-void usage_keep_space(struct process *process)
-{
-    spin_lock(&process_table_lock);
-    usage_add(&process->ended_usage, &process->space_usage);
-    process->space_usage = (struct cpu_usage){};
-    spin_unlock(&process_table_lock);
-}
-
-void thread_usage(struct thread *thread, struct cpu_usage *usage_out)
-{
-    *usage_out = (struct cpu_usage){};
-    usage_add_thread(usage_out, thread);
-    if (thread->space)
-        usage_add_space(usage_out, thread->space);
-}
-
-void process_usage(struct process *process, struct cpu_usage *usage_out)
-{
-    spin_lock(&process_table_lock);
-    process_usage_locked(process, usage_out);
-    spin_unlock(&process_table_lock);
 }

@@ -1,11 +1,19 @@
 /*
  * Robust futexes: what happens to the locks of a thread that ends (get_robust_list(2)).
  *
- * The thread keeps a list, in its own memory, of the locks that it holds. At its end each gets the
- * mark FUTEX_OWNER_DIED in the place of its tid, and one waiter is woken. The list is the user's:
- * it may be broken, circular or point anywhere, so its length is limited and any fault ends it.
+ *     robust_head -> entry -> entry -> ... -> robust_head     in the thread's own memory
+ *                      '- offset -> futex word: tid | FUTEX_WAITERS
+ *     pending: the lock that it was just taking or letting go, perhaps not in the list
  *
- * Context: the ending thread, while it still has its memory. Sleeps.
+ * The thread keeps the list without asking the kernel. At its end each word that names it gets the
+ * mark FUTEX_OWNER_DIED in the place of its tid, and one waiter is woken, who finds the mark and
+ * may repair what the lock guards (pthread_mutex_consistent(3)). The word is exchanged atomically:
+ * a lock that another thread takes at that moment is left alone.
+ *
+ * The list is the user's: it may be broken, circular or point anywhere, so its length is limited
+ * and any fault ends it.
+ *
+ * Context: the ending thread, or one that calls exec, while it still has its memory. Sleeps.
  */
 #include "internal.h"
 

@@ -1,9 +1,17 @@
 /*
  * Sessions' controlling terminals: which terminal a session has, and its end with the leader.
  *
- * A session holds a reference to its terminal; tty/ gave the functions that count it.
+ *     session ---- terminal, a reference ----> tty
+ *             <--- session id, foreground group --- (tty/: ids, not pointers)
  *
- * Locking: process_table_lock guards session.terminal.
+ * proc/ stands below tty/, so a terminal is an opaque pointer here, and tty/ gave the functions
+ * that count its references. Ids lead back: a session or group that is gone is just not found.
+ *
+ * When a leader ends, the terminal gets a reference in the step in which the process becomes a
+ * zombie, and is hung up after that, with the lock free: a hangup takes the terminal's locks, sends
+ * signals, and takes it away from the session.
+ *
+ * Locking: process_table_lock guards session.terminal; tty/'s TERMINAL_STATE lock stands inside it.
  */
 #include "internal.h"
 

@@ -1,6 +1,7 @@
 /*
- * Settings of the process model that root may change while the machine runs: /proc/sys/kernel/.
- * Who uses one reads it as it is.
+ * Settings of the process model that root may change while the machine runs: /proc/sys/kernel/
+ * (proc(5)). Each is one word that its users read as it is, so a change holds for the next process,
+ * not for those that are there: a smaller pid_max leaves larger pids alone.
  */
 #include "internal.h"
 

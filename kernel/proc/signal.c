@@ -1,17 +1,34 @@
 /*
  * Signals: what is pending and what is blocked, and what each one does by default.
  *
- * A signal is pending for one thread or for the whole process: a bit in a set, and mostly an entry
- * in a queue that says who sent it. The numbers below SIGRTMIN are pending at most once; the others
- * as often as they were sent. A bit without an entry is a signal that found no memory for one.
+ *     kill(pid)   --> process.pending   a set of bits, and a queue of who sent what: for any thread
+ *     tgkill(tid) --> identity.pending  the same for one thread alone; it is looked at first
  *
- * WORK_SIGNAL of a thread is set whenever it has to look (signal_deliver.c): by whoever sends, and
- * by the thread itself when it unblocks. It is cleared only by the thread, under signals_lock, when
- * nothing is left to do.
+ *     a thread takes   (its own, then the process's) & ~blocked: faults first, then by number
  *
- * Locking: process.signals_lock guards masks and both kinds of pending signals. The list
- *          of threads changes under process_table_lock and signals_lock; either is enough to read.
- * Context: sends come from anywhere; masks are changed by their own thread alone.
+ * A signal is a bit in a set, and mostly an entry in the queue with a siginfo_t. The numbers below
+ * SIGRTMIN are pending at most once; the others as often as they were sent, in that order. A bit
+ * without an entry is a signal that found no memory, or no room below RLIMIT_SIGPENDING, for one.
+ *
+ * WORK_SIGNAL of a thread says that it has to look (signal_deliver.c). It is set by whoever sends,
+ * and by the thread itself when it unblocks; it is cleared by the thread alone, under signals_lock,
+ * when nothing is left to do. So a signal and a change of masks cannot miss each other:
+ *
+ *     sender                                    a thread that blocks it
+ *     lock(signals_lock)                        lock(signals_lock)
+ *     pending; a thread that wants it? mark it  blocked; pending, and other threads want it?
+ *     unlock                                    mark them (signals_offer_others); unlock
+ *
+ * If the sender comes first, its taker may just be blocking what it was to take, and hands it on;
+ * if second, it does not choose that thread any more.
+ *
+ * Invariants: a queued signal is in one queue, or is a timer's that waits for its next time. A
+ *             process's pending_count is how many entries were charged to it.
+ * Locking:    process.signals_lock guards masks, both kinds of pending signals and stops. A thread
+ *             reads its own mask without it. The list of threads changes under process_table_lock
+ *             and signals_lock; either is enough to walk it.
+ * Context:    sends come from anywhere, interrupts included: entries are taken without waiting.
+ *             Masks are changed by their own thread alone. Only signal_wait sleeps.
  */
 #include "internal.h"
 
@@ -42,14 +59,10 @@ void pending_init(struct pending_signals *pending)
     list_init(&pending->queue);
 }
 
-struct queued_signal *queued_signal_alloc(struct process *process)
+static struct queued_signal *entry_alloc(struct process *process)
 {
-    u64 limit = process->limits[RLIMIT_SIGPENDING].soft;
-    struct queued_signal *queued;
+    struct queued_signal *queued = slab_alloc(queued_cache, ALLOC_NOWAIT);
 
-    if (__atomic_load_n(&process->pending_count, __ATOMIC_RELAXED) >= limit)
-        return NULL;
-    queued = slab_alloc(queued_cache, ALLOC_NOWAIT);
     if (!queued)
         return NULL;
     list_init(&queued->link);
@@ -57,6 +70,14 @@ struct queued_signal *queued_signal_alloc(struct process *process)
     queued->charged = process;
     __atomic_fetch_add(&process->pending_count, 1, __ATOMIC_RELAXED);
     return queued;
+}
+
+struct queued_signal *queued_signal_alloc(struct process *process)
+{
+    u64 limit = process->limits[RLIMIT_SIGPENDING].soft;
+    bool is_reached = __atomic_load_n(&process->pending_count, __ATOMIC_RELAXED) >= limit;
+
+    return is_reached ? NULL : entry_alloc(process);
 }
 
 void queued_signal_free(struct queued_signal *queued)
@@ -93,15 +114,19 @@ void pending_flush_all(struct process *process, u64 set)
 }
 
 /*
- * Without room for an entry a signal that the kernel or kill(2) sends is still noted by its bit;
- * one with a value that would be lost is refused.
+ * What the kernel and kill(2) say with a standard signal (the address of a fault, the child that
+ * ended) is told over the limit too: at most one of each is pending. Of other standard signals, and
+ * of a real-time one that kill(2) sends, the bit is noted at least; a real-time signal that has
+ * more to say is refused (tgkill(2), sigqueue(3); fcntl(2), F_SETSIG).
  */
 int pending_add(struct pending_signals *pending, struct process *process,
                 const struct signal_info *info)
 {
-    struct queued_signal *queued = queued_signal_alloc(process);
+    bool is_standard = info->signal < SIGRTMIN;
+    struct queued_signal *queued =
+        is_standard && info->code >= 0 ? entry_alloc(process) : queued_signal_alloc(process);
 
-    if (!queued && info->signal >= SIGRTMIN && info->code < 0 && info->code != SI_TKILL)
+    if (!queued && !is_standard && info->code != SI_USER)
         return -EAGAIN;
     pending->set |= signal_bit(info->signal);
     if (!queued)

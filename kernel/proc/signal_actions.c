@@ -1,10 +1,17 @@
 /*
  * Signal actions: what a process does at each signal.
  *
- * They lie in a table of their own, since two processes may share one (CLONE_SIGHAND without
- * CLONE_THREAD: sigaction in one is seen by the other). A process's pending signals and its
- * decisions about them stay under its own signals_lock; the table's lock, inside it, only keeps an
- * action whole while it is copied.
+ *     process A --.                              CLONE_SIGHAND without CLONE_THREAD:
+ *                  >--> signal_actions, 2 users  sigaction(2) in one is seen by the other
+ *     process B --'
+ *
+ * They lie in a table of their own because of that. Everything else about signals is a process's
+ * own and stays under its own signals_lock; the table's lock, inside it, only keeps an action whole
+ * while it is copied or replaced. Just the handler may be read without it: it is one word.
+ *
+ * fork copies the table; exec keeps what is ignored and makes all else the default, in a copy if
+ * another process uses the table too. An action that makes a signal ignored also drops what is
+ * pending of it (POSIX, sigaction), in the caller's process.
  *
  * Locking: process.signals_lock, then signal_actions.lock.
  * Context: any but for creating and copying, which may sleep.

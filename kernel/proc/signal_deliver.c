@@ -6,9 +6,25 @@
  *       handler: mask, frame on the user's stack, registers into the handler
  *       none: interrupted call made again, mask of sigsuspend put back
  *
- * A call that was interrupted left -ERESTART* in rax (abi/dispatch.c). Whether it is made again is
- * decided here, once, by the first handler that runs or by there being none; making it again means
- * going back over the 2 bytes of the syscall instruction with the number in rax.
+ * All stops and most ends happen here and nowhere else: a thread in the kernel holds locks and has
+ * half done what it does, one on its way out has not. A signal therefore only wakes a wait
+ * (-EINTR), and the call comes back here by itself.
+ *
+ * An interrupted call left -ERESTART* in rax (abi/dispatch.c):
+ *
+ *     rax               a handler runs                        none does
+ *     ERESTARTSYS       made again if SA_RESTART, else EINTR  made again
+ *     ERESTARTNOINTR    made again                            made again
+ *     ERESTARTNOHAND    EINTR                                 made again
+ *     ERESTART_..BLOCK  EINTR                                 restart_syscall(2) goes on with it
+ *
+ * That is decided once, by the first handler that runs or by there being none: original_rax is then
+ * -1, so that a second handler's frame, on top of the first one's, returns to the first one's
+ * start. Making it again means going back over the 2 bytes of the syscall instruction with the
+ * number in rax.
+ *
+ * Several signals at once: each frame interrupts the handler before it at its first instruction, so
+ * the last one delivered runs first (signal(7), "Execution of signal handlers").
  *
  * Context: the thread itself, no locks, interrupts on. May sleep, may never return.
  */
@@ -19,10 +35,15 @@
 
 /* ---- Which signal ---- */
 
-/* Stop signals of the terminal do nothing to a group that nobody could continue. */
+/*
+ * Stop signals of the terminal do nothing to a group that nobody could continue. To know that takes
+ * a lock from outside ours; a SIGCONT that comes in between finds no stop signal pending any more
+ * and no stop begun, and must not be lost.
+ */
 static void act_stop(struct process *process, int signal)
 {
     if (signal != SIGSTOP) {
+        u32 continues = process->continues;
         bool orphaned;
 
         spin_unlock(&process->signals_lock);
@@ -30,7 +51,7 @@ static void act_stop(struct process *process, int signal)
         orphaned = group_is_orphaned_locked(process->group);
         spin_unlock(&process_table_lock);
         spin_lock(&process->signals_lock);
-        if (orphaned)
+        if (orphaned || process->continues != continues)
             return;
     }
     process_stop_begin_locked(process, signal);

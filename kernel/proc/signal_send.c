@@ -1,15 +1,30 @@
 /*
  * Sending signals: what is dropped, where it is put, and who is told.
  *
- * A signal that would do nothing is dropped at once, unless it is blocked: its action may change
- * before it is delivered. SIGCONT and the stop signals annul each other while they are pending, and
- * SIGCONT continues a stopped process even if it is blocked or ignored. SIGKILL dooms the process
- * here: all its threads are told to end, and no further signal reaches it.
+ *     no threads, or doomed already        dropped
+ *     SIGCONT                              drops pending stop signals; continues a stopped process
+ *     a stop signal                        drops a pending SIGCONT
+ *     would do nothing, and not blocked    dropped (ignored, or ignored by default)
+ *     SIGKILL                              dooms the process; nothing is queued
+ *     below SIGRTMIN and pending           dropped: one says as much as two
+ *     else                                 pending; one thread that wants it is told
  *
- * Process 1 gets only signals that it handles.
+ * One that is blocked is kept even if it would do nothing now: its action may change before it is
+ * delivered. The main thread's mask decides that for the whole process, as on Linux.
  *
- * Locking: signals_lock; process_table_lock outside it where a group or session is walked.
- * Context: any; interrupt handlers send too (terminals, timers).
+ * Telling is a bit and a wake-up. The bit is set with release after the signal was put, and the
+ * thread tests it with acquire under thread.lock before it sleeps (sched/block.c); thread_notify
+ * takes that lock. So either the thread sees the bit, or it is WAITING already and is woken with
+ * -EINTR.
+ *
+ * Dooming sets group_exit first, under signals_lock. From then on no signal comes, no thread joins
+ * (fork.c), and each thread ends on its way to user mode; waits end but for the uninterruptible.
+ *
+ * Process 1 gets only signals that it handles, so that nobody ends the machine by mistake; faults
+ * of its own are the exception (signal_force).
+ *
+ * Locking: signals_lock; process_table_lock outside it where a group or a session is walked.
+ * Context: any; interrupt handlers send too (terminals, timers). Nothing sleeps.
  */
 #include "internal.h"
 
@@ -91,7 +106,7 @@ static void taker_tell(struct process *process, struct thread_identity *target, 
 /* The main thread's mask decides whether a signal for the process would do nothing. */
 static struct thread_identity *judge_of(struct process *process, struct thread_identity *target)
 {
-    return target ? target : list_first_entry(&process->threads, struct thread_identity, link);
+    return target ? target : process_leader_locked(process);
 }
 
 /* `target`: this thread's alone; NULL: any of the process's. */
@@ -210,13 +225,11 @@ bool signal_ids_permit(u32 uid, u32 euid, const struct credentials *theirs)
 
 int signal_permission_locked(struct process *process, int signal)
 {
-    const struct credentials *own = thread_current()->credentials, *theirs;
-    struct thread_identity *leader;
+    const struct credentials *own = thread_current()->credentials;
+    const struct credentials *theirs = process_credentials_locked(process);
 
     if (signal < 0 || signal > SIGNALS)
         return -EINVAL;
-    leader = list_first_entry(&process->threads, struct thread_identity, link);
-    theirs = leader ? leader->thread->credentials : process->last_credentials;
     if (process == process_current() || !theirs)
         return 0;
     if (signal_ids_permit(own->uid, own->euid, theirs) || credentials_can(own, CAPABILITY_KILL))

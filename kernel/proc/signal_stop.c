@@ -1,13 +1,26 @@
 /*
  * Group stops (job control), and how a parent hears of its children.
  *
- * A stop signal makes all threads of the process stop on their way to user mode. The last one to
- * stop completes the group stop: only then the parent is told. SIGCONT ends it, whether it was
- * complete or not; the first thread that goes on tells the parent, since the sender may hold locks
- * that the telling needs.
+ *     stop signal taken --> stop_wanted, stop_count = threads that run
+ *                               |  each thread, on its way to user mode: STOPPED, stop_count - 1
+ *                               v
+ *                           the last one (or one that ends instead): complete, the parent is told
+ *     SIGCONT sent -------> stop_wanted = false, STOPPED threads go on; the first of them tells
+ *
+ * A stop of a process with many threads takes time, and SIGCONT may come before it is complete:
+ * then it never was one, and the parent hears only that the child was continued. The sender cannot
+ * tell the parent itself: that needs process_table_lock, which stands outside the lock that it has.
+ *
+ * A thread sleeps in thread_stop under signals_lock, which is let go when it is STOPPED. So a
+ * SIGCONT comes before its look at stop_wanted, or finds it STOPPED. SIGKILL and exec end a stop in
+ * the same way: who is to end must run.
+ *
+ * What wait(2) may still tell (stop_reportable, continue_reportable) is kept apart from the signal:
+ * a parent that ignores SIGCHLD, or has SA_NOCLDSTOP, can wait for stops all the same.
  *
  * Invariant: while stop_wanted, stop_count threads have neither stopped nor begun to exit.
  * Locking:   signals_lock; process_table_lock is taken before it, so it is let go to tell.
+ * Context:   process_stop_self sleeps; all else may come from any context.
  */
 #include "internal.h"
 
@@ -16,10 +29,7 @@
 static void child_info_init(struct signal_info *info, struct process *child, int signal, int code,
                             int status)
 {
-    struct thread_identity *leader =
-        list_first_entry(&child->threads, struct thread_identity, link);
-    const struct credentials *credentials =
-        leader ? leader->thread->credentials : child->last_credentials;
+    const struct credentials *credentials = process_credentials_locked(child);
     struct cpu_usage usage;
     struct abi_siginfo abi = {.signal = signal, .code = code};
 
@@ -126,6 +136,7 @@ void process_continue_locked(struct process *process)
 {
     struct thread_identity *identity;
 
+    process->continues++;
     if (!process->stop_wanted)
         return;
     process->stop_wanted = false;

@@ -6,8 +6,15 @@
  * queue in each process would be woken less often for nothing; but an epoll set outlives the
  * process that filled it, and its waiters would lie on a queue that is gone.
  *
- * A signal that is sent finds those who poll, or they find it: it becomes pending and the queue is
- * looked at under signals_lock; they are on the queue before they ask under that lock.
+ *     who polls                                  sender (signals_lock held)
+ *     enters signalfd_queue                      the signal is pending
+ *     lock(signals_lock); pending? unlock        wakes signalfd_queue
+ *
+ * They cannot miss each other: the entry is made before the look, the signal before the wake-up,
+ * and both looks are under that lock. A read does not use the queue: it waits as sigtimedwait(2)
+ * does.
+ *
+ * Errors of a read: -EINVAL, no room for one record; -EAGAIN; -EFAULT; restarted after a handler.
  *
  * Locking: signals_lock, then signalfd_queue's. Context: sends come from anywhere.
  */

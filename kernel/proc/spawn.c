@@ -5,9 +5,18 @@
  * builds an address space with the program (exec.c), abi/ made a file table and directories. What
  * is then left is a control block and a thread whose first instruction is the program's. So nothing
  * is copied that would be thrown away, the cost does not know how large the caller is, and an error
- * finds nothing to undo that anybody saw. The last step enters the lists, as fork's does.
+ * finds nothing to undo that anybody saw.
  *
- * Locking: process_table_lock for the last step. Context: the caller, in its call. Sleeps.
+ *     exec_prepare -> control block -> thread -> number, pidfd -> entry -> start
+ *                     (process_inherit)          (reserved)       (the same step as fork's)
+ *
+ * Parts change owners by moving their pointers: from the request and from struct exec into the
+ * thread. Whoever fails releases what it still has, so each part has one owner at each moment.
+ *
+ * What the child inherits is what exec keeps (limits, personality, login, oom_score_adj); what exec
+ * would have reset or closed it never had.
+ *
+ * Locking: process_table_lock for the entry. Context: the caller, in its call. Sleeps.
  */
 #include "exec.h"
 
@@ -20,9 +29,9 @@ static void spawn_begin(void *argument)
     user_mode_enter(trap_frame_at((char *)thread->stack + KERNEL_STACK_BYTES));
 }
 
-static int process_make(const struct spawn_request *request, struct process **process_out)
+static int process_make(const struct exec *exec, struct process **process_out)
 {
-    struct process *parent = process_current(), *process;
+    struct process *process;
     int error = process_alloc(&process);
 
     if (error)
@@ -32,13 +41,11 @@ static int process_make(const struct spawn_request *request, struct process **pr
         process_put(process);
         return -ENOMEM;
     }
-    spin_lock(&parent->signals_lock);
-    memcpy(process->limits, parent->limits, sizeof(process->limits));
-    spin_unlock(&parent->signals_lock);
+    process_inherit(process_current(), process);
+    process_personality_reset(process, exec);
     process->vfork_done = true;
     process->did_exec = true;
-    process->dumpable = true;
-    process->login = parent->login;
+    process->dumpable = !exec->secure;
     *process_out = process;
     return 0;
 }
@@ -81,26 +88,29 @@ static int thread_make(struct process *process, struct exec *exec, struct spawn_
 
 /* The child's number, told, and a descriptor for the caller. */
 static int number_make(const struct spawn_request *request, struct process *process,
-                       struct number **number_out, int *pidfd_out)
+                       struct number **number_out, struct pidfd_reserved *pidfd_out)
 {
-    int error = number_alloc(0, number_out), pidfd;
-    s32 pid;
+    struct number *number;
+    int error = number_alloc(0, &number);
 
     if (error)
         return error;
-    pid = (*number_out)->value;
-    pidfd = pidfd_open(process, 0);
-    if (pidfd >= 0 && !user_ptr_is_null(request->pid) &&
-        copy_out(request->pid, &pid, sizeof(pid))) {
-        (void)!fd_close(pidfd);
-        pidfd = -EFAULT;
+    error = pidfd_reserve(process, pidfd_out);
+    if (error)
+        goto free_number;
+    if (!user_ptr_is_null(request->pid) &&
+        copy_out(request->pid, &number->value, sizeof(number->value))) {
+        error = -EFAULT;
+        goto release_pidfd;
     }
-    if (pidfd < 0) {
-        number_free(*number_out);
-        return pidfd;
-    }
-    *pidfd_out = pidfd;
+    *number_out = number;
     return 0;
+
+release_pidfd:
+    pidfd_release(pidfd_out);
+free_number:
+    number_free(number);
+    return error;
 }
 
 static int child_enter(struct thread *child, struct number *number,
@@ -123,9 +133,10 @@ static int launch(struct thread *child, const struct spawn_request *request)
 {
     static const struct clone_request plain = {.exit_signal = SIGCHLD};
     struct process *process = child->process;
+    struct pidfd_reserved pidfd;
     struct group_place place;
     struct number *number;
-    int error, pidfd;
+    int error;
 
     error = number_make(request, process, &number, &pidfd);
     if (error)
@@ -135,12 +146,13 @@ static int launch(struct thread *child, const struct spawn_request *request)
         error = child_enter(child, number, &plain, &place);
     group_place_fini(&place);
     if (error) {
-        (void)!fd_close(pidfd);
+        pidfd_release(&pidfd);
         number_free(number);
         return error;
     }
+    pidfd_install(&pidfd);
     thread_start(child);
-    return pidfd;
+    return pidfd.fd;
 }
 
 static int build(struct exec *exec, struct spawn_request *request)
@@ -152,7 +164,7 @@ static int build(struct exec *exec, struct spawn_request *request)
     if (!result)
         result = exec_prepare(exec, &request->program);
     if (!result)
-        result = process_make(request, &process);
+        result = process_make(exec, &process);
     if (result)
         return result;
     result = thread_make(process, exec, request, &child);

@@ -2,7 +2,17 @@
  * How processes begin: process 2, which the kernel's own threads belong to, and process 1.
  *
  * Process 1 is made by hand, as nobody can fork it. Its thread starts in the kernel, prepares what
- * needs a thread that may sleep, and executes /init, as any process executes a program.
+ * needs a thread that may sleep (drivers, the initramfs), and executes /init, as any process
+ * executes a program. Every other user process descends from it by clone or spawn.
+ *
+ * Both exist before any thread does: kernel threads that sched/ starts find process 2 to join, and
+ * who looks for process 1 as a reaper always finds it. Their numbers are 1 and 2 because nobody
+ * takes one before them.
+ *
+ * Here too is what proc/ registers with the folders below it: address space switches, samples,
+ * limits, signals of files, the way to user mode.
+ *
+ * Context: boot, and then process 1's thread. What fails here is a panic: there is nobody to tell.
  */
 #include "proc_files.h"
 

@@ -1,5 +1,6 @@
 /*
- * /sys/kernel/mm/transparent_hugepage: which memory gets 2 MiB pages (vm/large.c).
+ * /sys/kernel/mm/transparent_hugepage: which memory gets 2 MiB pages (vm/large.c). The setting
+ * holds for the faults that come; pages that are there stay as they are.
  */
 #include "proc_files.h"
 

@@ -1,11 +1,23 @@
 /*
- * Waiting for children: wait4 and waitid.
+ * Waiting for children: wait4(2) and waitid(2).
  *
  * What can be waited for is a child that ended (it is reaped: its control block goes, and its usage
  * is added to its parent's), one that stopped, or one that was continued; the latter two are told
- * once. A parent looks at all its children under process_table_lock and, if there is nothing yet,
- * blocks on that lock with an entry on child_waiters, so no change falls in between.
+ * once. The look at the children and the sleep are under one lock, so no change falls in between:
  *
+ *     parent                                       the child's last thread
+ *     lock(process_table_lock); enter child_waiters
+ *     no child has anything to tell
+ *     block, which lets the lock go  - - - - - ->  lock; ZOMBIE; SIGCHLD; wakes them; unlock
+ *     lock; the child is found and reaped
+ *
+ * Threads of one parent that wait are all woken, for each may want another child. The first that
+ * gets the lock takes a child out of the family; the others look again, and may find none
+ * (-ECHILD).
+ *
+ * -EINTR comes only after a look that found nothing: a child that ended before the signal is told.
+ *
+ * Locking: process_table_lock; a child's signals_lock inside it for its stops.
  * Context: the waiting thread. Sleeps.
  */
 #include "internal.h"
@@ -28,12 +40,8 @@ static bool child_matches(const struct process *child, const struct wait_request
 static void result_init(struct process *child, int code, int status, struct wait_result *result_out)
     must_hold(&process_table_lock)
 {
-    struct thread_identity *first = list_first_entry(&child->threads, struct thread_identity, link);
-    const struct credentials *credentials =
-        first ? first->thread->credentials : child->last_credentials;
-
     result_out->pid = child->pid;
-    result_out->uid = credentials->uid;
+    result_out->uid = process_credentials_locked(child)->uid;
     result_out->status = status;
     result_out->code = code;
     process_usage_locked(child, &result_out->usage);
@@ -79,7 +87,7 @@ static bool try_child(struct process *parent, struct process *child,
         return try_stopped(child, request, result_out);
     if (!(request->options & WEXITED))
         return false;
-    result_init(child, (status & 0x7f) ? CLD_KILLED : CLD_EXITED, status, result_out);
+    result_init(child, status_code(status), status, result_out);
     if (!(request->options & WNOWAIT))
         reap_locked(parent, child, result_out, reaped_out);
     return true;

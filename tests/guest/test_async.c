@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static sigset_t waited;
@@ -67,6 +68,18 @@ TEST(fcntl_f_setsig_queues_the_signal_with_descriptor_and_events)
     CHECK_EQ(info.si_fd, fds[0]);
     CHECK_EQ(info.si_band, POLLIN | POLLRDNORM);
     CHECK_ERRNO(fcntl(fds[0], F_SETSIG, 65), EINVAL);
+}
+
+TEST(fcntl_with_f_setsig_over_rlimit_sigpending_sends_sigio)
+{
+    struct rlimit none = {0, 0};
+    int fds[2];
+
+    make_pair(fds, getpid());
+    CHECK_OK(fcntl(fds[0], F_SETSIG, SIGRTMIN));
+    CHECK_OK(setrlimit(RLIMIT_SIGPENDING, &none));
+    CHECK_EQ(write(fds[1], "x", 1), 1);
+    CHECK_EQ(sigwaitinfo(&waited, NULL), SIGIO);
 }
 
 TEST(ioctl_fioasync_switches_signals_on_and_off)

@@ -189,6 +189,40 @@ TEST(clone_with_a_pidfd_and_what_excludes_it_gives_einval)
                 EINVAL);
 }
 
+/* A sender of signals, which make clone begin anew after it has nearly made a child. */
+static pid_t disturber_start(void)
+{
+    pid_t target = getpid(), child = CHECK_OK(fork());
+
+    if (child == 0)
+        while (kill(target, SIGUSR1) == 0)
+            sched_yield();
+    return child;
+}
+
+TEST(clone_that_is_interrupted_leaves_no_pidfd_behind)
+{
+    pid_t disturber;
+    int first, next;
+
+    handle_signal(SIGUSR1, count_signal, SA_RESTART);
+    first = CHECK_OK(dup(0));
+    disturber = disturber_start();
+    for (int i = 0; i < 200; i++) {
+        int pidfd = -1;
+        pid_t child = CHECK_OK(syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0));
+
+        if (child == 0)
+            _exit(0);
+        while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
+            continue;
+        CHECK_OK(close(pidfd));
+    }
+    CHECK_OK(kill(disturber, SIGKILL));
+    next = CHECK_OK(dup(0));
+    CHECK_EQ(next, first + 1);
+}
+
 /* ---- unshare ---- */
 
 static int unshares(void *argument)

@@ -248,6 +248,41 @@ TEST(prctl_no_new_privs_and_dumpable_read_back)
     CHECK_ERRNO(prctl(PR_SET_DUMPABLE, 7), EINVAL);
 }
 
+static void check_change_hides(int (*change)(void))
+{
+    int signal = -1;
+
+    CHECK_OK(prctl(PR_SET_DUMPABLE, 1));
+    CHECK_OK(prctl(PR_SET_PDEATHSIG, SIGUSR1));
+    CHECK_OK(change());
+    CHECK_EQ(prctl(PR_GET_DUMPABLE), 0);
+    CHECK_OK(prctl(PR_GET_PDEATHSIG, &signal));
+    CHECK_EQ(signal, 0);
+}
+
+static int change_fsuid(void)
+{
+    return setfsuid(1000);
+}
+
+static int change_fsgid(void)
+{
+    return setfsgid(1000);
+}
+
+static int change_euid(void)
+{
+    return (int)syscall(SYS_setresuid, -1, 1000, -1);
+}
+
+TEST(prctl_dumpable_and_pdeathsig_are_cleared_by_a_change_of_effective_ids)
+{
+    NEEDS_ROOT();
+    check_change_hides(change_fsgid);
+    check_change_hides(change_fsuid);
+    check_change_hides(change_euid);
+}
+
 TEST(prctl_securebits_are_obeyed_and_locked)
 {
     struct {

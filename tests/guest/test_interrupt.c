@@ -397,6 +397,7 @@ TEST(rt_sigqueueinfo_over_rlimit_sigpending_gives_eagain)
         sent++;
     CHECK_EQ(errno, EAGAIN);
     CHECK_LE(sent, 3);
+    CHECK_ERRNO(syscall(SYS_tgkill, getpid(), getpid(), SIGRTMIN), EAGAIN);
     CHECK_OK(kill(getpid(), SIGRTMIN)); /* a signal without a value is noted all the same */
     for (int i = 0; i < sent; i++)
         CHECK_EQ(sigwaitinfo(&set, NULL), SIGRTMIN);

@@ -184,6 +184,32 @@ TEST(clone_of_a_thread_over_rlimit_nproc_gives_eagain)
 
 /* ---- RLIMIT_CPU ---- */
 
+static void *told_address;
+static pid_t told_sender;
+
+static void note_info(int signal, siginfo_t *info, void *context)
+{
+    if (signal == SIGSEGV) {
+        told_address = info->si_addr;
+        _exit(info->si_code == SEGV_MAPERR && told_address == (void *)0x1230 ? 0 : 1);
+    }
+    told_sender = info->si_pid;
+}
+
+TEST(signals_of_the_kernel_and_kill_say_all_over_rlimit_sigpending)
+{
+    struct sigaction action = {.sa_sigaction = note_info, .sa_flags = SA_SIGINFO};
+    struct rlimit none = {0, 0};
+
+    CHECK_OK(sigaction(SIGSEGV, &action, NULL));
+    CHECK_OK(sigaction(SIGUSR1, &action, NULL));
+    CHECK_OK(setrlimit(RLIMIT_SIGPENDING, &none));
+    CHECK_OK(kill(getpid(), SIGUSR1));
+    CHECK_EQ(told_sender, getpid());
+    *(volatile int *)0x1230 = 1;
+    CHECK(!"the access is a fault");
+}
+
 TEST(rlimit_cpu_sends_sigxcpu_and_then_sigkill)
 {
     pid_t child = CHECK_OK(fork());

@@ -451,6 +451,30 @@ TEST(default_action_of_stop_signals_stops_until_cont)
     _exit(0);
 }
 
+TEST(sigcont_right_after_a_stop_signal_never_leaves_the_process_stopped)
+{
+    volatile unsigned *turns = (unsigned *)CHECK_OK(
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0)
+        for (;; ++*turns)
+            getppid();
+    for (int i = 0; i < 40; i++) {
+        unsigned before;
+
+        CHECK_OK(kill(child, SIGTSTP));
+        for (int spins = 0; spins < 10 * i; spins++)
+            __asm__ volatile("pause");
+        CHECK_OK(kill(child, SIGCONT));
+        before = *turns;
+        while (*turns - before < 2) /* for ever, if it is stopped */
+            sched_yield();
+    }
+    CHECK_OK(kill(child, SIGKILL));
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+}
+
 TEST(sigcont_discards_pending_stops_and_the_reverse)
 {
     block(SIGTSTP);

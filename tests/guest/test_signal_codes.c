@@ -5,6 +5,7 @@
  */
 #include "guest.h"
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <setjmp.h>
@@ -235,6 +236,21 @@ TEST(futex_wake_op_compares_in_each_way)
         }
 }
 
+TEST(futex_wake_op_wakes_one_where_it_may_wake_none)
+{
+    uint32_t *words = (uint32_t *)CHECK_OK(
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0)
+        _exit(syscall(SYS_futex, &words[0], FUTEX_WAIT, 0, NULL, NULL, 0) != 0);
+    WAIT_FOR_STATE(child, 'S');
+    CHECK_EQ(syscall(SYS_futex, &words[0], FUTEX_WAKE_OP, 0, 0, &words[1],
+                     FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0)),
+             1);
+    CHECK_EXIT(child, 0);
+}
+
 TEST(futex_requeue_moves_waiters_without_comparing)
 {
     uint32_t *words = (uint32_t *)CHECK_OK(
@@ -249,6 +265,24 @@ TEST(futex_requeue_moves_waiters_without_comparing)
     CHECK_EQ(syscall(SYS_futex, &words[0], FUTEX_WAKE, 1), 0);
     CHECK_EQ(syscall(SYS_futex, &words[1], FUTEX_WAKE, 1), 1);
     CHECK_EXIT(child, 0);
+}
+
+TEST(futex_requeue_of_a_word_to_itself_leaves_and_counts_its_waiters)
+{
+    uint32_t *word = (uint32_t *)CHECK_OK(
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    pid_t children[2];
+
+    for (int i = 0; i < 2; i++) {
+        children[i] = CHECK_OK(fork());
+        if (children[i] == 0)
+            _exit(syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL, NULL, 0) != 0);
+        WAIT_FOR_STATE(children[i], 'S');
+    }
+    CHECK_EQ(syscall(SYS_futex, word, FUTEX_REQUEUE, 0, INT_MAX, word, 0), 2);
+    CHECK_EQ(syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX), 2);
+    CHECK_EXIT(children[0], 0);
+    CHECK_EXIT(children[1], 0);
 }
 
 TEST(clone3_into_a_control_group_that_is_none_gives_ebadf)

@@ -4,6 +4,8 @@
 #include "guest.h"
 
 #include <poll.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "../../user/lib/spawn.c"
@@ -54,6 +56,10 @@ static int child_main(int argc, char **argv)
         return getcwd(name, sizeof(name)) && !strcmp(name, argv[2]) ? 0 : 1;
     if (!strcmp(argv[1], "child-group"))
         return (getpgrp() == getpid()) + 2 * (getsid(0) == getpid());
+    if (!strcmp(argv[1], "child-personality"))
+        return personality(~0u) == (unsigned)atoi(argv[2]) ? 0 : 1;
+    if (!strcmp(argv[1], "child-dumpable"))
+        return prctl(PR_GET_DUMPABLE);
     if (!strcmp(argv[1], "child-waits"))
         return read(0, name, 1) == 0 ? 7 : 8;
     return 98;
@@ -247,4 +253,33 @@ TEST(spawn_from_several_processes_at_once)
     }
     for (int i = 0; i < 4; i++)
         CHECK_EXIT(children[i], 0);
+}
+
+TEST(spawn_child_inherits_personality)
+{
+    struct spawn spawn = {};
+    char text[16];
+
+    need_spawn();
+    CHECK_OK(personality(ADDR_NO_RANDOMIZE));
+    snprintf(text, sizeof(text), "%d", ADDR_NO_RANDOMIZE);
+    CHECK_EQ(status_of(&spawn, "child-personality", text), 0);
+}
+
+TEST(spawn_of_a_program_with_other_rights_is_not_dumpable)
+{
+    char *arguments[] = {"spawned", "child-dumpable", NULL};
+    struct spawn plain = {}, secure = {};
+
+    need_spawn();
+    NEEDS_ROOT();
+    CHECK_EQ(status_of(&plain, "child-dumpable", NULL), 1 << 8);
+    enter_empty_directory();
+    CHECK_EQ(system("cp /proc/$PPID/exe program"), 0);
+    CHECK_OK(chown("program", 0, 1234));
+    CHECK_OK(chmod("program", 02755));
+    secure.call.program = (uintptr_t) "program";
+    secure.call.arguments = (uintptr_t)arguments;
+    secure.call.environment = (uintptr_t)environ;
+    CHECK_EQ(spawn_wait(CHECK_OK(spawn_start(&secure))), 0);
 }

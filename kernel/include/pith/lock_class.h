@@ -8,7 +8,6 @@
 /* X(name, kind, why it stands where it does) */
 #define LOCK_CLASSES(X)                                                                           \
     /* Sleeping locks, outermost first. */                                                        \
-    X(EXEC, SLEEP, "one exec or clone of a process at a time")                                    \
     X(FILE, SLEEP, "an open file's offset, for the length of a read or write")                    \
     X(SOCKET_SETUP, SLEEP, "a socket is bound or connected: before the names of its file")        \
     X(PROC_TEXT, SLEEP, "the text of an open file of /proc: all that it shows is asked under it") \
@@ -22,7 +21,6 @@
     X(SOCKET, SLEEP, "a socket's reader: copies user memory while held")                          \
     X(SOCKET_FLIGHT, SLEEP, "open files in flight: a reader lands them")                          \
     X(TTY, SLEEP, "a terminal's line discipline")                                                 \
-    X(PROCESS, SLEEP, "a process's limits and its threads' comings and goings, for long readers") \
     X(ADDRESS_SPACE, SLEEP, "regions; read by faults, so below all that copies user memory")      \
     X(MAPPING, SLEEP, "the regions that map a file: vm/ tells of them under the address space's") \
     X(PAGE, SLEEP, "a page of the page cache while it is read or written back")                   \

@@ -175,6 +175,7 @@ struct process {
     struct thread *exec_thread;     /* exec waits until only this one is left */
     bool stop_wanted;               /* a group stop is on */
     u32 stop_count;                 /* threads that have yet to stop */
+    u32 continues;                  /* how often SIGCONT came, stopped or not */
     int stop_signal;
     bool stop_reportable, continue_reportable; /* what wait(2) has yet to tell */
     bool continue_to_tell;                     /* the parent gets SIGCHLD by who goes on first */
@@ -201,7 +202,6 @@ struct process {
     } login;              /* inherited; loginuid and sessionid of /proc/PID */
     u32 barriers;         /* [atomic] MEMBARRIER_REGISTER_* that were called */
 
-    struct mutex exec_lock;        /* LOCK_EXEC */
     struct wait_queue vfork_queue; /* the parent of a vfork waits here ... */
     bool vfork_done;               /* ... guarded by its lock ... until exec or exit */
     struct wait_queue end_queue;   /* pidfds poll here: woken when it becomes a zombie */
@@ -421,9 +421,9 @@ struct posix_timer_value {
 };
 /* A timer's number, or -EAGAIN. Takes over the references in `setup` on success. */
 int posix_timer_create(const struct posix_timer_setup *setup) must_check;
-int posix_timer_get(int id, struct interval_timer *left_out) must_check;
-int posix_timer_set(int id, const struct posix_timer_value *value, struct interval_timer *left_out)
-    must_check;
+/* Sets the timer, and tells what was left; `value` NULL: only asks. -EINVAL: there is none. */
+int posix_timer_exchange(int id, const struct posix_timer_value *value,
+                         struct interval_timer *left_out) must_check;
 /* How often it expired beyond the signal that was taken last. */
 int posix_timer_overruns(int id) must_check;
 int posix_timer_delete(int id) must_check;
