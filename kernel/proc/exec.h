@@ -1,4 +1,13 @@
-/* What the parts of exec share: strings, images, the new stack. */
+/*
+ * What the parts of exec share: strings, images, the new stack.
+ *
+ *     exec_alloc, exec_prepare     all that can fail: program, interpreter, strings, space, rights
+ *     then by exec.c               the caller becomes it
+ *     or by spawn.c                a child that did not exist becomes it
+ *     exec_free                    whatever was not moved out
+ *
+ * One struct exec belongs to one thread in one call, so nothing here is locked.
+ */
 #pragma once
 
 #include <pith/abi/elf.h>
@@ -7,35 +16,37 @@
 
 /* Arguments and environment as they will lie on the new stack: each with its NUL, in order. */
 struct exec_strings {
-    char *buffer;
-    size_t bytes, size, limit;
-    u32 argument_count, environment_count;
-    size_t argument_bytes; /* of the arguments; the environment follows */
+    char *buffer;       /* by kmalloc; NULL: empty */
+    size_t bytes, size; /* that are used, that there are */
+    size_t limit;       /* strings and their pointers together: RLIMIT_STACK / 4 */
+    u32 argument_count, environment_count; /* strings */
+    size_t argument_bytes;                 /* of the arguments; the environment follows */
 };
 
 /* A program or its interpreter, before and after it is mapped. */
 struct elf_image {
-    struct file *file;
-    struct elf_header header;
-    struct elf_program_header *segments; /* header.program_header_count of them */
+    struct file *file;        /* a reference; NULL: a program that needs no interpreter */
+    struct elf_header header; /* a copy, checked */
+    struct elf_program_header *segments; /* the same; header.program_header_count of them */
     u64 bias;                            /* added to the addresses in the file */
     u64 low, high;                       /* of the loaded segments, page aligned, in the file */
-    bool executable_stack;
+    bool executable_stack;               /* PT_GNU_STACK wants it */
 };
 
 #define EXEC_HEAD_BYTES 256 /* of the file: what tells its kind; a #! line's length */
 
+/* One exec on its way: what the new program will have. */
 struct exec {
     const char *name; /* AT_EXECFN */
     struct exec_strings strings;
     struct elf_image program, interpreter;
-    struct address_space *space;
-    struct credentials *credentials;
-    u32 secure;
-    u64 entry, stack_pointer;
-    char head[EXEC_HEAD_BYTES]; /* filled where they are used, as the next */
-    char script_path[PATH_MAX_BYTES];
-    char relative_name[PATH_MAX_BYTES + 32];
+    struct address_space *space;             /* a reference, until it is moved to a thread */
+    struct credentials *credentials;         /* the same */
+    u32 secure;                              /* AT_SECURE: it has rights that its caller has not */
+    u64 entry, stack_pointer;                /* where user mode begins */
+    char head[EXEC_HEAD_BYTES];              /* filled where they are used, as the next */
+    char script_path[PATH_MAX_BYTES];        /* what a script's interpreter is to open */
+    char relative_name[PATH_MAX_BYTES + 32]; /* /dev/fd/N/NAME of execveat(2) */
 };
 
 /* ---- exec.c: the part before the point of no return, which spawn shares ---- */

@@ -261,7 +261,7 @@ static int thread_build(struct process *process, const struct clone_request *req
         return error;
     error = parts_clone(parent, child, request->flags);
     if (error) {
-        process_thread_abandon(child);
+        thread_put(child);
         return error;
     }
     scheduling_clone(parent, child);
@@ -406,7 +406,7 @@ static long clone_thread(const struct clone_request *request, const struct trap_
     number_free(number);
 abandon:
     thread_parts_release(child);
-    process_thread_abandon(child);
+    thread_put(child);
     return error;
 }
 
@@ -447,7 +447,7 @@ free_number:
     number_free(number);
 abandon:
     thread_parts_release(child);
-    process_thread_abandon(child);
+    thread_put(child);
     return error;
 }
 

@@ -1,4 +1,8 @@
-/* What the files of proc/ share. */
+/*
+ * What the files of proc/ share, by the file that has it. A name in _locked, and every must_hold,
+ * says which of the two locks the caller holds: process_table_lock (family, numbers, lists) or the
+ * process's signals_lock (signals, stops, limits, timers), which stands inside it.
+ */
 #pragma once
 
 #include <pith/mem.h>
@@ -19,7 +23,9 @@ struct number {
 /* ---- number.c ---- */
 
 void numbers_init(void);
-/* Takes a free number: this one (-EEXIST: it is borne), or for 0 the next. -EAGAIN: none is free.
+/*
+ * Reserves a number for who will bear it: this one (-EEXIST: it is borne), or for 0 the next. The
+ * caller publishes it, or frees it. -EAGAIN: none is free, or threads-max are in use; -ENOMEM.
  */
 int number_alloc(int wanted, struct number **number_out) must_check;
 /* How many numbers are in use: no fewer than there are threads. */
@@ -44,20 +50,27 @@ struct address_space *process_space_locked(const struct process *process)
     must_hold(&process_table_lock);
 struct credentials *process_credentials_locked(const struct process *process)
     must_hold(&process_table_lock);
-/* NEW, no threads, not in the table: its actions, limits and the like are not set. */
+/*
+ * ALIVE, without threads, number or parent, with one reference: its actions, limits and the like
+ * are the caller's to set (process_inherit). process_put undoes it. -ENOMEM.
+ */
 int process_alloc(struct process **process_out) must_check;
-/* A thread of `process` with an identity; neither is in any list. */
+/*
+ * A NEW thread of `process`, with an identity that holds a reference on it; neither is in any list,
+ * so thread_put undoes it. -ENOMEM. Sleeps.
+ */
 int process_thread_alloc(struct process *process, void (*entry)(void *), void *argument,
                          struct thread **thread_out) must_check;
-/* An identity for a thread that has none. */
+/* An identity for a thread that has none: the second half of the above. -ENOMEM. */
 int process_thread_adopt(struct process *process, struct thread *thread) must_check;
-/* Gives up a thread that was never started. */
-void process_thread_abandon(struct thread *thread);
-/* Numbers and lists. */
+/*
+ * From here others find it: the number names the process, or the thread, which is in its process's
+ * list. The number is the bearer's now. An identity may be published under signals_lock as well.
+ */
 void process_publish(struct process *process, struct number *number) must_hold(&process_table_lock);
 void identity_publish(struct thread_identity *identity, struct number *number)
     must_hold(&process_table_lock);
-/* The thread ends: its process has one less. */
+/* The thread ends: its process has one less. The caller clears its number. */
 void identity_withdraw_locked(struct thread_identity *identity) must_hold(&process_table_lock);
 
 /* It was waited for: the table forgets it. The caller puts the table's reference without locks. */
@@ -65,9 +78,10 @@ void process_unpublish_locked(struct process *process) must_hold(&process_table_
 
 /* ---- signal.c ---- */
 
+/* One signal that is pending, with what was sent along; or a timer's, between two of its times. */
 struct queued_signal {
-    struct list link;
-    struct process *charged;   /* whose pending_count it counts in */
+    struct list link;          /* in pending_signals.queue; signals_lock, as all here */
+    struct process *charged;   /* [const] whose pending_count it counts in; outlives it */
     struct posix_timer *timer; /* whose only entry it is; NULL: it goes when it is taken */
     struct signal_info info;
 };
@@ -75,12 +89,14 @@ struct queued_signal {
 struct queued_signal *queued_signal_alloc(struct process *process) must_check;
 void queued_signal_free(struct queued_signal *queued);
 void signals_init(void);
+/* Empty, in the caller's memory. */
 void pending_init(struct pending_signals *pending);
 /* All of pending's entries go. signals_lock is held, or nobody else knows it. */
 void pending_flush(struct pending_signals *pending, u64 set);
 /* -EAGAIN: RLIMIT_SIGPENDING. signals_lock is held. */
 int pending_add(struct pending_signals *pending, struct process *process,
                 const struct signal_info *info) must_check;
+/* Adds a timer's entry, which is in no queue: cannot fail. signals_lock is held. */
 void pending_add_queued(struct pending_signals *pending, struct queued_signal *queued);
 /* Takes the next of `set`: the thread's own first, then faults, then by number. 0: none. */
 int signal_take_locked(struct process *process, struct thread_identity *identity, u64 set,
@@ -88,9 +104,13 @@ int signal_take_locked(struct process *process, struct thread_identity *identity
 /* Whether the default action of a signal is to do nothing, or to stop. */
 bool signal_default_is_ignore(int signal);
 bool signal_default_is_stop(int signal);
-/* Pending process signals that the caller will not take are shown to the other threads. */
+/* Pending process signals that `own` will not take are shown to the others. signals_lock is held.
+ */
 void signals_offer_others(struct process *process, struct thread_identity *own, u64 set);
-/* Sets or clears WORK_SIGNAL of the calling thread as what is pending demands. */
+/*
+ * Sets or clears WORK_SIGNAL of a thread as what is pending demands: the calling one's, or one's
+ * that does not run yet. signals_lock is held.
+ */
 void signal_work_update_locked(struct process *process, struct thread_identity *identity);
 #define SIGNALS_STOP \
     (signal_bit(SIGSTOP) | signal_bit(SIGTSTP) | signal_bit(SIGTTIN) | signal_bit(SIGTTOU))
@@ -124,6 +144,7 @@ void signal_handler_reset(struct process *process, int signal);
 /* Whether who has these ids may signal whom `theirs` are, without a capability: kill(2). */
 bool signal_ids_permit(u32 uid, u32 euid, const struct credentials *theirs);
 
+/* As signal_send_thread and signal_send_process, with signals_lock held. */
 int signal_send_thread_locked(struct thread *thread, const struct signal_info *info);
 int signal_send_process_locked(struct process *process, const struct signal_info *info)
     must_hold(&process->signals_lock);
@@ -159,8 +180,11 @@ void process_continue_locked(struct process *process) must_hold(&process->signal
 
 /* ---- group.c ---- */
 
+/* Without members, not found by its number yet; takes a reference on `session`, or none. -ENOMEM.
+ */
 int group_create(struct number *number, struct session *session, struct process_group **group_out)
     must_check;
+/* The process is in no group. The group is found by its number from here on. */
 void group_join_locked(struct process *process, struct process_group *group)
     must_hold(&process_table_lock);
 /* Returns the group that the caller puts after the lock. */
@@ -189,13 +213,16 @@ void session_terminal_hang_up(struct tty *tty);
 
 /* ---- fork.c, exit.c, wait.c, pidfd.c ---- */
 
+/* Of a thread that nobody else sees: puts memory, files, directories and credentials. Sleeps. */
 void thread_parts_release(struct thread *thread);
 /* Robust futexes, clear_child_tid: before the thread leaves its address space. */
 void thread_memory_release(struct thread *thread);
+/* Puts processes that are out of the table, linked by `sibling`, and their groups. No locks. */
 void processes_put_reaped(struct list *reaped);
 /* Of a wait status: CLD_EXITED or CLD_KILLED, and the exit code or the signal. */
 int status_code(int status);
 int status_detail(int status);
+/* Whose /proc/PID an open directory is, with a reference; NULL: it is none. */
 struct process *proc_directory_process(const struct file *directory);
 /* A pidfd of the caller's that others see only once its process is there. No file: there is none.
  */
@@ -203,10 +230,12 @@ struct pidfd_reserved {
     struct file *file; /* [owner] a reference */
     int fd;
 };
+/* A number of the calling thread's table, and the file. -EMFILE, -ENOMEM. */
 int pidfd_reserve(struct process *process, struct pidfd_reserved *pidfd_out) must_check;
 /* For CLONE_PIDFD also tells its number, else makes none. -EFAULT, -EMFILE, -ENOMEM. */
 int pidfd_reserve_for_clone(const struct clone_request *request, struct process *process,
                             struct pidfd_reserved *pidfd_out) must_check;
+/* Exactly one of the two follows: others see it from now on, or never did. */
 void pidfd_install(const struct pidfd_reserved *pidfd);
 void pidfd_release(const struct pidfd_reserved *pidfd);
 
@@ -265,11 +294,11 @@ void posix_timer_signal_taken(struct posix_timer *timer, struct signal_info *inf
 /* SIGALRM was taken: ITIMER_REAL is armed again. */
 void itimer_signal_taken(struct process *process) must_hold(&process->signals_lock);
 
-/* An alarm on a clock of CPU time (cpu_clock.c). */
+/* An alarm on a clock of CPU time (cpu_clock.c), whose lock guards it. In its owner's memory. */
 struct cpu_alarm {
-    struct list link;
-    const struct cpu_clock *clock; /* kept by the alarm's owner */
-    u64 at_ns;
+    struct list link;              /* in cpu_alarms of the process that is measured, if it is set */
+    const struct cpu_clock *clock; /* kept by the alarm's owner, with its references */
+    u64 at_ns;                     /* of that clock */
     /* Called once, off the list, with the measured process's signals_lock and the alarms' lock. */
     void (*ring)(struct cpu_alarm *alarm);
 };

@@ -139,11 +139,6 @@ int process_thread_alloc(struct process *process, void (*entry)(void *), void *a
     return error;
 }
 
-void process_thread_abandon(struct thread *thread)
-{
-    thread_put(thread);
-}
-
 void identity_publish(struct thread_identity *identity, struct number *number)
 {
     struct process *process = identity->process;

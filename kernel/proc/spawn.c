@@ -73,7 +73,7 @@ static int thread_make(struct process *process, struct exec *exec, struct spawn_
         return error;
     error = user_context_init(&thread->user);
     if (error) {
-        process_thread_abandon(thread);
+        thread_put(thread);
         return error;
     }
     parts_move(thread, exec, request);

@@ -5,13 +5,23 @@
  *        |-> thread_identity -> process -> parent, children, group -> session
  *        '-> process, group, session that bear it
  *
- * A process is born by process_clone, becomes another program by exec, ends when its last thread
- * has ended, and is then a zombie until its parent waits for it. Its identity parts (threads,
- * family, groups) are guarded by one spinlock, its signals by a spinlock of its own.
+ * A process is born by process_clone or process_spawn, becomes another program by process_exec,
+ * ends when its last thread has ended, and is then a zombie until its parent waits for it:
+ *
+ *     clone, spawn --> ALIVE --(the last thread leaves)--> ZOMBIE --(wait, or nobody cares)-->
+ * REAPED ^   |
+ *                      '---' exec: the same process, number and family, another program
+ *
+ * struct process is the process control block (OSTEP 4.5); struct thread (sched.h) is what runs,
+ * and struct thread_identity what its process and others know it by. Which parts two threads share
+ * is said when they are made (clone); a thread points to its parts itself, so sharing is two
+ * pointers to one object with a count.
  *
  * Locking: process_table_lock, then process.signals_lock, then thread.lock. Nobody sleeps under
  *          them. A pointer to a process that is kept needs a reference; under process_table_lock
  *          whatever can be reached from the table, or from a living process, stays.
+ * Errors:  0 or a negative errno as the call's man page has it; only what is more, or less, than
+ *          that is said here.
  */
 #pragma once
 
@@ -39,15 +49,17 @@ static inline u64 signal_bit(int signal)
 
 /* ---- Signals' state ---- */
 
+/* What a process does at one signal: sigaction(2), as the kernel keeps it. */
 struct signal_action {
-    u64 handler; /* SIG_DFL, SIG_IGN, or an address */
-    u64 restorer;
-    u64 mask;
-    u32 flags; /* SA_* */
+    u64 handler;  /* SIG_DFL, SIG_IGN, or an address */
+    u64 restorer; /* where the handler returns to; used with SA_RESTORER */
+    u64 mask;     /* blocked while the handler runs, never SIGKILL and SIGSTOP */
+    u32 flags;    /* SA_* */
 };
 
+/* Signals that were sent and not taken yet, of a thread or of a process. Its signals_lock. */
 struct pending_signals {
-    u64 set;
+    u64 set;           /* signal_bit of each */
     struct list queue; /* of struct queued_signal; a bit without an entry has no more to say */
 };
 
@@ -57,6 +69,7 @@ struct rseq {
     u32 signature;
 };
 
+/* Where handlers with SA_ONSTACK run: sigaltstack(2). [owner] */
 struct alternate_stack {
     u64 address, bytes;
     u32 flags; /* SS_DISABLE, SS_AUTODISARM */
@@ -64,18 +77,22 @@ struct alternate_stack {
 
 /* ---- A thread as its process and others see it ---- */
 
+/*
+ * What proc/ keeps of a thread beside struct thread, which sched/ owns. It is made with the thread,
+ * found by its number while it is in process.threads, and freed with the thread's last reference.
+ */
 struct thread_identity {
     int tid;                      /* guarded by process_table_lock; exec may change it */
-    struct number *number;        /* the same */
-    struct thread *thread;        /* [const] */
+    struct number *number;        /* guarded by process_table_lock */
+    struct thread *thread;        /* [const] whose it is; that keeps us */
     struct process *process;      /* [const] holds a reference */
-    struct list link;             /* in process.threads */
+    struct list link;             /* in process.threads; its locks */
     char name[THREAD_NAME_BYTES]; /* [owner] to write; a reader may see it half changed */
     bool exiting;                 /* guarded by process.signals_lock: it takes no more signals */
     int exit_status;              /* of this thread, as wait(2) would say it */
 
     u64 blocked;        /* guarded by process.signals_lock to write; [owner] reads it */
-    u64 saved_mask;     /* [owner] what sigsuspend, ppoll, ... put aside */
+    u64 saved_mask;     /* [owner] what sigsuspend, ppoll, ... put aside for the way out */
     bool mask_is_saved; /* [owner] saved_mask is restored on the way to user mode */
     bool stopped;       /* guarded by process.signals_lock: it takes part in a group stop */
     struct pending_signals pending;   /* guarded by process.signals_lock */
@@ -84,10 +101,10 @@ struct thread_identity {
     u64 waits_for; /* guarded by process.signals_lock: sigtimedwait's set */
     u64 fault_error_code, fault_trap_number, fault_address; /* [owner] for signal frames */
 
-    struct user_ptr clear_child_tid; /* [owner] */
-    struct user_ptr set_child_tid;   /* [owner] */
-    struct user_ptr robust_list;     /* [owner] */
-    u64 timer_slack_ns;              /* [owner] */
+    struct user_ptr clear_child_tid; /* [owner] set to 0 and woken at its end; null: nothing */
+    struct user_ptr set_child_tid;   /* [owner] gets its tid before its first instruction */
+    struct user_ptr robust_list;     /* [owner] robust_list.c; null: none */
+    u64 timer_slack_ns;              /* [atomic] only kept: PR_SET_TIMERSLACK */
     u64 timer_slack_usual_ns;        /* [const] its parent's when it was made */
     /* guarded by process.signals_lock: RLIMIT_RTTIME; the time since the waits counted were made */
     u64 realtime_ns, realtime_waits;
@@ -102,20 +119,22 @@ struct thread_identity {
 
 /* ---- Groups and sessions ---- */
 
+/* Groups that share a terminal: setsid(2). It lives while it has groups. */
 struct session {
     struct refcount references; /* its groups', and whoever keeps a pointer */
-    int id;                     /* [const] */
-    struct number *number;
-    struct process *leader; /* guarded by process_table_lock; NULL once it ended */
-    struct tty *terminal;   /* guarded by process_table_lock; with a reference */
+    int id;                     /* [const] the pid that its leader had when it began */
+    struct number *number;      /* [const] borne until the last reference goes */
+    struct process *leader;     /* guarded by process_table_lock; NULL once it ended */
+    struct tty *terminal;       /* guarded by process_table_lock; with a reference */
 };
 
+/* Processes that signals reach together: setpgid(2), a shell's job. */
 struct process_group {
     struct refcount references; /* its members', and a terminal's foreground */
     int id;                     /* [const] */
-    struct number *number;
-    struct session *session; /* [const] */
-    struct list members;     /* guarded by process_table_lock */
+    struct number *number;      /* guarded by process_table_lock; borne while it has members */
+    struct session *session;    /* [const] */
+    struct list members;        /* guarded by process_table_lock */
 };
 
 /* ---- The process control block ---- */
@@ -126,20 +145,25 @@ enum process_state {
     PROCESS_REAPED,
 };
 
+/* What was used, of one thread or of several: getrusage(2), and more. How it adds up: usage.c. */
 struct cpu_usage {
     struct io_counts io;
-    u64 user_ns, system_ns;
+    u64 user_ns, system_ns; /* sampled parts of an exact sum: sched/accounting.c */
     u64 minor_faults, major_faults;
     u64 voluntary_switches, involuntary_switches;
     u64 peak_resident_pages; /* a maximum, not a sum */
 };
 
+/*
+ * The process control block: all that a process is, beyond its threads and what these share. It
+ * outlives them as a zombie.
+ */
 struct process {
-    struct refcount references;
-    int pid;               /* [const] */
-    struct number *number; /* guarded by process_table_lock, until it is reaped */
-    struct rcu_head rcu;
-    u64 started_ns; /* [const] of clock_monotonic_ns */
+    struct refcount references; /* the table's, its identities', and of who looks at it */
+    int pid;                    /* [const] once it is published */
+    struct number *number;      /* guarded by process_table_lock, until it is reaped */
+    struct rcu_head rcu;        /* its memory goes a grace period after the last reference */
+    u64 started_ns;             /* [const] of clock_monotonic_ns */
 
     /* guarded by process_table_lock */
     enum process_state state;
@@ -149,22 +173,22 @@ struct process {
      * that ends hands its children on.
      */
     const struct thread *creator;
-    struct list children, sibling;
-    struct list threads; /* of thread_identity */
+    struct list children, sibling; /* living ones and zombies; when reaped: who puts them */
+    struct list threads; /* of thread_identity, the main one first; under signals_lock too */
     u32 thread_count;    /* that have not ended */
     u32 living_count;    /* [atomic] of them, that have not begun to end: one thread is the last */
-    struct process_group *group;
-    struct list group_link;
+    struct process_group *group;          /* a reference; NULL once it is being put */
+    struct list group_link;               /* in group.members */
     struct list child_waiters;            /* of struct waiter: who waits for a child of ours */
     int exit_signal;                      /* to the parent; 0: none */
     bool did_exec;                        /* its parent may not change its group any more */
     bool is_subreaper;                    /* PR_SET_CHILD_SUBREAPER */
     bool has_subreaper;                   /* one of its ancestors is */
     struct credentials *last_credentials; /* of the last thread, once there is none; a reference */
-    char last_name[THREAD_NAME_BYTES];
-    struct cpu_usage space_usage;    /* of the address space that it gave up last */
-    int leader_status;               /* how the leader ended */
-    struct cpu_usage ended_usage;    /* of threads that ended */
+    char last_name[THREAD_NAME_BYTES];    /* of that thread */
+    struct cpu_usage space_usage;         /* of the address space that it gave up last */
+    int leader_status;               /* how the leader ended: the process's, if nobody said more */
+    struct cpu_usage ended_usage;    /* of threads that ended; under signals_lock too */
     struct cpu_usage children_usage; /* of those that were waited for */
 
     struct spinlock signals_lock;   /* LOCK_SIGNALS */
@@ -179,22 +203,22 @@ struct process {
     int stop_signal;
     bool stop_reportable, continue_reportable; /* what wait(2) has yet to tell */
     bool continue_to_tell;                     /* the parent gets SIGCHLD by who goes on first */
-    struct interval_timer real_timer;          /* ITIMER_REAL */
-    struct timer real_timer_core;
+    struct interval_timer real_timer;          /* ITIMER_REAL; itimer.c */
+    struct timer real_timer_core;              /* takes signals_lock: cancelled outside it */
     bool real_timer_waits; /* for its SIGALRM to be taken: it is not armed meanwhile */
     struct interval_timer virtual_timer, profile_timer; /* checked at samples */
-    struct list posix_timers;
-    struct list cpu_alarms;         /* on its CPU time; cpu_clock.c's lock */
+    struct list posix_timers;                           /* of struct posix_timer, of this process */
+    struct list cpu_alarms;         /* on its CPU time, anybody's; cpu_clock.c's lock */
     u64 sampled_ns, cpu_limit_told; /* CPU time by samples; seconds told of */
 
     struct abi_rlimit limits[RLIMITS]; /* guarded_by(&signals_lock) */
-    s32 oom_adjustment;                /* oom_score_adj; read as it is */
+    s32 oom_adjustment;                /* oom_score_adj; read as it is, by any CPU */
     s32 oom_adjustment_min;            /* as low as it may go without the right to lower it */
     u32 pending_count;                 /* [atomic] queued signals, for RLIMIT_SIGPENDING */
-    bool dumpable;                     /* [atomic] */
+    bool dumpable;                     /* [atomic] its own user may look into it */
     u64 programs;                      /* [atomic] how many exec began; process_programs */
-    int parent_death_signal;           /* [atomic] */
-    u64 personality;                   /* [atomic] */
+    int parent_death_signal;           /* [atomic] PR_SET_PDEATHSIG; 0: none */
+    u64 personality;                   /* [atomic] personality(2) */
     u8 machine_check_choice;           /* [atomic] PR_MCE_KILL_*, only kept: there are none */
     bool is_io_flusher;                /* [atomic] only kept: memory is never freed by output */
     struct {
@@ -270,16 +294,22 @@ void process_mark_descendants_locked(struct process *process) must_hold(&process
 
 /* ---- Life ---- */
 
+/* What clone(2) and clone3(2) ask for, decoded. User pointers are looked at where they are used. */
 struct clone_request {
-    u64 flags; /* CLONE_*, without the exit signal */
-    int exit_signal;
+    u64 flags;         /* CLONE_*, without the exit signal */
+    int exit_signal;   /* to the parent when the child ends; 0: none */
     u64 stack_pointer; /* 0: as the caller's */
     u64 tls;
     int set_tid; /* the number that the child is to have; 0: any */
     struct user_ptr parent_tid, child_tid, pidfd;
 };
-/* fork, vfork, clone: the caller's copy, as `frame` is when it enters user mode. Its tid or an
- * error. */
+/*
+ * fork, vfork, clone: the caller's copy, as `frame` is when it enters user mode. Its tid, or:
+ * -EINVAL for flags that contradict each other; -EPERM; -EAGAIN, RLIMIT_NPROC, threads-max or
+ * pid_max; -EEXIST, set_tid is borne; -EBADF, a control group; -ENOMEM; -EFAULT; -ERESTARTNOINTR, a
+ * signal is to be seen first. An error leaves nothing behind. Sleeps; with CLONE_VFORK until the
+ * child lets go of the memory.
+ */
 long process_clone(const struct clone_request *request, const struct trap_frame *frame);
 /* -EINVAL or -EPERM if `flags` ask for a namespace: there are none. */
 int namespaces_refuse(u64 flags) must_check;
@@ -295,7 +325,10 @@ struct exec_request {
     int directory_fd;
     int flags;
 };
-/* Returns 0 with `frame` ready for the new program, or an error with nothing changed. */
+/*
+ * Returns 0 with `frame` ready for the new program, or an error with nothing changed, but for the
+ * other threads if memory ran out late (exec.c). Only the calling thread is left then. Sleeps.
+ */
 int process_exec(const struct exec_request *request, struct trap_frame *frame) must_check;
 /* A process from nothing (spawn.c); the pointers are moved into the child, or stay. */
 struct spawn_request {
@@ -308,9 +341,12 @@ struct spawn_request {
 };
 /* A pidfd, or an error; then there was no child. */
 int process_spawn(struct spawn_request *request) must_check;
-/* Ends the calling thread; `status` is a wait status (exit code << 8). */
+/*
+ * Ends the calling thread; `status` is a wait status (exit code << 8), and the process's if this is
+ * its main thread and nobody ends the whole process.
+ */
 noreturn void process_exit_thread(int status);
-/* Ends all threads of the process. */
+/* Ends all threads of the process. The first status counts, of whoever calls. */
 noreturn void process_exit_group(int status);
 
 struct wait_request {
@@ -326,7 +362,10 @@ struct wait_result {
     int code;   /* CLD_* */
     struct cpu_usage usage;
 };
-/* -ECHILD, -EINTR. */
+/*
+ * Waits for a child of the calling process to end, stop or go on, as `options` say, and takes what
+ * it tells (WNOWAIT: looks only). -ECHILD: there is none to wait for; -EINTR.
+ */
 int process_wait(const struct wait_request *request, struct wait_result *result_out) must_check;
 
 /* ---- Sending signals ---- */
@@ -342,7 +381,11 @@ struct signal_info {
 void signal_info_init(struct signal_info *info, int signal, int code);
 /* si_pid and si_uid of the caller. */
 void signal_info_init_sender(struct signal_info *info, int signal, int code);
-/* To any thread of the process. -EAGAIN: RLIMIT_SIGPENDING (only with SI_QUEUE and timers). */
+/*
+ * To any thread of the process, or to this one. Rights were checked. -EAGAIN: RLIMIT_SIGPENDING, of
+ * a real-time signal that would lose what it says. A process that ends hears nothing: 0. Any
+ * context; neither signals_lock nor a lock that stands below it is held.
+ */
 int signal_send_process(struct process *process, const struct signal_info *info);
 int signal_send_thread(struct thread *thread, const struct signal_info *info);
 /* To all members that the caller may signal. 0 if there is one; -ESRCH, -EPERM. */
@@ -367,8 +410,9 @@ bool signal_is_ignored_or_blocked(int signal);
 void signal_mask_replace_temporarily(u64 mask);
 /* Puts it back at once: nothing was interrupted. */
 void signal_mask_restore(void);
+/* Never blocks SIGKILL and SIGSTOP. What is unblocked by it is delivered on the way out. */
 void signal_mask_set(u64 mask);
-bool signal_is_pending(void); /* one that is not blocked */
+bool signal_is_pending(void); /* one that is not blocked; a hint, no lock is taken */
 /* For signalfd and sigtimedwait: takes one of `set` that is pending. Its number, or 0. */
 int signal_take(u64 set, struct signal_info *info_out);
 /* As sigtimedwait(2): its number, -EAGAIN when the time is over, -EINTR. */
@@ -430,8 +474,14 @@ int posix_timer_delete(int id) must_check;
 
 /* ---- Groups and sessions ---- */
 
-int process_set_group(int pid, int group_id) must_check; /* setpgid(2) */
-long process_create_session(void);                       /* setsid(2) */
+/*
+ * setpgid(2); 0 stands for the caller, and for its pid. -ESRCH: neither the caller nor a child of
+ * it; -EACCES: a child that called exec; -EPERM: a session's leader, another session, or no such
+ * group; -EINVAL, -ENOMEM.
+ */
+int process_set_group(int pid, int group_id) must_check;
+/* setsid(2): the new session's id. -EPERM: a group, or a session, has the caller's number. */
+long process_create_session(void);
 /* True if no member has a parent in the same session but another group. */
 bool group_is_orphaned_locked(struct process_group *group) must_hold(&process_table_lock);
 void group_put(struct process_group *group);
@@ -508,9 +558,12 @@ static inline u64 process_programs(const struct process *process)
 /* process_space of a process that the caller may look into. -EPERM; -ESRCH: it has none. */
 int process_space_inspect(struct process *process, struct address_space **space_out) must_check;
 
-/* A copy of the caller's, to be changed and installed. NULL: no memory. */
+/* A copy of the caller's, to be changed and installed, or put. NULL: no memory. */
 struct credentials *credentials_prepare(void) must_check;
-/* Takes over the reference; the old ones are given up. */
+/*
+ * Makes them the calling thread's. Takes over the reference; the old ones are given up. Where
+ * rights changed, the process is not dumpable any more and forgets PR_SET_PDEATHSIG.
+ */
 void credentials_install(struct credentials *credentials);
 /* What a change of uids does to capabilities; `changed` is not installed yet. */
 void credentials_uids_changed(struct credentials *changed, const struct credentials *before);
@@ -528,11 +581,15 @@ int rseq_unregister(struct user_ptr area, u32 bytes, u32 signature) must_check;
 
 /* ---- Futexes ---- */
 
+/* What futex(2) asks for, decoded: which fields mean something depends on the operation. */
 struct futex_request {
-    struct user_ptr at, second;
-    int operation; /* where one function does several */
-    bool is_private;
-    u32 value, count, bitset, third;
+    struct user_ptr at, second; /* the words, 4-byte aligned */
+    int operation;              /* FUTEX_*, where one function does several */
+    bool is_private; /* nobody else's memory: no look at regions, the key is the address */
+    u32 value;       /* that the word must have; or the most to move, or wake at second */
+    u32 count;       /* the most to wake */
+    u32 bitset;      /* a waker and a waiter must share a bit */
+    u32 third;       /* CMP_REQUEUE's value, WAKE_OP's operation */
     u64 deadline_ns; /* U64_MAX: none */
 };
 /* 0: woken; -EAGAIN: the word is not `value`; -ETIMEDOUT, -EINTR, -EFAULT, -EINVAL. */

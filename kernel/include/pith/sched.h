@@ -10,7 +10,17 @@
  *                           '---------- WAITING, STOPPED, TRACED
  *
  * Every change goes through thread_set_state (sched/state.c), which checks it against the table of
- * legal edges, moves the thread from queue to queue, charges the time, and fires a probe.
+ * legal edges and charges the time that was spent in the old state.
+ *
+ * Who waits does so on three levels, each made of the one above it here:
+ *
+ *     thread_block, thread_wake     one thread, and the lock that guards what it waits for
+ *     wait_queue                    many threads, and things that are no threads (poll, epoll)
+ *     mutex, rwlock                 a condition that everybody has: may I go on?
+ *
+ * Locking: whatever guards the condition, then thread.lock, then run_queue.lock. A spinlock keeps
+ *          interrupts off, and is let go by thread_block itself; no other may be held.
+ * Context: what wakes is for any context; what blocks for threads only, never the idle ones.
  */
 #pragma once
 
@@ -94,15 +104,16 @@ void realtime_limits_get(struct realtime_limits *limits_out);
 int realtime_limits_change(void (*change)(struct realtime_limits *limits, s64 value), s64 value)
     must_check;
 
-/* Work that the thread does on its way to user mode. [atomic] bits of thread.pending_work. */
-#define WORK_SIGNAL     BIT(0) /* look for signals; set with the thread's wake-up */
+/*
+ * Work that the thread does on its way to user mode: bits of thread.pending_work. The way out tests
+ * the whole word at once, so what is not there costs nothing. BIT(4) and BIT(6) are arch/'s:
+ * WORK_OF_ARCH in cpu.h.
+ */
+#define WORK_SIGNAL     BIT(0) /* look for signals; set before the thread's wake-up */
 #define WORK_RESCHEDULE BIT(1) /* another thread should run */
-#define WORK_STOP       BIT(2) /* group stop */
 #define WORK_CALLBACK   BIT(3) /* thread.on_user_return is to be called */
-                               /* BIT(4) and BIT(6) are arch/'s: cpu.h */
-#define WORK_KILLED BIT(5)     /* SIGKILL is pending: killable waits end */
-/* BIT(4) and BIT(6) are arch/'s: WORK_OF_ARCH in cpu.h. */
-#define WORK_RESTART BIT(7) /* user mode was disturbed: restartable sequences (proc/rseq.c) */
+#define WORK_KILLED     BIT(5) /* SIGKILL is pending: killable waits end */
+#define WORK_RESTART    BIT(7) /* user mode was disturbed: restartable sequences (proc/rseq.c) */
 
 /*
  * A call that ended with -ERESTART_RESTARTBLOCK: if no handler runs, restart_syscall(2) goes on
@@ -128,6 +139,11 @@ static inline void io_counts_add(struct io_counts *to, const struct io_counts *m
     to->device_pages_read += more->device_pages_read;
 }
 
+/*
+ * What runs. sched/ owns its state and its place; proc/ gives it a process and an identity; what it
+ * works with is shared with other threads as clone said. A kernel thread has neither memory nor
+ * files. Kept by references: its own while it can run, its creator's, and those of who looks.
+ */
 struct thread {
     /* Known to assembly (arch/x86_64/offsets.c). */
     u64 pending_work;         /* [atomic] WORK_* */
@@ -136,33 +152,34 @@ struct thread {
     struct user_context user; /* [owner], or not RUNNING */
 
     /* sched/'s own. */
-    struct spinlock lock;         /* LOCK_THREAD: state, wait_kind, wait_reason */
-    enum thread_state state;      /* guarded_by(&lock) */
-    enum wait_kind wait_kind;     /* guarded_by(&lock) */
-    enum wait_reason wait_reason; /* guarded_by(&lock) */
-    struct refcount references;
-    u32 cpu;                 /* whose run queue it belongs to; guarded by that queue's lock */
-    bool on_cpu;             /* [atomic] its stack is in use: cleared after the last switch */
-    u64 affinity;            /* guarded_by(&lock) CPUs it may run on */
-    enum thread_class class; /* guarded by the run queue's lock, as all below */
-    s32 nice;
-    u16 io_priority;             /* [atomic] ioprio_set(2) */
-    bool resets_on_fork;         /* [atomic] its children begin as ordinary ones */
-    u32 priority;                /* 1 to 99 with CLASS_FIFO and CLASS_RR, else 0 */
-    u32 lent_priority;           /* of those who wait for it (proc/futex_pi.c); 0: none */
-    struct policy_thread policy; /* its `priority` is the greater of the two */
-    struct list queue_link;      /* in its run queue while it is READY */
-    u64 born_ns, state_since_ns;
-    u64 time_in_ns[THREAD_STATES];
-    u64 waited_ns[WAIT_REASONS];
-    struct time_split ran; /* time_in_ns[THREAD_RUNNING] by modes; samples are [cpu] */
-    u8 mode;               /* [owner] enum thread_mode, while in the kernel */
-    u64 arrived_ns;        /* when it came to its CPU */
-    u64 migrations, turns; /* how often it changed its CPU, and was picked */
-    u64 burst_ns;          /* how long it ran since it last waited, or... */
-    u64 average_burst_ns;  /* ... since a burst ended at its limit; the average of past ones */
-    u64 voluntary_switches, involuntary_switches;
-    struct timer sleep_timer;      /* [owner] for waits with a time limit */
+    struct spinlock lock;          /* LOCK_THREAD: state, wait_kind, wait_reason */
+    enum thread_state state;       /* guarded_by(&lock) */
+    enum wait_kind wait_kind;      /* guarded_by(&lock) */
+    enum wait_reason wait_reason;  /* guarded_by(&lock) */
+    struct refcount references;    /* the last frees its stack */
+    u32 cpu;                       /* whose run queue it belongs to; guarded by that queue's lock */
+    bool on_cpu;                   /* [atomic] its stack is in use: cleared after the last switch */
+    u64 affinity;                  /* guarded_by(&lock) CPUs it may run on */
+    enum thread_class class;       /* guarded by the run queue's lock, as all below */
+    s32 nice;                      /* -20 to 19 */
+    u16 io_priority;               /* [atomic] ioprio_set(2) */
+    bool resets_on_fork;           /* [atomic] its children begin as ordinary ones */
+    u32 priority;                  /* 1 to 99 with CLASS_FIFO and CLASS_RR, else 0 */
+    u32 lent_priority;             /* of those who wait for it (proc/futex_pi.c); 0: none */
+    struct policy_thread policy;   /* its `priority` is the greater of the two */
+    struct list queue_link;        /* in its run queue while it is READY */
+    u64 born_ns;                   /* [const] of clock_monotonic_ns, as the next */
+    u64 state_since_ns;            /* the state's lock (state.c), as the next two */
+    u64 time_in_ns[THREAD_STATES]; /* finished stays in each state */
+    u64 waited_ns[WAIT_REASONS];   /* the parts of WAITING */
+    struct time_split ran;         /* time_in_ns[THREAD_RUNNING] by modes; samples are [cpu] */
+    u8 mode;                       /* [owner] enum thread_mode, while in the kernel */
+    u64 arrived_ns;                /* when it came to its CPU */
+    u64 migrations, turns;         /* how often it changed its CPU, and was picked */
+    u64 burst_ns;                  /* how long it ran since it last waited, or... */
+    u64 average_burst_ns; /* ... since a burst ended at its limit; the average of past ones */
+    u64 voluntary_switches, involuntary_switches; /* as it left the CPU: blocked; else */
+    struct timer sleep_timer;                     /* [owner] for waits with a time limit */
     int wake_result;               /* guarded_by(&lock) 0, -EINTR or -ETIMEDOUT: how a wait ended */
     bool queued;                   /* it is in the run queue of `cpu`; that queue's lock */
     void (*entry)(void *argument); /* [const] */
@@ -227,6 +244,7 @@ void sched_sample_register(void (*sample)(struct thread *thread, u64 period_ns))
 
 /* ---- Running ---- */
 
+/* sched_yield(2): behind those that are as urgent. The policy says what that is. */
 void sched_yield(void);
 /* The calling thread is to end: a loop that can take long ends with -EINTR. */
 static inline bool fatal_signal_is_pending(void)
@@ -237,8 +255,9 @@ static inline bool fatal_signal_is_pending(void)
 void sched_point(void);
 /* Called by the way back to user mode when WORK_RESCHEDULE is set. */
 void sched_preempt(void);
-/* The class of a NEW thread. */
+/* The class of a NEW thread. Nobody else knows it. */
 void thread_schedule_init(struct thread *thread, enum thread_class class, u32 priority, s32 nice);
+/* Any thread's, whatever it does meanwhile. Rights were checked. -EINVAL: out of range. */
 int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
     must_check;
 /*
@@ -290,9 +309,10 @@ int thread_sleep_until(u64 deadline_ns, enum wait_kind kind);
 
 /* ---- Wait queues ---- */
 
+/* An entry of a queue, in its owner's memory: on the stack of who waits, or in an epoll's item. */
 struct waiter {
-    struct list link; /* guarded by the queue's lock */
-    struct thread *thread;
+    struct list link;      /* guarded by the queue's lock */
+    struct thread *thread; /* [const] whom waiter_wake_thread wakes */
     /* Called under the queue's lock. Returns 1 if it used up a wake-up. `events`: POLL* bits. */
     int (*wake)(struct waiter *waiter, u32 events);
     bool exclusive; /* counts against wait_queue_wake's `count` */
@@ -303,8 +323,10 @@ struct wait_queue {
     struct list waiters;  /* guarded_by(&lock) */
 };
 
+/* Of class LOCK_WAIT_QUEUE, or of one that stands elsewhere in the order. Nothing to take down. */
 void wait_queue_init(struct wait_queue *queue);
 void wait_queue_init_class(struct wait_queue *queue, enum lock_class class);
+/* What a plain waiter does when it is woken. 0 if its thread was awake already: nothing used up. */
 int waiter_wake_thread(struct waiter *waiter, u32 events);
 /* queue->lock is held. Waits for one wake-up, without the lock meanwhile. -EINTR. */
 int wait_queue_wait(struct wait_queue *queue, enum wait_kind kind, enum wait_reason reason)
@@ -322,6 +344,7 @@ void wait_queue_remove(struct wait_queue *queue, struct waiter *waiter);
 
 /* ---- Sleeping locks ---- */
 
+/* One holder, a thread, which may sleep and is the one that unlocks. Not recursive. */
 struct lockable mutex {
     u64 owner; /* [atomic] the thread, 0: free; bit 0: somebody waits */
     struct wait_queue queue;
