@@ -50,6 +50,95 @@ static long modes_get(struct tty *tty, u64 argument, size_t bytes)
     return copy_out(user_ptr_at(argument), &modes, bytes);
 }
 
+/* TCGETA, for programs of System V's. */
+static long modes_get_short(struct tty *tty, u64 argument)
+{
+    struct termio modes;
+
+    spin_lock(&tty->queue.lock);
+    modes = (struct termio){.c_iflag = (u16)tty->termios.c_iflag,
+                            .c_oflag = (u16)tty->termios.c_oflag,
+                            .c_cflag = (u16)tty->termios.c_cflag,
+                            .c_lflag = (u16)tty->termios.c_lflag,
+                            .c_line = tty->termios.c_line};
+    memcpy(modes.c_cc, tty->termios.c_cc, sizeof(modes.c_cc));
+    spin_unlock(&tty->queue.lock);
+    return copy_out(user_ptr_at(argument), &modes, sizeof(modes));
+}
+
+static u32 low_half_set(u32 flags, u16 low)
+{
+    return (flags & 0xffff0000u) | low;
+}
+
+/* The modes that a short form asks for: what it has no room for stays. */
+static int modes_in_short(struct tty *tty, u64 argument, struct termios *modes)
+{
+    struct termio low;
+    int error = copy_in(&low, user_ptr_at(argument), sizeof(low));
+
+    if (error)
+        return error;
+    spin_lock(&tty->queue.lock);
+    *modes = tty->termios;
+    spin_unlock(&tty->queue.lock);
+    modes->c_iflag = low_half_set(modes->c_iflag, low.c_iflag);
+    modes->c_oflag = low_half_set(modes->c_oflag, low.c_oflag);
+    modes->c_cflag = low_half_set(modes->c_cflag, low.c_cflag);
+    modes->c_lflag = low_half_set(modes->c_lflag, low.c_lflag);
+    modes->c_line = low.c_line;
+    memcpy(modes->c_cc, low.c_cc, sizeof(low.c_cc));
+    return 0;
+}
+
+static u32 locked_bits_keep(u32 wanted, u32 old, u32 locked)
+{
+    return (wanted & ~locked) | (old & locked);
+}
+
+/* TIOCSLCKTRMIOS: undoes in `modes` the changes of what is locked. tty->queue.lock is held. */
+static void modes_keep_locked(const struct tty *tty, struct termios *modes)
+{
+    const struct termios *old = &tty->termios, *locked = &tty->termios_locked;
+
+    modes->c_iflag = locked_bits_keep(modes->c_iflag, old->c_iflag, locked->c_iflag);
+    modes->c_oflag = locked_bits_keep(modes->c_oflag, old->c_oflag, locked->c_oflag);
+    modes->c_cflag = locked_bits_keep(modes->c_cflag, old->c_cflag, locked->c_cflag);
+    modes->c_lflag = locked_bits_keep(modes->c_lflag, old->c_lflag, locked->c_lflag);
+    if (locked->c_line)
+        modes->c_line = old->c_line;
+    for (int i = 0; i < TERMIOS_CHARACTERS; i++) {
+        if (locked->c_cc[i])
+            modes->c_cc[i] = old->c_cc[i];
+    }
+}
+
+static long modes_lock(struct tty *tty, u64 argument)
+{
+    struct termios locked;
+    int error;
+
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN))
+        return -EPERM;
+    error = copy_in(&locked, user_ptr_at(argument), sizeof(locked));
+    if (error)
+        return error;
+    spin_lock(&tty->queue.lock);
+    tty->termios_locked = locked;
+    spin_unlock(&tty->queue.lock);
+    return 0;
+}
+
+static long modes_locked_get(struct tty *tty, u64 argument)
+{
+    struct termios locked;
+
+    spin_lock(&tty->queue.lock);
+    locked = tty->termios_locked;
+    spin_unlock(&tty->queue.lock);
+    return copy_out(user_ptr_at(argument), &locked, sizeof(locked));
+}
+
 /* How a change of modes waits and flushes. */
 enum modes_when {
     MODES_NOW,
@@ -59,10 +148,16 @@ enum modes_when {
 
 static long modes_set(struct tty *tty, u64 argument, size_t bytes, enum modes_when when)
 {
-    struct termios2 modes;
-    struct termios old;
-    int error = copy_in(&modes, user_ptr_at(argument), bytes);
+    struct termios2 modes2;
+    struct termios modes, old;
+    int error;
 
+    if (bytes == sizeof(struct termio)) {
+        error = modes_in_short(tty, argument, &modes);
+    } else {
+        error = copy_in(&modes2, user_ptr_at(argument), bytes);
+        memcpy(&modes, &modes2, sizeof(modes));
+    }
     if (!error)
         error = tty_check_foreground(tty, SIGTTOU);
     if (!error && when != MODES_NOW)
@@ -73,7 +168,8 @@ static long modes_set(struct tty *tty, u64 argument, size_t bytes, enum modes_wh
         flush(tty, true, false);
     spin_lock(&tty->queue.lock);
     old = tty->termios;
-    memcpy(&tty->termios, &modes, sizeof(tty->termios));
+    modes_keep_locked(tty, &modes);
+    tty->termios = modes;
     if (!(tty->termios.c_iflag & IXON))
         tty->stopped = false;
     tty_input_modes_changed_locked(tty, &old);
@@ -196,6 +292,18 @@ long tty_file_ioctl(struct file *file, u32 command, u64 argument)
         return modes_set(tty, argument, sizeof(struct termios2), MODES_DRAIN);
     case TCSETSF2:
         return modes_set(tty, argument, sizeof(struct termios2), MODES_FLUSH);
+    case TCGETA:
+        return modes_get_short(tty, argument);
+    case TCSETA:
+        return modes_set(tty, argument, sizeof(struct termio), MODES_NOW);
+    case TCSETAW:
+        return modes_set(tty, argument, sizeof(struct termio), MODES_DRAIN);
+    case TCSETAF:
+        return modes_set(tty, argument, sizeof(struct termio), MODES_FLUSH);
+    case TIOCGLCKTRMIOS:
+        return modes_locked_get(tty, argument);
+    case TIOCSLCKTRMIOS:
+        return modes_lock(tty, argument);
     case TIOCGWINSZ:
         return window_get(tty, argument);
     case TIOCSWINSZ:

@@ -15,6 +15,7 @@ struct tty {
     u64 device;                      /* [const] */
 
     struct termios termios;
+    struct termios termios_locked; /* what is set here TCSETS and its like leave as it is */
     struct winsize window;
 
     /*

@@ -26,6 +26,14 @@ static struct terminal new_terminal(void)
     return terminal;
 }
 
+static struct termios modes_of(int fd)
+{
+    struct termios modes;
+
+    CHECK_OK(tcgetattr(fd, &modes));
+    return modes;
+}
+
 static void change(int fd, tcflag_t input_off, tcflag_t local_off)
 {
     struct termios settings;
@@ -215,6 +223,68 @@ TEST(tty_default_settings_are_linuxs)
     CHECK_EQ(settings.c_cc[VSUSP], 26);
     CHECK_EQ(settings.c_cc[VMIN], 1);
     CHECK_EQ(cfgetospeed(&settings), B38400);
+}
+
+/* System V's struct termio, as Linux has it. */
+struct short_modes {
+    uint16_t iflag, oflag, cflag, lflag;
+    uint8_t line, cc[8];
+};
+
+TEST(tty_short_form_of_the_modes_changes_what_it_has_room_for)
+{
+    struct terminal terminal = new_terminal();
+    struct pollfd entry = {.fd = terminal.slave, .events = POLLIN};
+    struct short_modes low;
+    struct termios before, after;
+
+    before = modes_of(terminal.slave);
+    before.c_iflag |= 1 << 16;
+    before.c_cc[VSUSP] = 9;
+    CHECK_OK(tcsetattr(terminal.slave, TCSANOW, &before));
+    CHECK_OK(ioctl(terminal.slave, TCGETA, &low));
+    CHECK_EQ(low.lflag, before.c_lflag & 0xffff);
+    CHECK_EQ(low.cc[VERASE], 127);
+    low.lflag &= ~ECHO;
+    low.cc[VERASE] = 8;
+    CHECK_OK(ioctl(terminal.slave, TCSETA, &low));
+    after = modes_of(terminal.slave);
+    CHECK_EQ(after.c_lflag, before.c_lflag & ~ECHO);
+    CHECK_EQ(after.c_iflag, before.c_iflag);
+    CHECK_EQ(after.c_cc[VERASE], 8);
+    CHECK_EQ(after.c_cc[VSUSP], 9);
+    CHECK_OK(ioctl(terminal.slave, TCSETAW, &low));
+    type(&terminal, "gone\n");
+    CHECK_EQ(poll(&entry, 1, 10000), 1); /* Linux hands input on by a thread of its own */
+    CHECK_OK(ioctl(terminal.slave, TCSETAF, &low));
+    CHECK_EQ(is_readable(terminal.slave), 0);
+    CHECK_ERRNO(ioctl(terminal.slave, TCGETA, NULL), EFAULT);
+    CHECK_ERRNO(ioctl(terminal.slave, TCSETA, NULL), EFAULT);
+}
+
+TEST(tty_locked_modes_stay_as_they_are)
+{
+    struct terminal terminal = new_terminal();
+    struct termios locked, before, after;
+
+    NEEDS_ROOT();
+    CHECK_OK(ioctl(terminal.slave, TIOCGLCKTRMIOS, &locked));
+    CHECK_EQ(locked.c_lflag, 0);
+    locked.c_lflag = ECHO;
+    locked.c_cc[VINTR] = 1;
+    CHECK_OK(ioctl(terminal.slave, TIOCSLCKTRMIOS, &locked));
+    before = after = modes_of(terminal.slave);
+    after.c_lflag &= ~(ECHO | ICANON);
+    after.c_cc[VINTR] = after.c_cc[VQUIT] = 7;
+    CHECK_OK(tcsetattr(terminal.slave, TCSADRAIN, &after));
+    after = modes_of(terminal.slave);
+    CHECK_EQ(after.c_lflag, before.c_lflag & ~ICANON);
+    CHECK_EQ(after.c_cc[VINTR], 3);
+    CHECK_EQ(after.c_cc[VQUIT], 7);
+    CHECK_OK(ioctl(terminal.slave, TIOCGLCKTRMIOS, &after));
+    CHECK_EQ(after.c_lflag, ECHO);
+    CHECK_OK(setresuid(65534, 65534, 65534));
+    CHECK_ERRNO(ioctl(terminal.slave, TIOCSLCKTRMIOS, &locked), EPERM);
 }
 
 TEST(tty_tcflush_drops_input)

@@ -19,6 +19,16 @@ struct termios2 {
     u32 c_ispeed, c_ospeed;
 };
 
+/* System V's form: the low halves of the modes, and the first characters. */
+#define TERMIO_CHARACTERS 8
+
+struct termio {
+    u16 c_iflag, c_oflag, c_cflag, c_lflag;
+    u8 c_line;
+    u8 c_cc[TERMIO_CHARACTERS];
+};
+_Static_assert(sizeof(struct termio) == 18, "struct termio of the kernel's ABI");
+
 struct winsize {
     u16 ws_row, ws_col, ws_xpixel, ws_ypixel;
 };
@@ -86,6 +96,10 @@ enum termios_character {
 #define TCSETS             0x5402u
 #define TCSETSW            0x5403u
 #define TCSETSF            0x5404u
+#define TCGETA             0x5405u
+#define TCSETA             0x5406u
+#define TCSETAW            0x5407u
+#define TCSETAF            0x5408u
 #define TCSBRK             0x5409u
 #define TCXONC             0x540Au
 #define TCFLSH             0x540Bu
@@ -105,6 +119,8 @@ enum termios_character {
 #define TIOCGETD           0x5424u
 #define TCSBRKP            0x5425u
 #define TIOCGSID           0x5429u
+#define TIOCGLCKTRMIOS     0x5456u
+#define TIOCSLCKTRMIOS     0x5457u
 #define TCGETS2            0x802C542Au
 #define TCSETS2            0x402C542Bu
 #define TCSETSW2           0x402C542Cu
