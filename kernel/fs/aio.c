@@ -8,7 +8,15 @@
  *
  *     address space --region--> context ---> completions that wait
  *
+ * Room for an event is reserved before its request is accepted, so that there is always a place for
+ * what has been done: reserved, complete (it waits), taken (the room is free again).
+ *
+ * A context is found by its number while it is on the list; who found it holds it. It enters the
+ * list after its page was mapped, since the page's place is its number, and another thread may
+ * have unmapped that already: then it never enters.
+ *
  * Locking: contexts.lock guards the list and the sum of events; queue.lock a context's completions.
+ * Context: region_closed may come from any thread's exit; all others sleep.
  */
 #include <pith/aio.h>
 

@@ -1,6 +1,15 @@
 /*
  * Changing a file's attributes: who may, and what else changes with it (chmod(2), chown(2),
  * utimensat(2), truncate(2)).
+ *
+ * Each checks the mount (EROFS), then the caller's right to this change, then has the inode changed
+ * under its lock, and tells who watches. The right is looked at before the lock is held, as on
+ * Linux: a chown that comes between the two may let a change through that was right when it was
+ * asked.
+ *
+ * What goes with it: S_ISGID is not given by who is not in the file's group; a chown takes both
+ * set-ID bits from a file that is no directory; "now" is a right of who may write, any other time
+ * the owner's.
  */
 #include <pith/file_calls.h>
 

@@ -114,10 +114,6 @@ bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor)
 /* Forgets all unused names below (a directory is removed, or changed behind our back). */
 void dentry_prune_children(struct dentry *parent);
 
-static inline bool dentry_is_negative(const struct dentry *dentry)
-{
-    return READ_ONCE(dentry->inode) == NULL;
-}
 static inline bool dentry_is_root(const struct dentry *dentry)
 {
     return READ_ONCE(dentry->parent) == dentry;

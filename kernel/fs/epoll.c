@@ -4,11 +4,20 @@
  *     epoll_control(ADD): item --waiter--> the file's wait queue(s)
  *                          |
  *     file becomes ready:  queue's waker -> item on epoll->ready, wakes who waits for the set
- *     epoll_wait_events:   takes items from the ready list, asks each file what is so now, reports
- * it; level-triggered ones go back to the end of the list
+ *     epoll_wait_events:   takes items from the ready list, asks each file what is so now, and
+ *                          reports it; level-triggered ones go back to the end of the list
  *
  * A waker only says "look": what is reported is always what the file says at that moment, so an
  * event that is over by then is not seen. An item that is on the list is not put on it twice.
+ *
+ * An item leaves the list before its file is asked. So an event that comes after the question puts
+ * it back, and one that came before is in the answer:
+ *
+ *     epoll_wait: takes the item off      waker: item is on no list: puts it on, wakes
+ *                 asks the file           waker: data is in; then looks at the list
+ *
+ * Adding and modifying work alike: the waiter is on the queue (the new interest stored) first, and
+ * the file is asked after that.
  *
  * An item belongs to its set's tree (by file and number) and to the file's list of items, since a
  * file that ends leaves all sets. A set may watch another set: its file's poll looks into the ready

@@ -1,6 +1,13 @@
 /*
  * eventfd(2): a 64-bit counter as a file. A write adds, a read takes all (or one, EFD_SEMAPHORE);
  * readers wait while it is 0, writers while it would go beyond its largest value.
+ *
+ * Readers and writers wait in one queue, and each change wakes all of it: who cannot go on looks
+ * and waits again. User memory is copied outside of the queue's lock: a value that a reader took
+ * and cannot store (EFAULT) is gone, as on Linux.
+ *
+ * Locking: queue.lock. Context: eventfd_signal never waits; a full counter loses it no event that
+ *          a reader could tell from those before.
  */
 #include <pith/event_files.h>
 #include <pith/proc_fs.h>

@@ -3,10 +3,19 @@
  *
  * An open of one end waits until the other is open too, except with O_NONBLOCK, where a reader goes
  * on at once and a writer gets ENXIO. The other may come and go while we wait, so it is its count
- * of opens that is compared, not whether it is there now. An open for both never waits.
+ * of opens that is compared, not whether it is there now:
+ *
+ *     reader: readers 1; waits              writer: writers 1, writer_opens 1, wakes; needs nobody
+ *                                           writes, closes: writers 0
+ *     reader: writer_opens has moved: goes on, and reads what was written, then the end
+ *
+ * An open for both never waits. From its open on the file is a pipe's end (pipe_operations).
  *
  * The pipe belongs to the inode from the first open to the last close (pipe.files, guarded by
- * inode.private_lock).
+ * inode.private_lock). One that is made while another is being made is thrown away again.
+ *
+ * Locking: pipe.lock; the count of opens changes under the lock of the queue where the other end
+ *          waits for it. Errors: -ERESTARTSYS for a signal, -ENXIO, -ENOMEM.
  */
 #include <pith/fs.h>
 
@@ -38,19 +47,6 @@ static int fifo_get_pipe(struct inode *inode, struct pipe **pipe_out)
     if (made)
         pipe_destroy(made);
     return 0;
-}
-
-static void fifo_put_pipe(struct inode *inode, struct pipe *pipe)
-{
-    bool last;
-
-    spin_lock(&inode->private_lock);
-    last = --pipe->files == 0;
-    if (last)
-        inode->pipe = NULL;
-    spin_unlock(&inode->private_lock);
-    if (last)
-        pipe_destroy(pipe);
 }
 
 /* Waits until `*opens` has moved on from what it is now. */
@@ -133,7 +129,7 @@ static int fifo_open(struct inode *inode, struct file *file)
     pipe_changed_locked(pipe);
     mutex_unlock(&pipe->lock);
     if (error) {
-        fifo_put_pipe(inode, pipe);
+        pipe_put(inode, pipe);
         return error;
     }
     file->operations = &pipe_operations;

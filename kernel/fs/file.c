@@ -4,6 +4,22 @@
  * A file holds references on its path, on the credentials of its opener and, through the path, on
  * its inode. The last reference ends it: `release`, then everything it holds. Its memory goes
  * under RCU, since a thread that shares the table may be looking at the slot it was in.
+ *
+ * Others know of a file without counting it: epoll sets, signals' owners, watches of F_NOTIFY,
+ * locks. Each leaves it when it ends, before `release` takes away the queues that they wait on;
+ * so none of them can meet a file that is gone, and none of them keeps one open.
+ *
+ *     open:  file_alloc -> file_begin_writing -> `open` -> FILE_OPENED
+ *     end:   who knows of it -> `release` (if FILE_OPENED) -> writer's count (if FILE_IS_WRITER)
+ *
+ * inode.writers counts those who may write above 0, and running executables below: the one forbids
+ * the other (ETXTBSY), and neither has to be found to be asked.
+ *
+ * Files that have no name in any directory (pipes, sockets, eventfd, epoll) have a dentry of their
+ * own in a file system that is mounted nowhere, which says what /proc/PID/fd shows for them.
+ *
+ * Locking: file.offset_lock for the offset, file.lock for changes of the flags; inode.private_lock
+ *          for inode.writers. Context: file_put sleeps.
  */
 #include "file.h"
 

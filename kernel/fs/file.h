@@ -8,11 +8,11 @@
 
 /* Not opened yet: `open` is the caller's to call. Takes its own references. NULL: no memory. */
 struct file *file_alloc(const struct path *path, u32 flags) must_check;
-/* Counts a writer of a regular file. -ETXTBSY. */
+/* Counts a writer of a regular file, until the file ends. -ETXTBSY: it runs as a program. */
 int file_begin_writing(struct file *file) must_check;
 /* An inode of the file system without names. NULL: no memory. */
 struct inode *inode_create_anonymous(u32 mode) must_check;
-struct mount *anonymous_mount(void); /* without a reference */
+struct mount *anonymous_mount(void); /* without a reference: it stays for ever */
 void namespaces_init(void);          /* namespaces.c; after files_init */
 void files_init(void);
 void memfd_init(void); /* memfd.c */

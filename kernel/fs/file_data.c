@@ -1,6 +1,12 @@
 /*
  * What calls do with a file's data beside reading and writing: reserving, syncing, listing (copying
  * between files: splice.c).
+ *
+ * Each checks what is the same for all files, in the order of its man page, then asks the file's
+ * own operation; a file that has none gets what the page says of such files.
+ *
+ * Locking: a listing holds file.offset_lock, so that two threads share a directory's entries out
+ *          between them, and the directory's inode.lock, so that names stay while they are copied.
  */
 #include <pith/file_calls.h>
 

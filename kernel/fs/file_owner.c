@@ -9,6 +9,14 @@
  * A waker holds a queue's lock, and a signal needs locks that stand above it; hence the detour. So
  * several changes in a row may become one signal, which SIGIO would be anyway while it is pending.
  *
+ * What became so is noted before it is looked whether work is on its way, and the work says that it
+ * is not any more before it takes the notes; so a note is taken by the work that is under way, or
+ * makes new work:
+ *
+ *     waker: events |= IN                  work: is_on_its_way = 0
+ *            is_on_its_way 0 -> 1?               events -> 0, and sends what was there
+ *            yes: schedules the work
+ *
  * A file gets its struct with the first of these calls. The file has one reference and work that is
  * on its way another; when the file ends, its waiters leave first, so that no waker comes later.
  *

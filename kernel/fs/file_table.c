@@ -8,9 +8,22 @@
  * looks again whether the slot still holds it. A table that only the calling thread has needs not
  * even the reference: nobody else can close what it uses (fd_enter).
  *
- * A number is taken (its open bit set) before its file is there: fd_reserve, then fd_install.
+ *     reader                                closer
+ *     file = slots[fd]                      slots[fd] = NULL
+ *     reference, if the count is not 0      last file_put: count 0; memory waits for RCU
+ *     slots[fd] is file still?  no: put it back, it is somebody else's number by now
  *
- * Locking: table.lock for all changes. Context: file_put sleeps, so files are put outside of it.
+ * Without the second look a reader could get a file whose memory was used again for another file
+ * between the two steps of the first.
+ *
+ * A number is taken (its open bit set) before its file is there: fd_reserve, then fd_install, which
+ * cannot fail. So a call that makes two descriptors, or tells a number to the user first, never has
+ * to take one back that another thread may have used. A fork in between leaves the number out.
+ *
+ * Invariant: a number whose file is there has its open bit; no free number lies below first_free;
+ *            close-on-exec bits are of open numbers only.
+ * Locking:   table.lock for all changes; files[] and table.slots are read under RCU too.
+ * Context:   file_put sleeps, so files are put outside of the lock.
  */
 #include "file_table.h"
 
@@ -49,6 +62,7 @@ static void slots_copy(struct slots *to, const struct slots *from)
     memcpy(to->close_on_exec, from->close_on_exec, count / 8);
 }
 
+/* Allocates without the lock: who was quicker has made room enough, or the caller looks again. */
 int table_grow(struct file_table *table, u32 wanted) must_hold(&table->lock)
 {
     u32 capacity = table->slots->capacity;
@@ -158,15 +172,18 @@ void file_table_get(struct file_table *table)
     refcount_inc(&table->references);
 }
 
-void file_table_close_file(struct file_table *table, struct file *file)
+int file_table_close_file(struct file_table *table, struct file *file)
 {
+    int error = 0;
+
     if (file->operations && file->operations->flush)
-        (void)file->operations->flush(file);
+        error = file->operations->flush(file);
     if (file->mode & FILE_WAS_LOCKED)
         file_locks_release_process(file, table);
     if (unlikely(file->mode & FILE_NOTIFIES))
         dnotify_end(file, table);
     file_put(file);
+    return error;
 }
 
 bool file_table_is_shared(const struct file_table *table)
@@ -185,7 +202,7 @@ void file_table_put(struct file_table *table)
             u32 fd = word * WORD_BITS + (u32)__builtin_ctzl(open);
 
             if (slots->files[fd])
-                file_table_close_file(table, slots->files[fd]);
+                (void)file_table_close_file(table, slots->files[fd]);
         }
     }
     kfree(slots);

@@ -53,5 +53,8 @@ static inline u32 slots_find_free(const struct slots *slots, u32 from)
 
 /* Makes room for number `wanted`. table->lock is held, and let go meanwhile. -EMFILE, -ENOMEM. */
 int table_grow(struct file_table *table, u32 wanted) must_hold(&table->lock) must_check;
-/* What closing any descriptor of a file does, also when others stay. Takes over the reference. */
-void file_table_close_file(struct file_table *table, struct file *file);
+/*
+ * What closing any descriptor of a file does, also when others stay; the slot is empty already.
+ * Takes over the reference. What `flush` says, which only close(2) tells. Sleeps.
+ */
+int file_table_close_file(struct file_table *table, struct file *file);

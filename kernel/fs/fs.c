@@ -1,4 +1,7 @@
-/* What of fs/ is brought up, in which order. */
+/*
+ * What of fs/ is brought up, in which order: caches before what is kept in them, tmpfs before the
+ * first mount, which is one, and file systems after the devices that they give names to.
+ */
 #include <pith/epoll.h>
 #include <pith/event_files.h>
 #include <pith/fs.h>

@@ -1,4 +1,15 @@
-/* Between the files of the client of the host's file server. */
+/*
+ * Between the files of the client of the host's file server (FUSE protocol 7.38, over virtio-fs).
+ *
+ *     fuse_device.c     requests and answers over the virtqueue
+ *     fuse_inode.c      nodes of the server as inodes; attributes; extended attributes
+ *     fuse_file.c       reading, writing, links; mounting
+ *     fuse_directory.c  looking names up, changing them
+ *     fuse_listing.c    listing, and reading names in advance
+ *
+ * The server is as far to be trusted as the host: it can say anything about files, but nothing that
+ * it says may harm the kernel. So each answer is checked by whoever asked, before it is used.
+ */
 #pragma once
 
 #include <pith/abi/fuse.h>

@@ -6,10 +6,23 @@
  *
  * A request's memory is the device's until its answer comes, so a caller waits for it whatever
  * signals it gets; the server is on this machine and answers every request, with an error at worst.
- * When the queue is full, callers wait for room. The answer is as trustworthy as the server: its
- * length and number are checked here, its content by whoever asked.
+ * When the queue is full, callers wait for room: the interrupt takes answers off first and wakes
+ * then, and a caller tries under the same lock that the wake-up takes, so none is missed.
  *
- * Locking: device.room.lock orders pushes against the interrupt that makes room.
+ *     caller                                   interrupt
+ *     room.lock: push? -ENOSPC                 pop, pop, ...
+ *     waits on room (lets go of the lock)      room.lock: wakes all
+ *     room.lock: push? there is room
+ *
+ * `done` is set under request.queue's lock and read under it: the caller that sees it frees the
+ * request, and the interrupt has let go of the lock by then.
+ *
+ * The answer is as trustworthy as the server: its length and number are checked here (virtqueue_pop
+ * bounds the length by what the request had room for), its content by whoever asked.
+ *
+ * Locking: device.room.lock orders pushes against the interrupt that makes room; request.queue's
+ *          guards `done`.
+ * Context: callers sleep and must not hold a spinlock; fuse_forget alone does not wait.
  */
 #include <pith/fs.h>
 
@@ -20,13 +33,14 @@
 #define QUEUE_SIZE          1024
 #define TAG_BYTES           36
 
+/* The machine's file server: there is one at most. */
 static struct {
     struct virtqueue *requests, *forgets; /* [const] after probe; NULL: no device */
     char tag[TAG_BYTES + 1];              /* [const] after probe */
     struct wait_queue room;               /* who waits for the request queue to have room */
     u64 unique;                           /* [atomic] numbers requests */
-    struct slab_cache *cache;
-    struct slab_cache *forget_cache;
+    struct slab_cache *cache;             /* [const] of requests */
+    struct slab_cache *forget_cache;      /* [const] of FORGETs, which nobody waits for */
 } device;
 
 struct forget_request {

@@ -1,6 +1,16 @@
 /*
  * Directories of the host: names looked up, made and removed over there. Listing is
  * fuse_listing.c's, which also brings in names before they are asked for.
+ *
+ * Every answer to a lookup says for how long the name may be believed; so does one that there is no
+ * such name. After that the name cache asks here (`revalidate`), and a name that leads to another
+ * node by now is looked up anew. What we change ourselves we know: the directory's attributes and
+ * its kept listing are void at once, and those of the file whose links changed.
+ *
+ * Modes and owners are checked here by the guest's rules and there by the server's: the ids of the
+ * caller go with each request, and a share that is read-only is so on the host's side.
+ *
+ * Locking: the directory's inode.lock, held by the callers (inode.h) while the server is asked.
  */
 #include <pith/fs.h>
 

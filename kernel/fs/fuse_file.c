@@ -7,8 +7,14 @@
  * a mapping is sent by msync(2), or when the file is closed.
  *
  * Each open asks whether the file is still what we know: that is what lets names and attributes be
- * believed for long in between. The server needs no
- * OPEN as long as nothing is writable; then it answers ENOSYS once and is not asked again.
+ * believed for long in between. The server needs no OPEN as long as nothing is writable; then it
+ * answers ENOSYS once and is not asked again.
+ *
+ * A write ends with what the host has: a page that could not be sent stays dirty, and the error is
+ * the write's, or that of whoever syncs next. A file that only we write to need not be asked for
+ * between two of our writes; the next open asks.
+ *
+ * Locking: as of the page cache; a request is awaited with pages locked, never with a spinlock.
  */
 #include <pith/fs.h>
 

@@ -4,10 +4,21 @@
  *
  * The server counts how often it told us of a node; when the inode goes, FORGET gives the count
  * back. An answer that arrives while the inode is going finds it dead in the table and makes a new
- * one, with a count of its own.
+ * one, with a count of its own:
+ *
+ *     last reference goes                     answer to a LOOKUP
+ *                                             finds the inode dead; puts a new one in its place
+ *     release: the table has another: leaves it    lookups of the new one: 1
+ *     FORGET with the old one's count
+ *
+ * The server keeps the node, since one of its lookups is still out.
  *
  * A file whose size or time of modification is another than before has changed on the host: its
- * pages are forgotten, but for those that somebody maps privately and has written to.
+ * pages are forgotten, but for those that somebody maps privately and has written to. A node that
+ * is of another kind than before is another file: ESTALE.
+ *
+ * Fields are taken over from answers without inode.lock, which some who ask hold and others do not:
+ * two answers at once leave those of the one or the other, each field whole.
  *
  * Locking: file_system.inode_lock guards the table.
  */

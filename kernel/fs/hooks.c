@@ -1,4 +1,7 @@
-/* What fs/ asks of processes, which stand above it: proc/ registers the answers. */
+/*
+ * What fs/ asks of processes, which stand above it: proc/ registers the answers (fs.h has their
+ * contracts). Before that, and in a kernel thread, there is nobody to signal and no limit.
+ */
 #include <pith/fs.h>
 
 #include "file_owner.h"

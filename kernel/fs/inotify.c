@@ -10,16 +10,22 @@
  * and only what is watched takes notify_lock. What happens to a file is told to its own watchers
  * and, with its name, to those of the directory that the name lies in.
  *
+ * The looks without a lock can miss a watch that is being set at that moment: what happens while
+ * inotify_add_watch runs may be told or not. They cannot meet one that is freed: only whether there
+ * is a chain is looked at, never into it.
+ *
  * An event that equals the newest one that waits is not added to it: nobody could tell how often
  * something happened anyway. When a queue is full, or memory is, one IN_Q_OVERFLOW says that events
- * were lost.
+ * were lost. The last event of a watch that goes is IN_IGNORED.
  *
  * A watch holds a reference on its inode, so a file that is watched stays in memory; the event that
- * its last name is gone (IN_DELETE_SELF) takes the watch away.
+ * its last name is gone (IN_DELETE_SELF) takes the watch away. It is told by the name cache, when
+ * the dentry of the last name dies, which is when nobody has the file open by that name any more.
  *
  * Invariant: a watch is in its instance's tree and in its inode's chain, or in neither.
  * Locking:   notify_lock guards instances, watches and chains; queue.lock inside it the events.
- * What is taken out under the lock is freed after it, since inode_put sleeps.
+ *            What is taken out under the lock is freed after it, since inode_put sleeps.
+ * Context:   events are made under spinlocks: their memory comes without waiting, or not at all.
  */
 #include <pith/abi/ioctl.h>
 #include <pith/proc_fs.h>

@@ -2,7 +2,11 @@
  * Copying to and from I/O buffers.
  *
  * All copies are one loop over pieces that lie in one segment; what differs is the routine that
- * moves a piece and says how much of it could not be moved.
+ * moves a piece and says how much of it could not be moved. User memory that cannot be accessed
+ * ends a copy where it begins: what was moved before counts, and the buffer stands there.
+ *
+ * Invariant: done_in_segment <= the current segment's bytes, and bytes_left is no more than what
+ *            the segments still have (less, where a limit cut the request).
  */
 #include <pith/io_buffer.h>
 
@@ -45,7 +49,10 @@ static void io_advance(struct io_buffer *io, size_t bytes)
     io->bytes_left -= bytes;
 }
 
-/* Goes to the next segment that is not used up; the piece that is left in it, at most `bytes`. */
+/*
+ * Goes to the next segment that is not used up; the piece that is left in it, at most `bytes`.
+ * There is one, since bytes_left is not 0.
+ */
 static size_t io_piece(struct io_buffer *io, size_t bytes)
 {
     while (io->segments[io->current].bytes == io->done_in_segment) {

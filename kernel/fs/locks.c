@@ -12,6 +12,10 @@
  *
  * So two entries are allocated before the lock is taken, and a change cannot fail half done.
  *
+ * Locks end with their owner: those of flock and of open files with the file's last reference,
+ * those of a process when it closes any descriptor of the inode. What a thread gets after such a
+ * close, it gives back itself (descriptor_was_closed).
+ *
  * Who waits for a process's lock (F_SETLKW) leaves an edge, "this owner waits for that one". A wait
  * that would close a circle of edges is EDEADLK. Whoever changes an inode's locks takes the edges
  * away of those who wait there: they wake, look, and make them anew, so no edge outlives its cause.
@@ -30,10 +34,11 @@
 #define PID_OF_FILES (-1)
 #define EDGES_MAX    10 /* of a circle that is looked for, as in Linux */
 
+/* guarded by the queue's lock of its file_locks */
 struct file_lock {
     struct list link;
-    u64 start, end; /* the last byte, too; U64_MAX: for ever */
-    const void *owner;
+    u64 start, end;          /* the last byte, too; U64_MAX: for ever */
+    const void *owner;       /* a file, or a file_table; not counted, only compared */
     const struct file *file; /* through which it was taken; not counted, only compared */
     s32 pid;                 /* as F_GETLK tells it; PID_OF_FILES: an open file's */
     s16 type;                /* F_RDLCK, F_WRLCK */

@@ -1,4 +1,7 @@
-/* File locks, as the life of inodes and files sees them. */
+/*
+ * File locks, as the life of inodes and files sees them; file_calls.h has the calls. Theory in
+ * locks.c. All of these sleep, and find nothing to do where no lock was ever taken.
+ */
 #pragma once
 
 #include <pith/file_calls.h>

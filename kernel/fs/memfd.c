@@ -1,6 +1,13 @@
 /*
  * Files in memory without a name, and seals, which forbid changes for ever (memfd_create(2),
  * fcntl(2)). They lie in a tmpfs that is mounted nowhere.
+ *
+ * A seal is a promise to whoever has the file besides: it is never taken back, so who sees one may
+ * rely on it. Seals are set under inode.lock, and everything that they forbid looks at them under
+ * it (write, truncate, fallocate) or before it maps the file; F_SEAL_WRITE is refused while a
+ * mapping can be written through.
+ *
+ * Locking: inode.lock for inode.seals; mapping.lock for the look at the mappings.
  */
 #include <pith/file_calls.h>
 

@@ -3,6 +3,11 @@
  * position for listing. A position is given once and never again, so a listing that goes on later
  * neither repeats a name nor leaves one out that was there all the time.
  *
+ *     by name (hash, length, text)        by position
+ *            "x"                               2 "bin"
+ *          /     \                            /       \
+ *       "bin"    "lib"                    (removed)    5 "x"     a reader at 3 goes on at 5
+ *
  * A name holds a reference on its inode: so dentries may leave the cache at any time, and what is
  * named stays.
  *

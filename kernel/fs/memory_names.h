@@ -1,17 +1,19 @@
-/* A directory's names in memory. Theory in memory_names.c. */
+/*
+ * A directory's names in memory, as tmpfs and the overlay have them. Theory in memory_names.c. All
+ * that is here is guarded by the directory's inode.lock, which the caller of each function holds.
+ */
 #pragma once
 
 #include <pith/inode.h>
 #include <pith/tree.h>
 
-/* A name in a directory. guarded by the directory's inode.lock */
 struct memory_name {
     struct tree_node by_name, by_position;
-    u64 position;
+    u64 position;        /* [const] where a listing stands when it comes to it */
     struct inode *inode; /* a reference; NULL: whatever the file system takes it for */
-    u32 hash;
-    u16 bytes;
-    char text[];
+    u32 hash;            /* [const] name_hash of the text */
+    u16 bytes;           /* [const] */
+    char text[];         /* [const] not ended by NUL */
 };
 
 /* The size of an empty directory: "." and "..", counted as tmpfs(5) of Linux does. */

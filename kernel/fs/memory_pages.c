@@ -6,7 +6,8 @@
  * more than ALL_SHARE of memory: the writer that fills the last of them gets ENOSPC, and programs
  * go on running in what is left.
  *
- * Locking: counters are atomic; taken first, given back on failure.
+ * Counts are atomic and taken before what they stand for, so a limit is never passed, though two
+ * who want the last page at the same moment may both be refused.
  */
 #include "memory_pages.h"
 

@@ -1,16 +1,18 @@
 /*
  * Extended attributes in memory, for file systems that are nothing but memory: a list of names and
- * values at the inode, whose lock the caller holds (xattr(7)).
+ * values at the inode, whose lock the caller holds (xattr(7)). Files have few of them; a list is
+ * searched from its start. Errors as listxattr(2) and its kin have them; ENODATA: no such name.
  */
 #include <pith/fs.h>
 
 #include "tmpfs.h"
 
+/* guarded by inode.lock */
 struct memory_xattr {
     struct list link;
     u32 value_bytes;
-    void *value;
-    char name[];
+    void *value; /* kmalloc'ed; replaced whole */
+    char name[]; /* ended by NUL */
 };
 
 static struct memory_xattr *find(struct list *xattrs, const char *name)

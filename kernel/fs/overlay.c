@@ -12,12 +12,21 @@
  * (with one device, number and link count), and nothing is copied up but the pages that are
  * written. Written pages count against a limit; beyond it the writer gets ENOSPC.
  *
+ * What must stay in memory is held by the overlay itself: an inode that differs from its lower
+ * holds a reference on itself, a directory's own names hold their inodes. All else is cache. When
+ * the last mount goes the name cache forgets the root, and with it everything lets go: first the
+ * changed inodes, then names, directory by directory.
+ *
  *     overlay_inode.c      one inode for each lower file; when it differs; attributes
  *     overlay_file.c       pages, holes, links
  *     overlay_xattr.c      extended attributes
  *     overlay_directory.c  looking up, listing
  *     overlay_names.c      making, removing, moving names
  *     overlay_changes.c    the listing of what differs
+ *
+ * Invariant: nothing below is ever written; the lower path keeps the lower mount in being.
+ * Locking:   an overlay's inode before the lower's of the same file (both LOCK_INODE: the lower
+ *            counts as a child); limits are atomic counters, taken first and given back on failure.
  */
 #include "overlay.h"
 

@@ -17,7 +17,7 @@ struct overlay {
     u64 last_id;         /* [atomic] of overlay_node.id */
     struct tree inodes;  /* those with a lower, by its address; file_system.inode_lock */
     struct list changed; /* those of them that hold themselves; file_system.inode_lock */
-    bool is_gone;        /* no name is left; file_system.inode_lock */
+    bool is_gone;        /* no name is left: nothing need be held; file_system.inode_lock */
     /* Directories whose names are still to be given up; file_system.inode_lock */
     struct list draining;
     bool is_draining;

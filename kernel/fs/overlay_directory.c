@@ -10,6 +10,10 @@
  * as what they come from. Offsets of host file systems use all 63 bits, so ours have the 64th:
  * lseek(2) takes them as they are.
  *
+ * A name expires when the lower's does: then the lower is asked again, and the name stays if it
+ * leads to the same lower file, else it leaves the cache. Not so for what the overlay has of its
+ * own, and for a changed file: what was written under a name is there until it is removed here.
+ *
  * Locking: the directory's inode.lock is held; the lower directory's is taken below it.
  */
 #include "file.h"

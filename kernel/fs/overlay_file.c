@@ -12,6 +12,16 @@
  *     a page not dirty:    the lower's   |   zeros
  *
  * Holes that are punched below lower_bytes are pages of zeros, written like any others.
+ *
+ * A cut lowers lower_bytes before pages are dropped, so a page that is read in meanwhile shows
+ * nothing of what was cut off; a file that grows again shows zeros there. The one page in which the
+ * lower was cut is made by way of the lower's cache, since the server would write all of it.
+ *
+ * A lower file that is memory itself (an overlay over tmpfs), or that has pages of its own that are
+ * not written back yet, is read by way of its cache too: what it has there is newer.
+ *
+ * Locking: as of the page cache: pages locked while they are filled, inode.lock for writing. The
+ *          lower's page locks are taken with ours held, never the other way round.
  */
 #include "memory_pages.h"
 #include "names.h"

@@ -8,8 +8,17 @@
  * lower name by which it was found is kept from expiring, so that the change stays to be seen under
  * this name, whatever the host puts in its place.
  *
- *     clean --overlay_inode_change--> changed, held by overlay.changed --links 0--> ends when
- * closed
+ *     clean --overlay_inode_change--> changed, held by overlay.changed --links 0--> ends when last
+ *       |                                                                           closed
+ *       '--last reference--> gone, and found anew by the next lookup
+ *
+ * Becoming changed is one step under inode_lock, and comes before the change itself. A refresh
+ * looks at is_changed under inode.lock, which most changes hold; one that a store's fault overtakes
+ * ends as if it had come first, since it spares pages that are dirty.
+ *
+ * Two lookups of one lower file may both find no inode and make one; the second to enter the table
+ * takes the first's. An inode whose last reference went stays in the table until its release, and
+ * who finds it so takes it out himself (inode.c has the interleaving).
  *
  * Locking: file_system.inode_lock for the table, the list of changed inodes, and for becoming
  *          changed; inode.lock for what is taken over from the lower. A refresh under a directory's

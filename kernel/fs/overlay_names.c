@@ -6,11 +6,17 @@
  * directory of the lower moves like any file: its inode goes on showing the lower directory, from
  * its new place.
  *
+ *     lower has "x"?    own name         after removal      after a move away     after making
+ *     no                none / inode     none               none                  inode
+ *     yes               none / inode     whiteout           whiteout              inode
+ *
  * What can fail comes first: names are reserved (as whiteouts, which nobody sees: the directory is
  * locked), lower names looked up; then everything is changed at once. A reserved name that is not
  * needed after all is dropped.
  *
  * Locking: the directories are locked, and what is removed or replaced; inode.h says who does it.
+ * Errors:  -ENOSPC (too many files of our own), -ENOMEM, -ENOTEMPTY, and what the lower says of a
+ *          name.
  */
 #include "overlay.h"
 

@@ -1,6 +1,7 @@
 /*
  * Extended attributes of the overlay: the lower's until the first is changed here; then all are
- * copied, and only the copies count.
+ * copied, and only the copies count. A copy that fails half way is dropped, and the lower's count
+ * as before.
  *
  * Locking: the inode's lock is held; the lower's is taken below it.
  */
@@ -9,7 +10,7 @@
 
 #define LIST_BYTES_MAX 65536 /* XATTR_LIST_MAX */
 
-/* Whose attributes count: NULL: ours. */
+/* The inode whose attributes count; NULL: ours. */
 static struct inode *lower_of(const struct inode *inode)
 {
     return overlay_node_of(inode)->has_xattrs ? NULL : overlay_lower_inode(inode);

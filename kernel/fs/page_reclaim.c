@@ -1,14 +1,24 @@
 /*
- * Taking the page cache's memory back: a clock hand that goes from cache to cache.
+ * Taking the page cache's memory back: a clock hand that goes from cache to cache (OSTEP 22.8).
  *
  * The caches that have pages lie in a circle. The hand stands at one of them; it looks at its pages
  * in order, gives those that were used since it last came by another round (REFERENCED), and takes
  * out those that nobody refers to and that are clean. Then it moves on. One full circle clears all
  * marks, so two find everything that can go.
  *
- * Locking: clock.lock guards the circle; a cache in it is alive as long as the lock is held, and
- *          inode_get_if_alive makes it stay. cache->lock, for a batch of pages at a time, guards
- * the decision: under it nobody can find a page, so one without other references is ours.
+ *     [cache A] -> [cache B] -> [cache C] -> ...   the front is looked at, then put at the back
+ *        pages:  used: the mark goes | clean, nobody's: it goes | dirty or mapped: it stays
+ *
+ * A mapped page has a reference for each entry that shows it, so it is nobody's only after vm/ has
+ * let it go; a locked page has its locker's. So one look at the count under cache->lock decides.
+ *
+ * An inode whose last reference goes meanwhile takes its cache out of the circle under clock.lock,
+ * so what the hand finds there is memory; whether it still lives, inode_get_if_alive says.
+ *
+ * Locking: clock.lock guards the circle; cache->lock, for a batch of pages at a time, the decision:
+ *          under it nobody can find a page, so one without other references is ours.
+ * Context: called when an allocation found no memory, in a thread that may sleep; putting the last
+ *          reference of an inode may end it here.
  */
 #include <pith/fs.h>
 

@@ -3,7 +3,13 @@
  * /proc/PID/fd).
  *
  * The name is built from its end, dentry by dentry, and from a mount's root on from the mount's
- * place. All of it under dentry_lock, so that no rename or mount comes between.
+ * place. All of it under dentry_lock, so that no rename or mount comes between: the name was whole
+ * and right at one moment.
+ *
+ *     buffer  [..................../lib/x\0]      at --> moves down: "x", "/", "lib", "/", ...
+ *
+ * A place has no such name if it was removed, which is said behind it, or if it does not lie below
+ * the caller's root (after chroot(2), or in a mount that was taken away), which is said before it.
  */
 #include "mount.h"
 

@@ -7,6 +7,16 @@
  * others. Who is named, and all groups, get no more than the mask. Root's power is a capability:
  * DAC_OVERRIDE opens everything (a file is executed only if somebody may execute it),
  * DAC_READ_SEARCH reads files and searches directories.
+ *
+ * Rights of names are rights to their directory: to make or remove one takes writing and searching
+ * it, whatever the file's own mode says, but for directories with the sticky bit.
+ *
+ * Mode, owner and list are read without the inode's lock: a change at the same moment is seen or
+ * not. The list is replaced whole, so what is read of it is one list (RCU). What the mount forbids
+ * (EROFS, noexec) is asked with the path, the rest with the inode.
+ *
+ * Context: any thread, also a walk under RCU: nothing here sleeps, unless a file system has a
+ *          `permission` of its own, with which the fast walk does not deal.
  */
 #include "permission.h"
 

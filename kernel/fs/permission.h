@@ -1,4 +1,6 @@
-/* Checks of rights that only fs/ needs. */
+/*
+ * Checks of rights that only fs/ needs; those for all are in fs.h. The rules are in permission.c.
+ */
 #pragma once
 
 #include <pith/fs.h>

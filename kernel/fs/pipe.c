@@ -17,7 +17,12 @@
  *     reader: unlock; lock(readers.lock); while (!readable) wait; unlock; lock; look again
  *     writer: (lock held) data is in; lock(readers.lock); readable = true; wake 1; unlock
  *
- * A reader that leaves data behind wakes the next one: the edge woke only one.
+ * A reader counts himself (readers_waiting) under pipe.lock before he lets go of it; so a writer,
+ * who holds it, sees the count, or comes so early that the reader still finds the data. Where
+ * nobody is counted the flag needs no lock of its own.
+ *
+ * A reader that leaves data behind wakes the next one: the edge woke only one. poll and epoll want
+ * to hear of every change, not only of edges: the first of them sets `watched`, for good.
  *
  * A splice to a file takes the oldest slot out of the others' hands (`taken`) while it writes it
  * without the lock; one from a file is promised slots before it looks for pages (`promised`). So
@@ -25,7 +30,9 @@
  *
  * Invariant: with pipe.lock free, readable == (data that is not taken || end),
  *            writable == (room that is not promised || no reader).
- * Locking:   pipe.lock, then a user's fault's locks; readers.lock and writers.lock below all.
+ * Locking:   pipe.lock, then a user's fault's locks; readers.lock and writers.lock below all;
+ *            inode.private_lock for who has the pipe at all (`files`).
+ * Context:   all sleep but the wakers. SIGPIPE is sent with nothing locked.
  */
 #include <pith/pipe.h>
 
@@ -422,11 +429,23 @@ long pipe_set_size(struct file *file, u64 bytes)
     return count * PAGE_SIZE;
 }
 
+void pipe_put(struct inode *inode, struct pipe *pipe)
+{
+    bool last;
+
+    spin_lock(&inode->private_lock);
+    last = --pipe->files == 0;
+    if (last)
+        inode->pipe = NULL;
+    spin_unlock(&inode->private_lock);
+    if (last)
+        pipe_destroy(pipe);
+}
+
 /* An open file's end goes: the other side sees the end, or EPIPE. */
 static void pipe_release(struct file *file)
 {
     struct pipe *pipe = file->private_data;
-    bool last;
 
     mutex_lock(&pipe->lock);
     if (file->mode & FILE_READ)
@@ -439,14 +458,7 @@ static void pipe_release(struct file *file)
     if (!pipe->reader_count)
         wait_queue_wake(&pipe->writers, WAKE_ALL, POLL_WRITABLE | POLL_ERR);
     mutex_unlock(&pipe->lock);
-
-    spin_lock(&file->inode->private_lock);
-    last = --pipe->files == 0;
-    if (last)
-        file->inode->pipe = NULL;
-    spin_unlock(&file->inode->private_lock);
-    if (last)
-        pipe_destroy(pipe);
+    pipe_put(file->inode, pipe);
 }
 
 const struct file_operations pipe_operations = {

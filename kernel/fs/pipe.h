@@ -1,4 +1,7 @@
-/* Between pipes (pipe.c), FIFOs (fifo.c) and splice. */
+/*
+ * Between pipes (pipe.c), FIFOs (fifo.c) and splice (splice.c). Theory in pipe.c. What takes a pipe
+ * wants pipe->lock held, but for creating, destroying and putting one, and pipe_of_file.
+ */
 #pragma once
 
 #include <pith/fs.h>
@@ -10,9 +13,9 @@
 
 /* A page of a pipe's ring. guarded by pipe.lock */
 struct pipe_slot {
-    struct frame *frame; /* one reference is the slot's */
-    u32 offset, bytes;
-    u32 flags;
+    struct frame *frame; /* one reference is the slot's; NULL: not in use */
+    u32 offset, bytes;   /* what is still to be read of the page */
+    u32 flags;           /* PIPE_SLOT_* */
 };
 #define PIPE_SLOT_SHARED \
     BIT(0) /* the frame is a file's or a user's: read only, never merged into */
@@ -32,13 +35,13 @@ struct pipe {
      * reader (a stream has no other use for it) says how many there were when it was opened early.
      */
     u32 reader_opens, writer_opens;
-    u32 files; /* open files in all; the last frees the pipe */
+    u32 files; /* guarded by inode.private_lock: open files in all; the last frees the pipe */
     struct pipe_slot *slots;
     u32 slot_count; /* a power of two */
     u32 head, tail; /* run on; head - tail slots are in use */
     u32 promised;   /* free slots that splices on their way will fill */
     bool taken;     /* a splice writes the oldest slot somewhere: nobody else reads meanwhile */
-    struct frame *spares[PIPE_SPARES];
+    struct frame *spares[PIPE_SPARES]; /* pages that were read, for the next writes */
 };
 
 static inline u32 pipe_used_slots(const struct pipe *pipe)
@@ -64,8 +67,10 @@ static inline bool pipe_is_at_end(const struct pipe *pipe)
     return pipe->head == pipe->tail && !pipe->writer_count;
 }
 
-int pipe_create(struct pipe **pipe_out) must_check;
+int pipe_create(struct pipe **pipe_out) must_check; /* -ENOMEM */
 void pipe_destroy(struct pipe *pipe);
+/* An open file of the pipe's inode less; the last frees the pipe. */
+void pipe_put(struct inode *inode, struct pipe *pipe);
 /* Brings `readable` and `writable` up to date after a change, and wakes. pipe->lock is held. */
 void pipe_changed_locked(struct pipe *pipe);
 /* Waits, without the lock meanwhile, until it can be read (written). -ERESTARTSYS. */

@@ -12,8 +12,13 @@
  *                           woken = true
  *
  * Since a queue's waiter is there before its file is asked, a file that becomes ready in between
- * has set `woken` by the time we look.
+ * has set `woken` by the time we look. `woken` is cleared before the files are asked again, so what
+ * comes after that is not lost either.
  *
+ * The first waiters lie in the poller, more in chunks that hold still: queues point into them.
+ *
+ * Invariant: every waiter is off its queue before the poller's memory goes (poller_fini); the files
+ *            are held open (fd_use) until then, and so are their queues.
  * Locking: poller.queue.lock guards `woken`; it is taken inside other queues' locks by the wakers,
  *          hence its class.
  */
@@ -25,12 +30,14 @@
 
 struct poller;
 
+/* Our waiter on one queue. */
 struct poll_entry {
     struct waiter waiter;
     struct wait_queue *queue;
     struct poller *poller;
 };
 
+/* Entries beyond the first ones. [owner] as all of the poller that does not say otherwise */
 struct poll_chunk {
     struct poll_chunk *next;
     u32 used, size;
@@ -42,7 +49,7 @@ struct poller {
     struct wait_queue queue; /* LOCK_WAIT_QUEUE_NESTED */
     bool woken;              /* guarded_by(&queue.lock) */
     int error;               /* -ENOMEM: an entry could not be added */
-    u32 used;
+    u32 used;                /* of `entries` */
     struct poll_entry entries[ENTRIES_INLINE];
     struct poll_chunk *chunks; /* for more */
 };

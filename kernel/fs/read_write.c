@@ -1,4 +1,11 @@
-/* Reading and writing open files of any kind: what is checked before the file's own operation. */
+/*
+ * Reading and writing open files of any kind: what is checked before the file's own operation.
+ *
+ * Rights were asked when the file was opened; here only its mode counts. An operation gets the
+ * offset as a pointer, so that read(2) can give the file's own (its lock held by the caller, unless
+ * nobody shares the file) and pread(2) one of its own. Whoever is watched (inotify) or counted
+ * (/proc/PID/io) is told once, here, for all kinds of files.
+ */
 #include <pith/fs.h>
 
 #include "inode_internal.h"
@@ -45,19 +52,19 @@ ssize_t file_write(struct file *file, struct io_buffer *io, u64 *offset)
     return done;
 }
 
-ssize_t file_read_kernel(struct file *file, void *to, size_t bytes, u64 offset)
+/* Moves all bytes between the file and kernel memory by `move`, its read or write operation. */
+static ssize_t move_kernel(struct file *file, const void *memory, size_t bytes, u64 offset,
+                           ssize_t (*move)(struct file *, struct io_buffer *, u64 *))
 {
     struct io_segment segment;
     struct io_buffer io;
     size_t done = 0;
 
-    if (!file->operations->read)
-        return inode_is_directory(file->inode) ? -EISDIR : -EINVAL;
     while (done < bytes) {
         ssize_t count;
 
-        io_buffer_init_kernel(&io, &segment, (char *)to + done, bytes - done);
-        count = file->operations->read(file, &io, &offset);
+        io_buffer_init_kernel(&io, &segment, (const char *)memory + done, bytes - done);
+        count = move(file, &io, &offset);
         if (count < 0)
             return count;
         if (count == 0)
@@ -67,26 +74,18 @@ ssize_t file_read_kernel(struct file *file, void *to, size_t bytes, u64 offset)
     return (ssize_t)done;
 }
 
+ssize_t file_read_kernel(struct file *file, void *to, size_t bytes, u64 offset)
+{
+    if (!file->operations->read)
+        return inode_is_directory(file->inode) ? -EISDIR : -EINVAL;
+    return move_kernel(file, to, bytes, offset, file->operations->read);
+}
+
 ssize_t file_write_kernel(struct file *file, const void *from, size_t bytes, u64 offset)
 {
-    struct io_segment segment;
-    struct io_buffer io;
-    size_t done = 0;
-
     if (!file->operations->write)
         return -EINVAL;
-    while (done < bytes) {
-        ssize_t count;
-
-        io_buffer_init_kernel(&io, &segment, (const char *)from + done, bytes - done);
-        count = file->operations->write(file, &io, &offset);
-        if (count < 0)
-            return count;
-        if (count == 0)
-            break;
-        done += (size_t)count;
-    }
-    return (ssize_t)done;
+    return move_kernel(file, from, bytes, offset, file->operations->write);
 }
 
 s64 file_seek_common(struct file *file, s64 offset, int whence, s64 end)

@@ -19,6 +19,13 @@
  * The segment has one reference to its file and each region another, so that the memory goes with
  * whichever is last. The pages promised are counted from creation on, touched or not.
  *
+ * shmget makes a segment without the lock, since making a file sleeps, then looks for the key once
+ * more: of two who make the same key one finds the other's, and throws its own away.
+ *
+ *     IPC_RMID                the key goes, DEST; attachments 1: it stays in the table
+ *     shmat(2) by its id      pinned 2, mapped 3, unpinned 2
+ *     shmdt(2), twice         1; 0 and DEST: out of the table, freed
+ *
  * Locking: segments.lock for the table and all that changes in segments. Nothing else is taken
  *          under it but memory for the table. region_opened comes with an address space locked.
  * Context: region_opened does not sleep; all else may.

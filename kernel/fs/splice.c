@@ -14,7 +14,17 @@
  * before, a writer of files takes the oldest slot out of others' hands (pipe.h). Between two pipes
  * both locks are held, and nothing sleeps.
  *
- * Locking: pipe.lock, of two pipes by address; file.offset_lock between files.
+ *     splice file -> pipe                      splice pipe -> file
+ *     lock; wait for room; promised += n       lock; wait for data; taken = true, copy of the slot
+ *     unlock; read n slots' worth              unlock; write it
+ *     lock; promised -= n; slots go in         lock; cut what was written off; taken = false
+ *
+ * Meanwhile others may use what is neither promised nor taken. If the last reader leaves in
+ * between, the slots have nowhere to go and are dropped: EPIPE, as if it had left before.
+ *
+ * A call waits only for its first bytes; with some moved it returns what it has rather than wait.
+ *
+ * Locking: pipe.lock, of two pipes by address; file.offset_lock between files, by address too.
  */
 #include <pith/file_calls.h>
 

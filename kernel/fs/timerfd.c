@@ -6,8 +6,9 @@
  * question) counts how many intervals have passed since and sets it again. So an interval of 1 ns
  * is no storm of interrupts.
  *
- *     set --> armed --deadline--> expired, readable --read: 1 + whole intervals since--> armed
- * again
+ *     set --> armed --deadline--> expired, readable --read: 1 + whole intervals since--.
+ *               ^                                                                      |
+ *               '----------------------------------------------------------------------'
  *
  * A timer with a moment of the date (CLOCK_REALTIME, absolute) keeps that moment beside its
  * deadline of the monotonic clock; when the date is set, the deadline is made anew. With

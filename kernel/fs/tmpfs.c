@@ -2,10 +2,19 @@
  * tmpfs: files that are nothing but their page cache (tmpfs(5)).
  *
  * A page of a file that was written is dirty for as long as the file has it, and counts against the
- * limit of the instance; one that was only read is a hole's zeros and may go at any time. Names are
- * in tmpfs_directory.c.
+ * limit of the instance; one that was only read is a hole's zeros and may go at any time. So there
+ * is no map of what is a hole, no allocation beside the page cache's, and nothing to write back:
+ * "dirty" says all. Names are in tmpfs_directory.c.
  *
- * Locking: limits are atomic counters: taken first, given back on failure.
+ *     absent  --read-->  clean zeros  --write, store, fallocate-->  dirty, counted
+ *        ^------reclaim------'                                        |
+ *        '----------------------- truncate, hole, last link ----------'
+ *
+ * The same file system holds /dev (devfs.c), memfds and System V's segments (memfd.c), each an
+ * instance of its own.
+ *
+ * Locking: inode.lock for a file's size and holes; limits are atomic counters: taken first, given
+ *          back on failure.
  */
 #include <pith/fs.h>
 

@@ -2,11 +2,18 @@
  * tmpfs's directories: names in memory (memory_names.c), listed behind "." and "..", which have the
  * positions 0 and 1.
  *
+ * A name holds a reference on its inode, so what is in the tree stays in memory without the help of
+ * the name cache, whose dentries may come and go. A directory's links are its name, its own "." and
+ * the ".." of each directory in it, as everywhere.
+ *
  * A directory that goes while it still has names (its file system is unmounted) gives them up one
  * by one in a loop, never by recursion: a directory in it that goes too is only put on the list of
  * those that are still to be drained.
  *
- * Locking: a name is guarded by its directory's inode.lock, which the callers hold.
+ * What can fail in a move (memory for the new name, for a whiteout) comes before the first change.
+ *
+ * Locking: a name is guarded by its directory's inode.lock, which the callers hold;
+ *          file_system.inode_lock for the list of those to be drained.
  */
 #include <pith/fs.h>
 

@@ -4,8 +4,14 @@
  *     user.       as the file's data; only of regular files and directories
  *     trusted.    CAP_SYS_ADMIN; others do not even see them
  *     security.   read by all, changed with CAP_SYS_ADMIN
- *
  *     system.     access control lists, which access_list_xattr.c keeps
+ *
+ * A file system keeps names and values and knows nothing of rights. Length and size of names and
+ * values were checked in abi/.
+ *
+ * Locking: inode.lock around the file system's operation, so that a list and its values agree.
+ * Errors:  EROFS, then EPERM to change what one may not, or ENODATA to read what one may not see;
+ *          EOPNOTSUPP for other name spaces and file systems without attributes.
  */
 #include <pith/file_calls.h>
 

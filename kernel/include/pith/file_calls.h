@@ -1,6 +1,9 @@
 /*
  * What the system calls on files and names do, below their arguments: abi/ decodes, these check
  * rights and do it. `start` is where relative names begin; NULL: the working directory. All sleep.
+ *
+ * Rights are the calling thread's. Errors are those of the man pages, which name the conditions;
+ * here stand those that a page leaves open. What takes a path does not keep it.
  */
 /* folder: fs */
 #pragma once
@@ -32,14 +35,20 @@ static inline u32 mode_for_creation(u32 mode)
 {
     return (mode & MODE_BITS) | MODE_BY_UMASK;
 }
+/*
+ * All of them: -EEXIST (a name that is there, or none at all: ".", "/"), -ENOENT, -EACCES, -EROFS,
+ * -ENOSPC, -EPERM (the file system has no such kind), and what the walk says.
+ */
 int name_mkdir(const struct path *start, const char *name, u32 mode) must_check;
 /* path_out: the new name, with references; NULL: nobody asks. */
 int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
                struct path *path_out) must_check;
 int name_symlink(const struct path *start, const char *name, const char *target) must_check;
+/* A further name for a file that is no directory: -EPERM; -EXDEV: another mount. */
 int name_link(const struct path *target, const struct path *start, const char *name) must_check;
 int name_unlink(const struct path *start, const char *name) must_check;
 int name_rmdir(const struct path *start, const char *name) must_check;
+/* renameat2(2), flags as there. -EINVAL also for a directory that would go below itself. */
 int name_rename(const struct path *from_start, const char *from, const struct path *to_start,
                 const char *to, u32 flags) must_check;
 /* A symbolic link's text, without NUL. Its length, or an error. */
@@ -50,6 +59,7 @@ ssize_t inode_readlink(struct inode *inode, char *buffer, size_t size) must_chec
 /* By the file's owner, or with CAPABILITY_FOWNER. */
 bool file_is_owned(const struct file *file);
 
+/* stat(2): the file system may have to be asked. */
 int path_attributes(const struct path *path, struct attributes *attributes_out) must_check;
 int path_statistics(const struct path *path, struct statistics *statistics_out,
                     u32 *mount_flags_out) must_check;
@@ -109,15 +119,20 @@ enum splice_kind {
 ssize_t pipe_splice_to_pipe(struct file *from, struct file *to, u64 bytes, enum splice_kind kind,
                             u32 nonblock) must_check;
 ssize_t memory_splice_to_pipe(struct io_buffer *io, struct file *to, u32 nonblock) must_check;
+/* fallocate(2): only keeping the size, punching holes and zeroing ranges; else -EOPNOTSUPP. */
 int file_allocate(struct file *file, int mode, s64 offset, s64 bytes) must_check;
+/* fsync(2); data_only not 0: fdatasync(2). -EINVAL: a kind of file that cannot be synced. */
 int file_sync(struct file *file, int data_only) must_check;
+/* Brings pages into memory, as far as that works: nobody is told of an error. */
 void file_read_ahead(struct file *file, u64 offset, u64 bytes);
 /* getdents64(2)'s loop: gives entries from where the directory stands. */
 int file_iterate(struct file *file, struct directory_sink *sink) must_check;
-/* memfd_create(2). */
+/* memfd_create(2). `seals`: F_SEAL_SEAL, or 0 where more may be added. -ENOMEM, -ENOSPC. */
 int memfd_open(const char *name, u32 seals, struct file **file_out) must_check;
+/* fcntl(2). -EPERM: not open for writing, or sealed; -EBUSY: mapped for writing; -EINVAL. */
 int file_add_seals(struct file *file, u32 seals) must_check;
-int file_get_seals(struct file *file) must_check;
+int file_get_seals(struct file *file) must_check; /* -EINVAL: no file in memory */
+/* sync(2): of all that is mounted. */
 void file_systems_sync(void);
 
 /* The calling thread gets a file table of its own (unshare(2), CLONE_FILES). */
@@ -125,6 +140,7 @@ int file_table_unshare(void) must_check;
 
 /* ---- Locks ---- */
 
+/* flock(2). -EWOULDBLOCK, -EINTR, -EINVAL; -ENOLCK: no memory. */
 int file_flock(struct file *file, int operation) must_check;
 /*
  * fcntl(2) by descriptor `fd`: F_GETLK, F_SETLK, F_SETLKW and the F_OFD_ ones. -EBADF: not opened
@@ -139,7 +155,7 @@ int file_lock_command(struct file *file, int fd, int command, struct flock *lock
 void directories_set_root(const struct path *to);
 void directories_set_working(struct directories *directories, const struct path *to);
 
-/* ---- mount(2)'s forms; rights were checked ---- */
+/* ---- mount(2)'s forms; rights were checked. Theory and errors: mount_calls.c ---- */
 
 int mount_new(const struct path *where, const char *type, const struct mount_source *source)
     must_check;

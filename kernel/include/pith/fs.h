@@ -8,6 +8,14 @@
  * that there is no such file. A mount puts the root dentry of a file system over a dentry. An open
  * file joins a path with an offset and flags; descriptors are indices in a file table, which
  * threads share.
+ *
+ * A path that is passed in is borrowed; one that comes out has references, which path_put gives
+ * back. Names are in kernel memory and end with NUL; `start` is where relative ones begin, NULL:
+ * the calling thread's working directory. What takes a name or puts a reference may sleep.
+ *
+ * Here is what other folders use: proc/ (exec, descriptors at fork and exit), vm/ by way of its
+ * pager, tty/, net/ and dev/ for files of their own kinds. What the system calls need beyond that
+ * is in file_calls.h.
  */
 #pragma once
 
@@ -20,6 +28,7 @@
 
 /* ---- Places ---- */
 
+/* Where something is. Who keeps one has a reference on each, and puts the dentry's first. */
 struct path {
     struct mount *mount;
     struct dentry *dentry;
@@ -34,7 +43,7 @@ static inline bool path_is_same(const struct path *a, const struct path *b)
 /* NULL: negative. */
 struct inode *path_inode(const struct path *path);
 
-/* A thread's place in the tree; shared with CLONE_FS. */
+/* Where a thread stands in the tree; shared with CLONE_FS. */
 struct directories {
     struct refcount references;
     struct spinlock lock;      /* LOCK_LEAF */
@@ -58,13 +67,17 @@ void path_get_working(struct path *path_out);
 
 struct text_sink; /* proc_fs.h */
 
-/* What a kind of open file does. All may sleep; nothing is locked. NULL: -EINVAL or as said. */
+/*
+ * What a kind of open file does. All may sleep; nothing is locked, but by read(2) and write(2) the
+ * file's offset. Several threads may be in any of them at once. NULL: -EINVAL or as said.
+ */
 struct file_operations {
     u32 flags; /* FILE_OPERATIONS_* */
+    /* May put other operations in the place of these (a device), and set private_data. */
     int (*open)(struct inode *inode, struct file *file);
-    /* The last reference goes. */
+    /* The last reference goes; only after `open` succeeded. */
     void (*release)(struct file *file);
-    /* A descriptor is closed (others may stay). */
+    /* A descriptor is closed (others may stay). What it says is close(2)'s answer. */
     int (*flush)(struct file *file);
     /* Bytes done, or an error. `*offset` is moved on; streams ignore it. */
     ssize_t (*read)(struct file *file, struct io_buffer *io, u64 *offset);
@@ -111,7 +124,7 @@ struct file {
 #define FILE_WRITE      BIT(1)
 #define FILE_PATH       BIT(2) /* O_PATH */
 #define FILE_IS_WRITER  BIT(3) /* counted in inode.writers and as a writer of the mount */
-#define FILE_MAY_EXEC   BIT(4) /* opened by exec */
+
 #define FILE_OPENED     BIT(5) /* `open` succeeded, so `release` is due */
 #define FILE_WAS_LOCKED BIT(6) /* flock or POSIX locks were taken through it */
 #define FILE_NOTIFIES   BIT(7) /* F_NOTIFY was asked for through it */
@@ -218,8 +231,9 @@ struct file *file_table_find(struct file_table *table, u32 fd, u32 *close_on_exe
 /* A reference to the calling thread's open file, or NULL (EBADF). */
 struct file *fd_find(int fd) must_check;
 /*
- * As fd_find for the length of a system call: counts only when another thread could close it.
- * O_PATH descriptors are not found (EBADF), except by fd_enter_any.
+ * As fd_find for the length of a system call, to be followed by fd_leave in the same: counts only
+ * when another thread could close it. O_PATH descriptors are not found (EBADF), except by
+ * fd_enter_any.
  */
 struct fd_use {
     struct file *file; /* NULL: EBADF */
@@ -232,15 +246,26 @@ static inline void fd_leave(struct fd_use use)
     if (use.counted)
         file_put(use.file);
 }
-/* Takes `count` free numbers from `lowest` on. -EMFILE, -ENOMEM. */
+/*
+ * Takes `count` free numbers from `lowest` on, for files that are still to be made. -EMFILE
+ * (RLIMIT_NOFILE), -ENOMEM.
+ */
 int fd_reserve(struct file_table *table, int lowest, int *fds_out, int count) must_check;
-/* Takes over the file's reference. close_on_exec: O_CLOEXEC or 0. */
+/*
+ * The file appears under a number that was reserved. Takes over its reference. close_on_exec:
+ * O_CLOEXEC or 0.
+ */
 void fd_install(struct file_table *table, int fd, struct file *file, u32 close_on_exec);
+/* Gives back what was reserved and not installed. */
 void fd_release(struct file_table *table, const int *fds, int count);
 /* reserve + install of one; takes over the reference in any case. The number, or an error. */
 int fd_create(struct file *file, u32 close_on_exec) must_check;
+/* -EBADF, or what the file's `flush` says; the number is free in either case. */
 int fd_close(int fd);
-/* dup2: installs at exactly `fd`, closing what was there; takes over the reference on success. */
+/*
+ * dup2: installs at exactly `fd`, closing what was there; takes over the reference on success. The
+ * number; -EBADF: beyond RLIMIT_NOFILE; -EBUSY: another thread is about to install there.
+ */
 int fd_replace(struct file *file, int fd, u32 close_on_exec) must_check;
 int fd_get_close_on_exec(int fd); /* FD_CLOEXEC, 0, or -EBADF */
 int fd_set_close_on_exec(int fd, u32 close_on_exec) must_check;
@@ -261,7 +286,10 @@ void fd_range_set_close_on_exec(u32 first, u32 last);
 #define LOOKUP_CACHED      BIT(8)
 #define LOOKUP_REVALIDATE  BIT(9) /* names that may have changed behind our back are asked anew */
 
-/* From `start` (NULL: the working directory); gives references. Never negative: -ENOENT. */
+/*
+ * The place that a name leads to; never negative. -ENOENT, -ENOTDIR, -EACCES, -ELOOP,
+ * -ENAMETOOLONG, -EXDEV, -EAGAIN, -ENOMEM, -EINTR: path_resolution(7), openat2(2).
+ */
 int path_find(const struct path *start, const char *name, u32 flags, struct path *path_out)
     must_check;
 /* By a descriptor, as the *at calls take it: AT_FDCWD or a directory's. Copies the name in. */
@@ -277,7 +305,7 @@ int path_name(const struct path *path, char *buffer, size_t size, char **name_ou
 #define MAY_WRITE    2u
 #define MAY_READ     4u
 #define MAY_REAL_IDS 8u /* access(2): by real, not file-system ids */
-/* -EACCES, -EPERM. */
+/* By the calling thread. -EACCES, -EPERM. */
 int inode_permission(struct inode *inode, u32 wanted) must_check;
 /* Also what the mount forbids: -EROFS. */
 int path_permission(const struct path *path, u32 wanted) must_check;

@@ -5,6 +5,12 @@
  * somebody refers to it: an open file, or a name in the cache (a dentry; kernel/fs/dentry.h).
  * Rights are checked before a file system is asked (permission.c), except where its table has
  * `permission`; so is whether names exist, whether the mount may be written, and who may delete.
+ *
+ * What a file system may rely on: one thread at a time changes a directory or an inode's attributes
+ * (inode.lock); a name that it is asked to make is not there by its own answer to `lookup`; what
+ * it is asked to remove is there, of the kind that the call removes, and no mount lies on it. What
+ * it must do: keep inode->links right, since the last link decides whether a file ends with its
+ * last reference, and finish before it returns, since the name cache follows its answer.
  */
 /* folder: fs */
 #pragma once
@@ -44,6 +50,7 @@ struct attributes {
     bool is_mount_root;
 };
 
+/* What is to change, and to what. changed_ns becomes the present time with any of them. */
 struct attribute_change {
     u32 valid; /* CHANGE_* */
     u32 mode, uid, gid;
@@ -130,9 +137,9 @@ struct inode_operations {
 };
 
 struct inode {
-    /* What a path walk reads, together. */
+    /* What a path walk reads, together. All that does not say otherwise changes under `lock`. */
     struct refcount references;
-    u32 mode; /* type and permissions; changed under `lock`, like all to `size` */
+    u32 mode; /* type [const] and permissions */
     u32 uid, gid;
     const struct inode_operations *operations; /* [const] not NULL; each may be */
     /*
@@ -152,7 +159,7 @@ struct inode {
     u64 rdev;       /* [const] */
     s64 accessed_ns, modified_ns, changed_ns, born_ns;
     u64 size;          /* [atomic] to read */
-    struct mutex lock; /* LOCK_INODE */
+    struct mutex lock; /* LOCK_INODE; a directory's also guards its names */
     struct page_cache pages;
     struct list table_link;        /* for the file system's table of inodes */
     struct spinlock private_lock;  /* LOCK_LEAF: for the fields down to `writers` */
@@ -258,7 +265,7 @@ struct file_system_type {
     /* Gives an instance with a reference and its root dentry (a singleton: the same again). */
     int (*mount)(const struct file_system_type *type, const struct mount_source *source,
                  struct file_system **file_system_out);
-    struct list link;
+    struct list link; /* guarded by file_system.c's lock */
 };
 #define FILE_SYSTEM_NO_DEVICE    BIT(0)
 #define FILE_SYSTEM_ACCESS_LISTS BIT(1) /* its inodes are memory, and keep lists as they are */
@@ -294,10 +301,11 @@ struct file_system {
     u32 mounts;                                      /* guarded_by(&inode_lock) */
     u64 size_max;                                    /* [const] of a file: -EFBIG beyond */
     struct spinlock inode_lock;                      /* LOCK_INODE_TABLE: the file system's own */
-    void *private_data;
+    void *private_data;                              /* [const] after mount */
 };
 
-/* With one reference and a device number of its own; `root` is the caller's to set. NULL: memory.
+/* With one reference and a device number of its own; `root` is the caller's to set. NULL: no
+ * memory.
  */
 struct file_system *file_system_alloc(const struct file_system_type *type,
                                       const struct file_system_operations *operations, u64 magic)

@@ -28,7 +28,7 @@ enum frame_kind {
 #define FRAME_FLAG_LOCKED     BIT(2) /* cache: the page lock, a sleeping lock (fs/page_cache.c) */
 #define FRAME_FLAG_WAITED     BIT(3) /* cache: somebody waits for that lock */
 #define FRAME_FLAG_REFERENCED BIT(4) /* used since the clock hand came by */
-#define FRAME_FLAG_ERROR      BIT(5) /* cache: the last read failed */
+
 #define FRAME_FLAG_REPORTED   BIT(6) /* free: the host was told */
 
 struct page_cache;
