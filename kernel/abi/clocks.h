@@ -17,6 +17,7 @@ static inline struct abi_timeval timeval_of(u64 ns)
     return (struct abi_timeval){ns / NS_PER_SECOND, ns % NS_PER_SECOND / NS_PER_US};
 }
 
+/* No moment before 1970, and microseconds that are less than a second. */
 static inline bool timeval_is_valid(const struct abi_timeval *time)
 {
     return time->seconds >= 0 && time->microseconds >= 0 && time->microseconds < 1000000;

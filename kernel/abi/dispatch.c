@@ -3,10 +3,23 @@
  *
  * The table of names and arguments (syscall_table.c) is const; the bare function pointers stand
  * beside it, and the entry code of arch/ jumps through them: a call costs one compare and one
- * indirect jump. A hole in the table goes to one function that counts it.
+ * indirect jump. A hole in the table goes to one function that counts it, so there is no test for
+ * holes.
  *
- * A handler that a signal interrupted returns -EINTR. For calls that the table marks, dispatch
- * makes that -ERESTARTSYS, which signal delivery turns into a repeated call or into EINTR.
+ *     entry.S -> functions[number](frame) ---- >= 0 ------------------------------> user mode
+ *                      |
+ *                      `- -1 .. -4095 -> result_of_failed -+- an errno -----------> user mode
+ *                                                          `- -512 and below ----> signal delivery
+ *
+ * A handler that a signal interrupted returns -EINTR. For calls that the table marks RESTARTS,
+ * dispatch makes that -ERESTARTSYS, which signal delivery (proc/signal_deliver.c) turns into a
+ * repeated call or into EINTR, by what the handler that it runs wants. The codes that ask for it
+ * never reach a program: result_of_failed makes signal delivery pending for each, whether or not a
+ * signal is still there.
+ *
+ * Invariant: functions[] has an entry for every number below SYSCALLS.
+ * Locking: none; the pointers are written once, before the first program.
+ * Context: the calling thread, interrupts on.
  */
 #include <pith/abi.h>
 

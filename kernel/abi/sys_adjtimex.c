@@ -50,6 +50,10 @@ static int date_adjust(const struct abi_timex *timex, s64 *left_us_out)
     return 0;
 }
 
+/*
+ * Returns TIME_ERROR, adjtimex(2)'s word for a clock that nobody synchronises. -EFAULT, -EPERM
+ * (CAP_SYS_TIME); -EOPNOTSUPP: a change that is not adjtime(3)'s.
+ */
 static long clock_tell(struct user_ptr at)
 {
     struct abi_timex timex;

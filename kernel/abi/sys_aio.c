@@ -1,7 +1,19 @@
 /*
- * io_setup(2) and its kin. A request is done when it is submitted, as Linux does it for files whose
- * data are in memory and for all that cannot be asynchronous; what it would fail with at once is
- * the call's error, everything else its event's result.
+ * io_setup(2) and its kin: asynchronous input and output of Linux's own kind.
+ *
+ * A request is done when it is submitted, as Linux does it for files whose data are in memory and
+ * for all that cannot be asynchronous; what it would fail with at once is the call's error,
+ * everything else its event's result.
+ *
+ *     copy in -> check -> files -> reserve an event -> transfer -> event waits -> eventfd
+ *                                         |
+ *                                         `- no room: -EAGAIN, before anything was done
+ *
+ * The room for the event is taken before the transfer, for a transfer cannot be undone.
+ * io_getevents waits on the context (fs/aio.c), which other threads may fill.
+ *
+ * Errors: io_submit returns how many requests it took; the first one's error only if it took none.
+ * Context: sleeps, as long as the transfer does.
  */
 #include <pith/abi.h>
 
@@ -17,6 +29,10 @@
 
 #define EVENTS_SENSIBLE (0x10000000u / sizeof(struct io_event)) /* more is EINVAL, as on Linux */
 
+/*
+ * -EINVAL: *id_at is not 0, or no sensible number of events; -EAGAIN: more than
+ * /proc/sys/fs/aio-max-nr.
+ */
 long sys_io_setup(const struct syscall_args *args)
 {
     struct user_ptr id_at = arg_user_ptr(args, 1);
@@ -128,6 +144,10 @@ static int request_check(const struct iocb *request)
     return request->reserved || (s64)request->bytes < 0 ? -EINVAL : 0;
 }
 
+/*
+ * -EBADF: of the file or the eventfd; -EINVAL: of a field, or an opcode that is not there
+ * (polling); -EAGAIN: all events of the context are taken.
+ */
 static int submit_one(struct aio_context *context, u64 at)
 {
     static const u32 key; /* what io_cancel(2) is to find there */
@@ -143,8 +163,7 @@ static int submit_one(struct aio_context *context, u64 at)
     file = fd_find((int)request.fd);
     if (!file)
         return -EBADF;
-    error = file->mode & FILE_PATH ? -EBADF : 0;
-    if (!error && (request.flags & IOCB_FLAG_RESFD)) {
+    if (request.flags & IOCB_FLAG_RESFD) {
         told = fd_find((int)request.result_fd);
         error = !told ? -EBADF : file_is_eventfd(told) ? 0 : -EINVAL;
     }
@@ -210,6 +229,10 @@ static long get_events(const struct syscall_args *args, u64 deadline)
     return result;
 }
 
+/*
+ * -EINVAL: no such context, or `least` is not between 0 and `most`; -EINTR: a signal came and no
+ * event.
+ */
 long sys_io_getevents(const struct syscall_args *args)
 {
     u64 deadline;

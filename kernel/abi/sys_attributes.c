@@ -1,4 +1,15 @@
-/* chmod(2), chown(2), utimensat(2), truncate(2) and their kin. */
+/*
+ * chmod(2), chown(2), utimensat(2), truncate(2) and their kin.
+ *
+ * Each of the three exists by name, by link, by descriptor, by directory and name, and with older
+ * structures; all become a struct change and one of two ways to a path. What may be changed by whom
+ * is decided in fs/ (path_change_mode and the others), where a path has its mount and inode.
+ *
+ * The older forms differ in order from what they became: utime and utimes follow links, a NULL time
+ * means now for both, and utimensat with two UTIME_OMIT succeeds without looking at the name.
+ *
+ * Context: sleeps (names, the file server).
+ */
 #include <pith/abi.h>
 
 #include <pith/abi/process.h>
@@ -32,6 +43,7 @@ static long change_at(int directory_fd, struct user_ptr name, u32 lookup,
     return error;
 }
 
+/* Takes over `use`, of a descriptor that was entered by the rules of the call (O_PATH or not). */
 static long change_fd(struct fd_use use, const struct change *change)
 {
     int error;
@@ -64,6 +76,7 @@ long sys_fchmod(const struct syscall_args *args)
     return change_fd(fd_enter(arg_int(args, 0)), &change);
 }
 
+/* fchmodat(2) has no flags in the kernel's interface; libc does AT_SYMLINK_NOFOLLOW by /proc. */
 long sys_fchmodat(const struct syscall_args *args)
 {
     const struct change change = {.apply = apply_mode, .mode = arg_u32(args, 2)};
@@ -121,6 +134,7 @@ static int apply_times(const struct path *path, const struct change *change)
     return path_change_times(path, change->times);
 }
 
+/* UTIME_NOW and UTIME_OMIT stand in the place of nanoseconds; the seconds then mean nothing. */
 static int time_decode(const struct abi_timespec *from, u32 bit, struct times_change *times,
                        s64 *ns_out)
 {
@@ -242,6 +256,7 @@ static long truncate_file(struct file *file, const struct syscall_args *args)
     return file_truncate(file, arg_s64(args, 1));
 }
 
+/* -EINVAL also for what is open, but not for writing, or no regular file (truncate(2)). */
 long sys_ftruncate(const struct syscall_args *args)
 {
     return arg_s64(args, 1) < 0 ? -EINVAL : fd_apply(args, truncate_file);

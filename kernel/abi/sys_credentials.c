@@ -1,8 +1,21 @@
 /*
- * Who a thread is: uids, gids, groups and capabilities.
+ * Who a thread is: uids, gids, groups and capabilities (credentials(7), capabilities(7)).
  *
  * Each call copies the caller's credentials, changes the copy if the rules allow it, and puts it in
- * their place. (On Linux too these calls are a thread's own; libc repeats them in every thread.)
+ * their place; nobody else ever sees a half of the change. (On Linux too these calls are a thread's
+ * own; libc repeats them in every thread.)
+ *
+ *     call              unprivileged: each new id is one of      also changes
+ *     setuid            real, saved -> effective only            fsuid
+ *     setreuid          real, effective (effective: or saved)    saved, fsuid
+ *     setresuid         real, effective, saved                   fsuid
+ *     setfsuid          real, effective, saved, fs               nothing else
+ *
+ * With CAP_SETUID (CAP_SETGID for the gids) any id will do, and setuid sets all three. A change of
+ * uids from or to 0 changes the capabilities too: credentials_uids_changed.
+ *
+ * Locking: none: credentials are immutable once installed, and only their thread installs others.
+ * Errors: -EPERM, -EINVAL (an id of -1 where that does not mean "unchanged"), -ENOMEM.
  */
 #include <pith/abi.h>
 
@@ -232,6 +245,7 @@ long sys_setfsgid(const struct syscall_args *args)
 
 /* ---- Supplementary groups ---- */
 
+/* Ascending, not as they were set: getgroups(2) promises no order. Size 0 asks how many. */
 long sys_getgroups(const struct syscall_args *args)
 {
     const struct credentials *credentials = own();
@@ -263,6 +277,7 @@ static void groups_sort(u32 *groups, u32 count)
     }
 }
 
+/* -EPERM before -EINVAL and -EFAULT, as Linux checks. */
 long sys_setgroups(const struct syscall_args *args)
 {
     u32 count = arg_u32(args, 0), *groups = NULL;
@@ -329,6 +344,7 @@ static int capability_header_read(struct user_ptr at, struct capability_header *
     return -EINVAL;
 }
 
+/* Credentials with a reference, of the caller or of the process that the thread `pid` is in. */
 static int capabilities_of(int pid, struct credentials **credentials_out)
 {
     struct thread *thread;
@@ -376,6 +392,10 @@ static u64 join_words(u32 low, u32 high)
     return (low | (u64)high << 32) & (BIT(CAPABILITY_LAST + 1) - 1);
 }
 
+/*
+ * capset(2) is for the caller alone. -EPERM: more than is permitted now; effective beyond the new
+ * permitted set; inheritable beyond bounding, or, without CAP_SETPCAP, beyond permitted.
+ */
 long sys_capset(const struct syscall_args *args)
 {
     struct capability_data data[2] = {};

@@ -1,4 +1,18 @@
-/* chdir(2), getcwd(2), chroot(2), umask(2), getdents64(2). */
+/*
+ * chdir(2), getcwd(2), chroot(2), umask(2), getdents64(2).
+ *
+ * Where a thread stands is a struct directories that CLONE_FS shares (fs/). getdents copies entry
+ * by entry to the user while fs/ iterates, for only the user's buffer knows how much fits:
+ *
+ *     file_iterate -> directory_sink.add(entry) -> pack on the stack -> copy_out -> next
+ *                                             `- does not fit: stop, the offset is before it
+ *
+ * So an entry is either whole in the buffer or comes with the next call. No name is longer than
+ * NAME_MAX, and a record of that fits on the stack.
+ *
+ * Errors: getdents says -EINVAL only if not even the first entry fits, -EFAULT likewise.
+ * Context: sleeps; the file's offset is locked by file_iterate.
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>
@@ -44,6 +58,7 @@ long sys_fchdir(const struct syscall_args *args)
     return fd_apply_any(args, go_to_file);
 }
 
+/* -ENOENT, -ENOTDIR, -EACCES of the name before -EPERM, as Linux checks. */
 long sys_chroot(const struct syscall_args *args)
 {
     struct path path;
@@ -67,6 +82,10 @@ long sys_umask(const struct syscall_args *args)
                                __ATOMIC_RELAXED);
 }
 
+/*
+ * -ERANGE: the buffer is too small; -ENOENT: the directory was removed. Returns the length with the
+ * NUL.
+ */
 long sys_getcwd(const struct syscall_args *args)
 {
     char *buffer = name_buffer_alloc(), *name;

@@ -1,4 +1,9 @@
-/* epoll(7)'s calls. */
+/*
+ * epoll(7)'s calls; fs/epoll.c is what lies behind them.
+ *
+ * epoll_wait is not made again after a signal handler, whatever SA_RESTART says, and not after a
+ * stop either (signal(7)): it returns -EINTR and the table does not mark it.
+ */
 #include <pith/abi.h>
 
 #include <pith/epoll.h>
@@ -33,6 +38,10 @@ long sys_epoll_create1(const struct syscall_args *args)
     return create(arg_u32(args, 0));
 }
 
+/*
+ * Both descriptors count as references: another thread may close either while it waits for the
+ * epoll's lock. Descriptors of O_PATH are none here (-EBADF).
+ */
 long sys_epoll_ctl(const struct syscall_args *args)
 {
     int operation = arg_int(args, 1), fd = arg_int(args, 2);
@@ -54,6 +63,7 @@ long sys_epoll_ctl(const struct syscall_args *args)
     return error;
 }
 
+/* -EINVAL: `most` is not above 0, or the descriptor is no epoll's; -EBADF, -EFAULT, -EINTR. */
 static long wait_events(int fd, struct user_ptr events, int most, u64 deadline)
 {
     struct fd_use use;

@@ -1,4 +1,9 @@
-/* eventfd(2), timerfd_create(2), signalfd(2), inotify(7): events as files. */
+/*
+ * eventfd(2), timerfd_create(2), signalfd(2), inotify(7): events as files.
+ *
+ * Each is made here with its flags checked, and is a file like any other then: fs/ and proc/ have
+ * what read, poll and close do. The four have the same two flags, with the values of open(2)'s.
+ */
 #include <pith/abi.h>
 
 #include <pith/abi/inotify.h>
@@ -38,6 +43,7 @@ long sys_eventfd2(const struct syscall_args *args)
 
 /* ---- timerfd ---- */
 
+/* -EPERM: an alarm clock without CAP_WAKE_ALARM; -EINVAL: no clock that a timerfd can follow. */
 static int clock_check(int clock)
 {
     switch (clock) {
@@ -70,6 +76,10 @@ long sys_timerfd_create(const struct syscall_args *args)
     return error ? error : fd_create(file, flags & O_CLOEXEC);
 }
 
+/*
+ * What was left goes out also with -ECANCELED (the date was set while TFD_TIMER_CANCEL_ON_SET
+ * held).
+ */
 long sys_timerfd_settime(const struct syscall_args *args)
 {
     struct user_ptr left_at = arg_user_ptr(args, 3);

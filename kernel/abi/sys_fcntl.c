@@ -1,4 +1,20 @@
-/* fcntl(2), ioctl(2), flock(2): what is done to descriptors and open files. */
+/*
+ * fcntl(2), ioctl(2), flock(2): what is done to descriptors and open files.
+ *
+ * Three things hide behind one number, and each command is about one of them:
+ *
+ *     descriptor   F_DUPFD, F_GETFD, F_SETFD, FIOCLEX          its own flag, close on exec
+ *     open file    F_SETFL, F_SETOWN, F_SETSIG, F_SETLK (OFD)   shared by dup and fork
+ *     inode        F_SETLK, F_ADD_SEALS, F_SETPIPE_SZ           shared by all who opened it
+ *
+ * A descriptor of O_PATH has only the first, and may be asked for its flags (open(2), O_PATH).
+ *
+ * The flags of an open file are one word that is changed bit by bit (file_change_flags), so two
+ * threads that change different ones lose none; O_ASYNC's bit goes with the list of who watches.
+ *
+ * Errors: -EINVAL for an unknown command, -EBADF for one that O_PATH has not, -ENOTTY for an ioctl
+ * that the file does not know.
+ */
 #include <pith/abi.h>
 
 #include <pith/abi/ioctl.h>
@@ -12,6 +28,7 @@
 /* By F_SETFL, beside O_ASYNC. */
 #define FLAGS_CHANGEABLE (O_APPEND | O_DIRECT | O_NOATIME | O_NONBLOCK)
 
+/* -EINVAL: `lowest` is negative or not below RLIMIT_NOFILE; -EMFILE. */
 static long duplicate_from(struct file *file, u64 lowest, u32 close_on_exec)
 {
     struct file_table *table = thread_current()->files;
@@ -27,6 +44,10 @@ static long duplicate_from(struct file *file, u64 lowest, u32 close_on_exec)
     return fd;
 }
 
+/*
+ * The access mode and the flags of creation stay as they are, silently (fcntl(2), F_SETFL). -EPERM:
+ * O_NOATIME of another's file.
+ */
 static long flags_set(struct file *file, int fd, u32 flags)
 {
     u32 added = flags & ~READ_ONCE(file->flags);
@@ -63,6 +84,7 @@ static long owner_get(struct file *file)
     return owner.type == F_OWNER_PGRP ? -owner.id : owner.id;
 }
 
+/* F_SETOWN: a process, or, negative, a group. INT_MIN has no positive. */
 static long owner_set(struct file *file, int owner)
 {
     if (owner == INT32_MIN)

@@ -1,4 +1,10 @@
-/* fsync(2), fallocate(2), fadvise(2) and their kin. */
+/*
+ * fsync(2), fallocate(2), fadvise(2) and their kin.
+ *
+ * What is on the host's disk is the host's: syncing sends what the page cache holds and asks the
+ * file server to sync, memory's own file systems have nothing to do. Advice is advice: only
+ * DONTNEED and readahead do something.
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>
@@ -48,6 +54,10 @@ long sys_syncfs(const struct syscall_args *args)
 
 #define SYNC_FILE_RANGE_KNOWN 7u
 
+/*
+ * A range is synchronised by synchronising the file's data: more than was asked. -ESPIPE: what
+ * cannot be synchronised at all.
+ */
 long sys_sync_file_range(const struct syscall_args *args)
 {
     long result;
@@ -87,6 +97,10 @@ long sys_readahead(const struct syscall_args *args)
     return fd_apply(args, read_ahead);
 }
 
+/*
+ * POSIX_FADV_DONTNEED drops the whole pages inside the range that are clean. -ESPIPE of a pipe
+ * comes before -EINVAL, as on Linux.
+ */
 static long advise(struct file *file, const struct syscall_args *args)
 {
     u64 offset = arg_u64(args, 1), bytes = arg_u64(args, 2);

@@ -1,4 +1,22 @@
-/* futex(2) and what belongs to it. */
+/*
+ * futex(2) and what belongs to it.
+ *
+ * One call with many operations whose arguments change their meaning: here each becomes a struct
+ * futex_request, and proc/futex.c and futex_pi.c do the rest.
+ *
+ *     operation            limit in `timeout`              when a signal comes
+ *     WAIT                 how long                        goes on to the same moment (restart)
+ *     WAIT_BITSET, WAITV   a moment of one of two clocks   made again, the moment is the same
+ *     LOCK_PI              a moment of CLOCK_REALTIME      made again
+ *     LOCK_PI2             a moment of one of two clocks   made again
+ *     REQUEUE, WAKE_OP     no limit: a second count        do not wait
+ *
+ * A moment of CLOCK_REALTIME becomes one of the monotonic clock when the call begins, so a wait
+ * does not follow a date that is set meanwhile.
+ *
+ * Errors: -ENOSYS for an unknown operation, and for FUTEX_CLOCK_REALTIME with one that has no
+ * clock; -EINVAL for a limit or a count that is none; -EAGAIN: the word is not what the caller saw.
+ */
 #include <pith/abi.h>
 
 #include <pith/mem.h>
@@ -82,7 +100,10 @@ static long wait_call(const struct syscall_args *args, int operation, u32 bitset
     return error;
 }
 
-/* They give a second count in the place of the time limit. */
+/*
+ * FUTEX_REQUEUE and its kin. They give a second count in the place of the time limit. -EINVAL: a
+ * count below 0, or another than 1 for FUTEX_CMP_REQUEUE_PI, which wakes one at most.
+ */
 static long two_words_call(const struct syscall_args *args, int operation)
 {
     struct futex_request request = {
@@ -168,6 +189,7 @@ long sys_futex(const struct syscall_args *args)
 
 /* ---- futex_waitv ---- */
 
+/* -EINVAL: anything but 32-bit words, or a value of more bits. */
 static int waitv_read(struct user_ptr at, u32 count, struct futex_request *requests)
 {
     for (u32 i = 0; i < count; i++) {
@@ -202,6 +224,10 @@ static int waitv_deadline(const struct syscall_args *args, u64 *deadline_out)
     return futex_deadline(args, operation, deadline_out);
 }
 
+/*
+ * Which of up to 128 words was woken. -EINVAL, -EFAULT, -EAGAIN, -ETIMEDOUT, -ENOMEM; a signal: the
+ * call is made again by the table's mark.
+ */
 long sys_futex_waitv(const struct syscall_args *args)
 {
     u32 count = arg_u32(args, 1);
@@ -225,6 +251,9 @@ long sys_futex_waitv(const struct syscall_args *args)
     return result;
 }
 
+/*
+ * The list is only looked at when the thread ends; a wrong pointer then means that nobody is woken.
+ */
 long sys_set_robust_list(const struct syscall_args *args)
 {
     if (arg_u64(args, 1) != ROBUST_HEAD_BYTES)
@@ -233,6 +262,7 @@ long sys_set_robust_list(const struct syscall_args *args)
     return 0;
 }
 
+/* Of another thread: to whom its memory may be shown (ptrace(2), PTRACE_MODE_READ). */
 long sys_get_robust_list(const struct syscall_args *args)
 {
     int tid = arg_int(args, 0);

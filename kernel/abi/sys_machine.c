@@ -1,4 +1,14 @@
-/* The calls about the machine as a whole: its name, its memory, its log, its end. */
+/*
+ * The calls about the machine as a whole: its name, its memory, its random numbers, its end, its
+ * log.
+ *
+ * uname says Linux 6.1, for programs ask it whether the kernel is too old for them. Names are two
+ * fields that sethostname(2) and setdomainname(2) set and four that nobody does; /proc/sys/kernel
+ * shows them all.
+ *
+ * Locking: names_lock, a leaf; syslog_cleared is atomic: two readers that clear lose nothing but
+ * order.
+ */
 #include <pith/abi.h>
 
 #include <pith/mem.h>
@@ -34,6 +44,10 @@ long sys_uname(const struct syscall_args *args)
     return copy_out(arg_user_ptr(args, 0), &copy, sizeof(copy));
 }
 
+/*
+ * The rest of the field is 0, so a shorter name leaves nothing of the longer before. -EPERM before
+ * -EINVAL (longer than 64), as Linux checks.
+ */
 static long name_change(const struct syscall_args *args, char *name)
 {
     u64 bytes = arg_u64(args, 1);
@@ -125,6 +139,10 @@ long sys_sysinfo(const struct syscall_args *args)
     return copy_out(arg_user_ptr(args, 0), &info, sizeof(info));
 }
 
+/*
+ * All three flags are known and change nothing: the generator is seeded before the first program. A
+ * signal ends a long request early, never one of up to 256 bytes (getrandom(2)).
+ */
 long sys_getrandom(const struct syscall_args *args)
 {
     struct user_ptr at = arg_user_ptr(args, 0);
@@ -159,6 +177,7 @@ long sys_getrandom(const struct syscall_args *args)
 #define REBOOT_CAD_ON    0x89abcdefu
 #define REBOOT_CAD_OFF   0x00000000u
 
+/* The four that reboot(2) lists. */
 static bool reboot_magic2_is_right(u32 magic)
 {
     return magic == 672274793 || magic == 85072278 || magic == 369367448 || magic == 537993216;
@@ -234,6 +253,10 @@ static long syslog_read_all(struct user_ptr at, u64 size)
     return done;
 }
 
+/*
+ * syslog(2). Reading does not wait for more: SYSLOG_READ answers as READ_ALL. The console has no
+ * level. -EPERM without CAP_SYSLOG, but for what anybody may ask.
+ */
 long sys_syslog(const struct syscall_args *args)
 {
     int action = arg_int(args, 0), size = arg_int(args, 2);

@@ -2,7 +2,17 @@
  * The calls on memory: mmap(2) and its kin, brk(2), mlock(2), madvise(2), mincore(2), msync(2).
  *
  * Here protections and flags become those of regions, a descriptor becomes a pager and its object,
- * and resource limits come along; vm/ does the rest.
+ * and resource limits come along; vm/ does the rest. A file decides itself what may be mapped of
+ * it: its `map` function sees the request after the rights of its descriptor were applied:
+ *
+ *     descriptor       MAP_SHARED                                 MAP_PRIVATE
+ *     no read          -EACCES                                    -EACCES
+ *     read only        no PROT_WRITE, now or by mprotect          any
+ *     read and write   any                                        any
+ *
+ * Limits: RLIMIT_AS, DATA, STACK and MEMLOCK, by vm/ where a region grows. MAP_HUGETLB is -ENOMEM:
+ * no such pages are set aside.
+ * Context: sleeps: the address space's lock, and page tables' memory.
  */
 #include <pith/abi.h>
 
@@ -110,6 +120,10 @@ static int map_flags_check(u32 map_flags)
     return map_flags & MAP_HUGETLB ? -ENOMEM : 0; /* no pages are set aside for it */
 }
 
+/*
+ * -EINVAL before -EBADF and -EACCES, whatever the descriptor is; -EOVERFLOW: offset and length
+ * together.
+ */
 long sys_mmap(const struct syscall_args *args)
 {
     u64 protection = arg_u64(args, 2), offset = arg_u64(args, 5), address = 0;
@@ -181,6 +195,7 @@ long sys_remap_file_pages(const struct syscall_args *args)
     return address_space_map_pages(space_current(), address, bytes, offset_pages);
 }
 
+/* Linux's brk: the heap's end now, whether it moved or not. libc compares. */
 long sys_brk(const struct syscall_args *args)
 {
     return address_space_set_heap_end(space_current(), arg_u64(args, 0));
@@ -229,6 +244,7 @@ static long mincore_copy(u64 address, u64 pages, struct user_ptr to)
     return error;
 }
 
+/* -ENOMEM: a hole in the range, or beyond user memory; -EAGAIN: no memory for the answer. */
 long sys_mincore(const struct syscall_args *args)
 {
     u64 address = arg_u64(args, 0), bytes = arg_u64(args, 1);
@@ -242,6 +258,9 @@ long sys_mincore(const struct syscall_args *args)
 
 /* ---- Locking in memory: nothing is ever paged out, so it counts, and faults pages in ---- */
 
+/*
+ * -EINVAL: the range wraps; -ENOMEM: a hole in it, or more than RLIMIT_MEMLOCK; -EPERM: that is 0.
+ */
 static long lock_range(u64 address, u64 bytes, unsigned flags)
 {
     u64 start = address & PAGE_MASK, end = ALIGN_UP(address + bytes, PAGE_SIZE);

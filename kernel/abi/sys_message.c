@@ -1,7 +1,24 @@
 /*
  * Sending and receiving: sendto(2), sendmsg(2), sendmmsg(2) and their counterparts.
  *
- * All become one struct socket_message; the forms differ in how the user's memory describes it.
+ * All become one struct socket_message; the forms differ in how the user's memory describes it: one
+ * buffer, a struct msghdr, or many of those.
+ *
+ *     struct msghdr of the user                 struct socket_message
+ *     name, its length          <- address ->   address
+ *     iovec[]                   <- checked ->   io
+ *     control, its length       - copied in ->  control (sending)
+ *                               <- written  -   control_at (receiving: net/ packs it there)
+ *     flags                     <-              flags_out
+ *
+ * Control messages are copied in whole before net/ reads them: what was checked cannot change.
+ * Going out they are written to the user as they are made, for with a file's descriptor the number
+ * must be the program's before it sees it.
+ *
+ * Errors: sending: -EMSGSIZE (too many segments), -ENOBUFS (control messages above 20 KiB),
+ * -EINVAL. sendmmsg and recvmmsg return how many messages went, and the first one's error only if
+ * none did.
+ * Context: sleeps until there is room or data, unless MSG_DONTWAIT or O_NONBLOCK.
  */
 #include <pith/abi.h>
 
@@ -84,6 +101,7 @@ long sys_recvfrom(const struct syscall_args *args)
 
 /* ---- struct msghdr ---- */
 
+/* Takes the header apart; on success the caller ends with call_put. */
 static int header_get(struct message_call *call, struct user_ptr at, u32 flags)
 {
     struct abi_msghdr *header = &call->header;
@@ -265,6 +283,10 @@ long sys_sendmmsg(const struct syscall_args *args)
     return socket_apply(args, send_many);
 }
 
+/*
+ * The limit is looked at only between messages (recvmmsg(2), BUGS). -EFAULT: also what is left of
+ * it could not be written.
+ */
 long sys_recvmmsg(const struct syscall_args *args)
 {
     struct user_ptr limit_at = arg_user_ptr(args, 4);

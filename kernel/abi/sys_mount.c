@@ -1,4 +1,14 @@
-/* mount(2), umount2(2), pivot_root(2). */
+/*
+ * mount(2), umount2(2), pivot_root(2).
+ *
+ * One call, whose flags make it five: remount, bind, move, propagation, and a new mount; in that
+ * order, as Linux decides. Every mount is private here, so asking for less sharing is no change and
+ * for more an error.
+ *
+ * Errors: of the arguments and the name first, then -EPERM (CAP_SYS_ADMIN), then what was asked:
+ * -EINVAL, -ENODEV (no such file system), -EBUSY.
+ * Context: sleeps; the mount tree's lock is taken in fs/.
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>
@@ -102,6 +112,7 @@ long sys_mount(const struct syscall_args *args)
     return error;
 }
 
+/* MNT_EXPIRE is never done: the first call of a pair may always answer -EAGAIN. */
 long sys_umount2(const struct syscall_args *args)
 {
     u32 flags = arg_u32(args, 1);

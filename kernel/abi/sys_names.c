@@ -1,4 +1,17 @@
-/* mkdir(2), unlink(2), rename(2), link(2), symlink(2), readlink(2), mknod(2) and their kin. */
+/*
+ * mkdir(2), unlink(2), rename(2), link(2), symlink(2), readlink(2), mknod(2) and their kin.
+ *
+ * Each exists with and without a directory's descriptor. The older form is the newer one with
+ * AT_FDCWD, so both are one function; what a name means is fs/'s (names.c), which gets a start and
+ * a text.
+ *
+ * A name is copied in before anything is locked, and whole: what was checked cannot change. The
+ * order of errors is Linux's: the flags, the name's memory and length, the descriptor, and then
+ * what the file system says.
+ *
+ * Errors: -EFAULT, -ENAMETOOLONG, -ENOENT ("" as a name), -EBADF and -ENOTDIR of the descriptor.
+ * Context: sleeps (names, the file server).
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>
@@ -12,6 +25,9 @@ struct user_name {
     char *text;
 };
 
+/*
+ * On success the caller ends with user_name_put. An absolute name does not look at the descriptor.
+ */
 static int user_name_get(int directory_fd, struct user_ptr at, u32 flags, struct user_name *name)
 {
     int error = name_copy_in(at, flags, &name->text);
@@ -144,6 +160,7 @@ long sys_unlinkat(const struct syscall_args *args)
 
 /* ---- rename, link ---- */
 
+/* RENAME_NOREPLACE and RENAME_EXCHANGE are fs/'s to check, also against each other (-EINVAL). */
 static long rename_at(int from_fd, struct user_ptr from_at, int to_fd, struct user_ptr to_at,
                       u32 flags)
 {
@@ -183,6 +200,10 @@ long sys_renameat2(const struct syscall_args *args)
                      arg_user_ptr(args, 3), flags);
 }
 
+/*
+ * AT_EMPTY_PATH, a link to what a descriptor stands for, wants CAP_DAC_READ_SEARCH and says -ENOENT
+ * without (open(2), O_TMPFILE: by /proc/self/fd it goes without).
+ */
 static long link_at(int from_fd, struct user_ptr from_at, int to_fd, struct user_ptr to_at,
                     u32 at_flags)
 {
@@ -249,6 +270,7 @@ long sys_symlinkat(const struct syscall_args *args)
     return symlink_at(arg_user_ptr(args, 0), arg_int(args, 1), arg_user_ptr(args, 2));
 }
 
+/* Cuts what does not fit, without a NUL, and returns the length (readlink(2)). */
 static long readlink_of(struct inode *inode, struct user_ptr to, int size)
 {
     char *buffer;

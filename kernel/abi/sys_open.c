@@ -1,4 +1,17 @@
-/* open(2), close(2), dup(2) and their kin. */
+/*
+ * open(2), close(2), dup(2) and their kin.
+ *
+ * All forms of open become a struct open_how. open(2) and openat(2) ignore what they do not know,
+ * for programs pass it; openat2(2) refuses it, which is what it was made for:
+ *
+ *     open, openat, creat -> open_how_of: unknown bits dropped --+
+ *     openat2             -> how_check: unknown bits -EINVAL ----+-> open_fd -> file_open_user
+ *
+ * A descriptor's number is the last thing that can fail, and the file then is closed again.
+ *
+ * Errors: how_check in Linux's order; -EMFILE after all that the name can say.
+ * Context: sleeps (names, the file server, a FIFO's other end).
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>
@@ -46,6 +59,7 @@ static int how_check(const struct open_how *how)
     return 0;
 }
 
+/* O_TMPFILE: a directory's name, without O_CREAT, and for writing (open(2)); else -EINVAL. */
 static long open_fd(int directory_fd, struct user_ptr name, const struct open_how *how)
 {
     struct file *file;
@@ -94,11 +108,13 @@ long sys_openat2(const struct syscall_args *args)
     return error ? error : open_fd(arg_int(args, 0), arg_user_ptr(args, 1), &how);
 }
 
+/* After an error the descriptor is gone too: a caller that tried again would close another's. */
 long sys_close(const struct syscall_args *args)
 {
     return fd_close(arg_int(args, 0));
 }
 
+/* -EINVAL: the first is above the last. Numbers without a file are passed over. */
 long sys_close_range(const struct syscall_args *args)
 {
     u32 first = arg_u32(args, 0), last = arg_u32(args, 1), flags = arg_u32(args, 2);
@@ -133,6 +149,10 @@ long sys_dup(const struct syscall_args *args)
     return fd;
 }
 
+/*
+ * -EBADF also for a number beyond RLIMIT_NOFILE. What `to` was is closed silently, its error is
+ * lost.
+ */
 static long duplicate_to(int from, int to, u32 close_on_exec)
 {
     struct fd_use use = fd_enter_any(from);
@@ -148,6 +168,7 @@ static long duplicate_to(int from, int to, u32 close_on_exec)
     return result;
 }
 
+/* Of a descriptor onto itself it only asks whether it is open; dup3 refuses that. */
 long sys_dup2(const struct syscall_args *args)
 {
     int from = arg_int(args, 0), to = arg_int(args, 1);
@@ -171,6 +192,7 @@ long sys_dup3(const struct syscall_args *args)
     return duplicate_to(from, to, flags);
 }
 
+/* -EINVAL: an unknown flag (huge pages too) or a name of more than 249 bytes. */
 long sys_memfd_create(const struct syscall_args *args)
 {
     u32 flags = arg_u32(args, 1);

@@ -7,6 +7,7 @@
 
 #include "syscalls.h"
 
+/* -EINVAL: an unknown flag, no number, or a thread's that leads no process; -ESRCH; -EMFILE. */
 long sys_pidfd_open(const struct syscall_args *args)
 {
     int pid = arg_int(args, 0), result;
@@ -29,7 +30,10 @@ long sys_pidfd_open(const struct syscall_args *args)
     return result;
 }
 
-/* Another's descriptor becomes ours as well: who may look into its memory may do that. */
+/*
+ * Another's descriptor becomes ours as well: who may look into its memory may do that. -EPERM,
+ * -EBADF (either of the two), -ESRCH (it has ended), -EMFILE.
+ */
 long sys_pidfd_getfd(const struct syscall_args *args)
 {
     int pidfd = arg_int(args, 0), fd = arg_int(args, 1), result;

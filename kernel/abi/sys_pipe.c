@@ -1,4 +1,4 @@
-/* pipe(2). */
+/* pipe(2), and how two descriptors are made at once. */
 #include <pith/abi.h>
 
 #include <pith/pipe.h>

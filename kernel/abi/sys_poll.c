@@ -1,8 +1,17 @@
 /*
  * poll(2), select(2) and their kin with a signal mask.
  *
- * A call that a signal ends is made again only if no handler ran (signal(7)), with the time that is
- * left where the program gave it in memory.
+ * One loop waits (fs/poll.c): select's sets become an array of pollfds and its answers sets again,
+ * with Linux's meaning of each set (POLLHUP reads, POLLERR reads and writes).
+ *
+ * After a signal handler each returns EINTR (signal(7)); when there was only a stop, poll goes on
+ * to the same moment and the others are made again with the time that is left, which they write
+ * where the program gave it.
+ *
+ * Limits: poll takes RLIMIT_NOFILE descriptors; select 1024, and silently no more.
+ * Errors: -EINVAL of the limit or the mask before anything is waited for; -EBADF only select: poll
+ * answers POLLNVAL.
+ * Context: sleeps; the arrays are copies, so another thread that writes there changes nothing.
  */
 #include <pith/abi.h>
 
@@ -178,6 +187,7 @@ static long pollfds_to_sets(const struct pollfd *fds, u32 count, struct select_s
     return bits;
 }
 
+/* The sets are copied out only if the wait ended well: on an error they stay as they were. */
 static long select_with(struct select_sets *sets, u32 count, struct pollfd *fds,
                         const struct syscall_args *args, u64 deadline)
 {

@@ -1,4 +1,18 @@
-/* prctl(2), arch_prctl(2) and personality(2): a process's odd settings. */
+/*
+ * prctl(2), arch_prctl(2) and personality(2): a process's odd settings.
+ *
+ *     what belongs to                is in
+ *     the thread (name, slack)       struct thread_identity
+ *     the process (dumpable, ...)    struct process; its threads may race, the last one counts
+ *     credentials (capabilities)     a copy that is installed (sys_credentials.c)
+ *     the address space              struct address_space
+ *
+ * Those with one possible value here (prctl_fixed) accept it and refuse others, so a program that
+ * asks for what already holds goes on. The rest is -EINVAL, prctl(2)'s word for an unknown option.
+ *
+ * Errors: -EINVAL where arguments that an option does not use are not 0, for the options that want
+ * it.
+ */
 #include <pith/abi.h>
 
 #include <pith/mem.h>
@@ -16,6 +30,7 @@
 #define TIMING_STATISTICAL        0
 #define TSC_ENABLED               1
 
+/* Fifteen characters, silently (PR_SET_NAME). */
 static long name_set(struct user_ptr at)
 {
     struct thread_identity *identity = identity_current();
@@ -29,6 +44,7 @@ static long name_set(struct user_ptr at)
     return 0;
 }
 
+/* Never comes back, also not by exec. -EPERM without CAP_SETPCAP. */
 static long bounding_drop(u64 capability)
 {
     struct credentials *changed;
@@ -92,6 +108,10 @@ static long secure_bits_set(u64 bits)
     return 0;
 }
 
+/*
+ * PR_CAP_AMBIENT. To raise one, it must be permitted and inheritable, and not forbidden by
+ * securebits.
+ */
 static long ambient_change(u64 what, u64 capability)
 {
     const struct credentials *before = thread_current()->credentials;
@@ -121,6 +141,10 @@ static long ambient_change(u64 what, u64 capability)
     return 0;
 }
 
+/*
+ * All descendants that exist learn that they have a subreaper among their ancestors; later ones
+ * inherit it (proc/exit.c looks for it then).
+ */
 static long subreaper_set(bool is_one)
 {
     spin_lock(&process_table_lock);
@@ -221,7 +245,10 @@ static long io_flusher_prctl(struct process *process, const struct syscall_args 
     return 0;
 }
 
-/* One end of the arguments or of the environment, as /proc/PID shows them. */
+/*
+ * One end of the arguments or of the environment, as /proc/PID shows them. -EINVAL: the start would
+ * be above the end. The space's lock is held, or two threads could make it so together.
+ */
 static int shown_range_set(struct address_space *space, int part, u64 address)
 {
     bool is_argument = part == PR_SET_MM_ARG_START || part == PR_SET_MM_ARG_END;
@@ -341,6 +368,7 @@ long sys_prctl(const struct syscall_args *args)
     }
 }
 
+/* -EPERM: a base outside of user memory, which the hardware might not even take. */
 long sys_arch_prctl(const struct syscall_args *args)
 {
     struct user_context *context = &thread_current()->user;

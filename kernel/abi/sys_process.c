@@ -1,4 +1,20 @@
-/* The calls that make, change and end processes, and those that name them. */
+/*
+ * The calls that make, change and end processes, and those that name them.
+ *
+ * fork, vfork, clone and clone3 become one struct clone_request; wait4 and waitid one struct
+ * wait_request; the two execs one struct exec_request. Which flags go together is checked here
+ * where it is a matter of one form's encoding (clone3 has its own structure and no CSIGNAL), in
+ * proc/ where it is a matter of what they mean.
+ *
+ *     fork     flags 0                          exit signal SIGCHLD
+ *     vfork    CLONE_VFORK | CLONE_VM           exit signal SIGCHLD
+ *     clone    low byte: the exit signal        parent_tid's register is also the pidfd's
+ *     clone3   no exit signal in the flags      stack: lowest address and size, not its end
+ *
+ * The registers of the caller are the child's: both get the frame.
+ *
+ * Context: sleeps. exec and exit may not come back; exec returns 0 into the new program's frame.
+ */
 #include <pith/abi.h>
 
 #include <pith/fs.h>
@@ -38,7 +54,7 @@ long sys_getpgrp(const struct syscall_args *args)
     return process_group_id(process_current());
 }
 
-/* Asks something of the process `pid`, or of the caller for 0. */
+/* Asks something of the process `pid`, or of the caller for 0. -ESRCH. A zombie still answers. */
 static long ask_process(int pid, int (*ask)(struct process *process))
 {
     struct process *process;
@@ -111,6 +127,10 @@ long sys_clone(const struct syscall_args *args)
     return process_clone(&request, &args->frame);
 }
 
+/*
+ * -EINVAL. CSIGNAL's bits but CLONE_NEWTIME have no meaning here; the stack is given by both fields
+ * or none and lies in user memory.
+ */
 static int clone3_check(const struct abi_clone_args *clone, u64 bytes)
 {
     if ((clone->flags & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME))) ||
@@ -224,6 +244,10 @@ long sys_execveat(const struct syscall_args *args)
 
 /* ---- exit ---- */
 
+/*
+ * The thread's; the process ends with its last one. The other bits of the status are lost
+ * (exit(3)).
+ */
 long sys_exit(const struct syscall_args *args)
 {
     process_exit_thread((arg_int(args, 0) & 0xff) << 8);
@@ -259,6 +283,10 @@ static int rusage_copy_out(struct user_ptr at, const struct cpu_usage *usage)
     return copy_out(at, &rusage, sizeof(rusage));
 }
 
+/*
+ * -EINVAL: an option that wait4 has not (WNOWAIT, WEXITED); -ESRCH: INT_MIN has no positive;
+ * -ECHILD, -EINTR. -EFAULT leaves the child reaped, as on Linux.
+ */
 long sys_wait4(const struct syscall_args *args)
 {
     int pid = arg_int(args, 0), options = arg_int(args, 2), error;
@@ -316,6 +344,7 @@ static int waitid_id(int which, int id, struct wait_request *request, struct pro
     }
 }
 
+/* si_status: the exit code, or the signal that ended, stopped or continued it. */
 static int wait_status_detail(const struct wait_result *result)
 {
     if (result->code == CLD_EXITED || result->code == CLD_STOPPED)
@@ -323,6 +352,10 @@ static int wait_status_detail(const struct wait_result *result)
     return result->code == CLD_CONTINUED ? SIGCONT : result->status & 0x7f;
 }
 
+/*
+ * Writes a siginfo of 0 if nothing was there yet (WNOHANG), which is how a program sees it.
+ * -EAGAIN: a pidfd of PIDFD_NONBLOCK, where the caller did not say WNOHANG itself.
+ */
 long sys_waitid(const struct syscall_args *args)
 {
     int options = arg_int(args, 3), error;
@@ -386,6 +419,7 @@ long sys_getrusage(const struct syscall_args *args)
                                                    : rusage_copy_out(arg_user_ptr(args, 1), &usage);
 }
 
+/* Clock ticks of 1/100 s. Returns those since boot, which wrap for nobody. */
 long sys_times(const struct syscall_args *args)
 {
     struct user_ptr at = arg_user_ptr(args, 0);
@@ -441,6 +475,10 @@ static int limits_permission(struct process *process)
     return same ? 0 : -EPERM;
 }
 
+/*
+ * -EFAULT of the new limit, -ESRCH, -EPERM (limits_permission), -EINVAL (the resource, or the soft
+ * limit above the hard one), -EPERM (the hard one is raised). The old one is of the same moment.
+ */
 long sys_prlimit64(const struct syscall_args *args)
 {
     struct user_ptr new_at = arg_user_ptr(args, 2), old_at = arg_user_ptr(args, 3);

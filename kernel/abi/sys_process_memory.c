@@ -1,6 +1,14 @@
 /*
  * The calls on other processes' memory: process_vm_readv(2), process_vm_writev(2) and
  * process_madvise(2). Who may look into a process may do all of it.
+ *
+ *     the other's pages --address_space_read--> a page of ours --io_copy_to--> the caller's
+ *
+ * Both sides may fault and sleep, and two address spaces are never locked together, so the bytes go
+ * through a page of the kernel's, one page of the other's at a time.
+ *
+ * Errors: -EINVAL, -EFAULT of the vectors first; -ESRCH, -EPERM; then as many bytes as went, or
+ * -EFAULT if none did. Context: sleeps; ends early when the thread is killed.
  */
 #include <pith/abi.h>
 
@@ -36,7 +44,10 @@ static size_t step_write(struct vm_copy *copy, u64 address, size_t bytes)
                                io_copy_from(&copy->own, copy->page, bytes));
 }
 
-/* Returns the bytes copied before the first that could not be; -EFAULT: none. */
+/*
+ * Returns the bytes copied before the first that could not be; -EFAULT: none. A kill ends it too:
+ * the result is then nobody's to see.
+ */
 static long vm_copy_run(struct vm_copy *copy, vm_step *step)
 {
     long done = 0;

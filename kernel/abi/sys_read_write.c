@@ -1,8 +1,21 @@
 /*
  * read(2), write(2) and their kin: at the file's offset or at a given one, from one buffer or many.
  *
+ * All are a transfer: a file, an io_buffer over the user's memory, and a place. The place is the
+ * file's own offset or a copy that the call brought; the file's function moves whichever it gets.
+ *
  * The offset of a file that several threads or descriptors share is locked for the length of the
- * call, so that no two reads get the same bytes (read(2), POSIX 2.9.7).
+ * call, so that no two reads get the same bytes (read(2), POSIX 2.9.7). Nobody else can get at it
+ * when the file has one reference and this thread's table one user, which fd_enter has found out;
+ * nor is there one to lock in a stream.
+ *
+ *     alone: !use.counted (no other thread has the table), references == 1 (no dup, no fork)
+ *
+ * Both stay so during the call, since only this thread could change them.
+ *
+ * Errors: -EBADF before -EFAULT and -EINVAL of the memory; -ESPIPE: a stream has no places;
+ * -EINVAL: a negative one.
+ * Context: sleeps as long as the file does.
  */
 #include <pith/abi.h>
 
@@ -26,6 +39,10 @@ typedef ssize_t transfer_function(struct file *file, struct io_buffer *io, u64 *
 
 /* ---- Buffers ---- */
 
+/*
+ * The first checks of access_ok() on Linux: a range that is not the user's is -EFAULT before
+ * anything moves; a page that is missing is found while copying, and then what went is the result.
+ */
 int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_out,
                     struct io_buffer *io_out)
 {
@@ -38,7 +55,7 @@ int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_ou
     return 0;
 }
 
-/* Checks the segments and sums them up. */
+/* Checks the segments and sums them up; more than one call may move is cut off the last ones. */
 static int segments_check(struct io_segment *segments, u32 count, u64 *bytes_out)
 {
     u64 bytes = 0;
@@ -165,7 +182,10 @@ static int sync_written(struct file *file, u32 rwf)
     return file_sync(file, !(rwf & RWF_SYNC));
 }
 
-/* What a vector asks for, and then what RWF_* asks for. */
+/*
+ * What RWF_* asks for is part of the transfer: the file that is synchronised is the one written,
+ * whatever another thread makes of the descriptor meanwhile.
+ */
 static long transfer_many(struct transfer *transfer, transfer_function *function, s64 position,
                           u32 rwf)
 {

@@ -77,6 +77,11 @@ static int barrier_private(u32 command, u32 flags, int cpu)
     return 0;
 }
 
+/*
+ * membarrier(2). Each command is one bit; a private one and its registration are neighbours.
+ * -EPERM: the private command was not registered. The global ones reach all CPUs, registered or
+ * not.
+ */
 long sys_membarrier(const struct syscall_args *args)
 {
     u32 command = arg_u32(args, 0), flags = arg_u32(args, 1);

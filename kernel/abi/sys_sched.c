@@ -1,10 +1,28 @@
-/* The calls about scheduling: classes, priorities, nice values, CPUs, and the priority of input and
- * output. */
+/*
+ * The calls about scheduling: classes and their priorities, and which CPUs (sched(7)).
+ *
+ * Old and new calls all become a struct sched_attributes; sched_setscheduler and sched_setparam
+ * have no nice value, so the thread's stays. What may be asked for is decided here, by rights and
+ * limits; sched/ does what it is told.
+ *
+ *     wanted                         without CAP_SYS_NICE, of one's own threads
+ *     a real-time class              RLIMIT_RTPRIO is not 0
+ *     a higher priority in it        up to RLIMIT_RTPRIO
+ *     a lower nice value             down to 20 - RLIMIT_NICE; also to leave SCHED_IDLE
+ *     reset on fork: off             never
+ *     SCHED_DEADLINE                 never; with it -EBUSY: no request passes the admission test
+ *
+ * The thread may change its class between a look at it and the change; the last one then holds, as
+ * if the calls had come one after the other.
+ *
+ * Errors: -EINVAL of the arguments, -ESRCH, -EINVAL of the class, -EPERM, in that order.
+ */
 #include <pith/abi.h>
 
 #include <pith/mem.h>
 #include <pith/proc.h>
 
+#include "sched_rights.h"
 #include "syscalls.h"
 #include "versioned.h"
 
@@ -16,8 +34,6 @@
 #define SCHED_FLAGS_UTILIZATION  0x60u /* SCHED_FLAG_UTIL_CLAMP */
 #define SCHED_FLAGS_ALL          0x7fu
 #define PRIORITY_MAX             99
-#define NICE_LEAST               (-20)
-#define NICE_MOST                19
 #define CLASS_DEADLINE           6 /* SCHED_DEADLINE, which nobody gets */
 #define FAIR_REQUEST_NS          (3 * NS_PER_MS)
 #define CPU_MASK_BYTES           8
@@ -40,46 +56,7 @@ long sys_sched_yield(const struct syscall_args *args)
     return 0;
 }
 
-/* ---- Finding whom it is about ---- */
-
-/* A reference to the thread with that id; 0: the caller. */
-static struct thread *find(int tid)
-{
-    if (tid == 0) {
-        thread_get(thread_current());
-        return thread_current();
-    }
-    return tid < 0 ? NULL : thread_find(tid);
-}
-
-static bool owns(struct thread *thread)
-{
-    const struct credentials *own = thread_current()->credentials;
-    struct credentials *theirs;
-    bool same;
-
-    if (thread->process == process_current() || credentials_can(own, CAPABILITY_SYS_NICE))
-        return true;
-    theirs = process_credentials(thread->process);
-    if (!theirs)
-        return false;
-    same = own->euid == theirs->euid || own->euid == theirs->uid;
-    credentials_put(theirs);
-    return same;
-}
-
-static u64 limit_of(struct thread *thread, unsigned resource)
-{
-    return READ_ONCE(thread->process->limits[resource].soft);
-}
-
 /* ---- Classes ---- */
-
-/* Asks for what setpriority(2) may always ask for. */
-static bool nice_is_allowed(struct thread *thread, s32 nice)
-{
-    return nice >= thread->nice || 20 - nice <= (s64)limit_of(thread, RLIMIT_NICE);
-}
 
 /* The class is one that sched(7) names and the priority one of its. */
 static int class_check(int class, u32 priority)
@@ -105,13 +82,13 @@ static int deadline_check(const struct sched_attributes *wanted)
     return wanted->runtime <= wanted->deadline && wanted->deadline <= period ? 0 : -EINVAL;
 }
 
-/* What needs no CAP_SYS_NICE. */
+/* What needs no CAP_SYS_NICE. To leave the idle class is to become nicer: it is below nice 19. */
 static bool is_allowed(struct thread *thread, const struct sched_attributes *wanted)
 {
     int class = (int)wanted->policy;
-    u64 limit = limit_of(thread, RLIMIT_RTPRIO);
+    u64 limit = thread_limit(thread, RLIMIT_RTPRIO);
 
-    if (!owns(thread) || class == CLASS_DEADLINE)
+    if (!thread_is_ours_to_schedule(thread) || class == CLASS_DEADLINE)
         return false;
     if (class_is_realtime(class)) {
         if (class != (int)thread->class && limit == 0)
@@ -123,7 +100,7 @@ static bool is_allowed(struct thread *thread, const struct sched_attributes *wan
     }
     /* The idle class is below nice 19: to leave it is to become nicer. */
     if (thread->class == CLASS_IDLE && class != CLASS_IDLE &&
-        20 - thread->nice > (s64)limit_of(thread, RLIMIT_NICE))
+        20 - thread->nice > (s64)thread_limit(thread, RLIMIT_NICE))
         return false;
     return !thread->resets_on_fork || (wanted->flags & SCHED_FLAG_RESET_ON_FORK);
 }
@@ -159,7 +136,7 @@ static void parameters_of(const struct thread *thread, struct sched_attributes *
 
 static int attributes_set(int tid, struct sched_attributes *wanted)
 {
-    struct thread *thread = find(tid);
+    struct thread *thread = thread_find_or_own(tid);
     s32 nice;
     int error;
 
@@ -193,7 +170,7 @@ static long class_set(int tid, int class, u64 flags, struct user_ptr priority_at
         return -EINVAL;
     if (copy_in(&wanted.priority, priority_at, sizeof(wanted.priority)))
         return -EFAULT;
-    thread = find(tid);
+    thread = thread_find_or_own(tid);
     if (!thread)
         return -ESRCH;
     wanted.nice = thread->nice;
@@ -224,7 +201,7 @@ long sys_sched_getscheduler(const struct syscall_args *args)
 
     if (arg_int(args, 0) < 0)
         return -EINVAL;
-    thread = find(arg_int(args, 0));
+    thread = thread_find_or_own(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
     class = thread->class | (thread->resets_on_fork ? SCHED_RESET_ON_FORK : 0);
@@ -240,7 +217,7 @@ long sys_sched_getparam(const struct syscall_args *args)
 
     if (arg_int(args, 0) < 0 || user_ptr_is_null(at))
         return -EINVAL;
-    thread = find(arg_int(args, 0));
+    thread = thread_find_or_own(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
     priority = (s32)thread->priority;
@@ -265,6 +242,10 @@ long sys_sched_get_priority_min(const struct syscall_args *args)
     return priority_bound(arg_int(args, 0), 1);
 }
 
+/*
+ * SCHED_RR's slice is /proc/sys/kernel/sched_rr_timeslice_ms; the fair policy's threads are told
+ * its usual request; SCHED_FIFO has none.
+ */
 long sys_sched_rr_get_interval(const struct syscall_args *args)
 {
     struct thread *thread;
@@ -273,7 +254,7 @@ long sys_sched_rr_get_interval(const struct syscall_args *args)
 
     if (arg_int(args, 0) < 0)
         return -EINVAL;
-    thread = find(arg_int(args, 0));
+    thread = thread_find_or_own(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
     realtime_limits_get(&limits);
@@ -320,6 +301,7 @@ long sys_sched_setattr(const struct syscall_args *args)
     return attributes_set(arg_int(args, 0), &wanted);
 }
 
+/* As much of the structure as the caller has room for; -EINVAL: less than its first version. */
 long sys_sched_getattr(const struct syscall_args *args)
 {
     struct sched_attributes attributes = {};
@@ -330,7 +312,7 @@ long sys_sched_getattr(const struct syscall_args *args)
     if (user_ptr_is_null(at) || arg_u32(args, 3) || size < ATTRIBUTES_BYTES_FIRST ||
         size > PAGE_SIZE || arg_int(args, 0) < 0)
         return -EINVAL;
-    thread = find(arg_int(args, 0));
+    thread = thread_find_or_own(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
     attributes.size = MIN(size, (u32)sizeof(attributes));
@@ -343,6 +325,10 @@ long sys_sched_getattr(const struct syscall_args *args)
 
 /* ---- CPUs ---- */
 
+/*
+ * Of a mask of any length the first 64 CPUs count. -EINVAL: none of them is there, or the thread is
+ * the kernel's own, some of which work on their CPU's data.
+ */
 long sys_sched_setaffinity(const struct syscall_args *args)
 {
     struct thread *thread;
@@ -351,18 +337,19 @@ long sys_sched_setaffinity(const struct syscall_args *args)
 
     if (copy_in(&mask, arg_user_ptr(args, 2), MIN(arg_u32(args, 1), CPU_MASK_BYTES)))
         return -EFAULT;
-    thread = find(arg_int(args, 0));
+    thread = thread_find_or_own(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
     /* Some of the kernel's threads work on their CPU's own data. */
     if (thread->kernel_name)
         error = -EINVAL;
     else
-        error = owns(thread) ? thread_set_affinity(thread, mask) : -EPERM;
+        error = thread_is_ours_to_schedule(thread) ? thread_set_affinity(thread, mask) : -EPERM;
     thread_put(thread);
     return error;
 }
 
+/* Returns how many bytes were written. -EINVAL: too few, or no whole words. */
 long sys_sched_getaffinity(const struct syscall_args *args)
 {
     u32 bytes = arg_u32(args, 1);
@@ -371,7 +358,7 @@ long sys_sched_getaffinity(const struct syscall_args *args)
 
     if (bytes < CPU_MASK_BYTES || bytes % sizeof(u64))
         return -EINVAL;
-    thread = find(arg_int(args, 0));
+    thread = thread_find_or_own(arg_int(args, 0));
     if (!thread)
         return -ESRCH;
     mask = thread->affinity & cpus_online;
@@ -389,199 +376,4 @@ long sys_getcpu(const struct syscall_args *args)
     if (!user_ptr_is_null(node_at) && copy_out(node_at, &node, sizeof(node)))
         return -EFAULT;
     return 0;
-}
-
-/* ---- Nice values ---- */
-
-/* What is done with each thread that is meant. Returns 0 or an error. */
-typedef int priority_visitor(struct thread *thread, s32 *value);
-
-static int nice_read(struct thread *thread, s32 *nice)
-{
-    *nice = MIN(*nice, thread->nice);
-    return 0;
-}
-
-static int nice_write(struct thread *thread, s32 *nice)
-{
-    if (!owns(thread))
-        return -EPERM;
-    if (!nice_is_allowed(thread, *nice) &&
-        !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
-        return -EACCES;
-    return thread_set_class(thread, thread->class, thread->priority, *nice);
-}
-
-static bool process_is_meant(struct process *process, int which, int id)
-{
-    struct credentials *credentials;
-    bool meant;
-
-    if (which == PRIO_PGRP)
-        return process_group_id(process) == (id ? id : process_group_id(process_current()));
-    credentials = process_credentials(process);
-    if (!credentials)
-        return false;
-    meant = credentials->uid == (id ? (u32)id : thread_current()->credentials->uid);
-    credentials_put(credentials);
-    return meant;
-}
-
-/* The last error counts, as on Linux; -ESRCH: nobody was meant. */
-static int visit_process(struct process *process, priority_visitor *visit, s32 *value, int result)
-{
-    struct thread *thread = process_thread_next(process, 0);
-
-    while (thread) {
-        int tid = thread->identity->tid, error = visit(thread, value);
-
-        if (error || result == -ESRCH)
-            result = error;
-        thread_put(thread);
-        thread = process_thread_next(process, tid);
-    }
-    return result;
-}
-
-static int visit_all(int which, int id, priority_visitor *visit, s32 *value)
-{
-    struct process *process;
-    struct thread *thread;
-    int result = -ESRCH;
-
-    if (which < PRIO_PROCESS || which > PRIO_USER)
-        return -EINVAL;
-    if (which == PRIO_PROCESS) {
-        thread = find(id);
-        if (!thread)
-            return -ESRCH;
-        result = visit(thread, value);
-        thread_put(thread);
-        return result;
-    }
-    for (process = process_next(0); process; process = process_next_put(process))
-        if (!process->is_kernel && process_is_meant(process, which, id))
-            result = visit_process(process, visit, value, result);
-    return result;
-}
-
-/* Answers 20 - nice, so that no answer looks like an error. */
-long sys_getpriority(const struct syscall_args *args)
-{
-    s32 nice = NICE_MOST;
-    int error = visit_all(arg_int(args, 0), arg_int(args, 1), nice_read, &nice);
-
-    return error ? error : 20 - nice;
-}
-
-long sys_setpriority(const struct syscall_args *args)
-{
-    s32 nice = MAX(NICE_LEAST, MIN(arg_int(args, 2), NICE_MOST));
-
-    return visit_all(arg_int(args, 0), arg_int(args, 1), nice_write, &nice);
-}
-
-/* ---- Priorities of input and output: ioprio_set(2) ---- */
-
-/* A priority is a class and a level within it. The host serves requests as they come, so it is only
- * kept. */
-#define IO_CLASS_SHIFT 13
-#define IO_LEVEL_MASK  ((1 << IO_CLASS_SHIFT) - 1)
-#define IO_LEVELS      8
-
-enum io_class {
-    IO_NONE, /* the nice value decides */
-    IO_REALTIME,
-    IO_BEST_EFFORT,
-    IO_IDLE,
-};
-
-/* ioprio_set counts from 1 what setpriority counts from 0. */
-static int which_of_io(int which)
-{
-    return (int)((u32)which - 1 + PRIO_PROCESS);
-}
-
-static int io_priority_read(struct thread *thread, s32 *value)
-{
-    *value = READ_ONCE(thread->io_priority);
-    return 0;
-}
-
-/* The most urgent one is the least number. */
-static int io_priority_least(struct thread *thread, s32 *value)
-{
-    s32 own = READ_ONCE(thread->io_priority);
-
-    if (own >> IO_CLASS_SHIFT == IO_NONE)
-        own = IO_BEST_EFFORT << IO_CLASS_SHIFT | (thread->nice - NICE_LEAST) / 5;
-    *value = MIN(*value, own);
-    return 0;
-}
-
-/* By the real id of whom it is about, and either of the caller's: ioprio_set(2). */
-static bool may_set_io_priority(struct thread *thread)
-{
-    const struct credentials *own = thread_current()->credentials;
-    struct credentials *theirs;
-    bool same;
-
-    if (credentials_can(own, CAPABILITY_SYS_NICE))
-        return true;
-    theirs = process_credentials(thread->process);
-    if (!theirs)
-        return false;
-    same = own->euid == theirs->uid || own->uid == theirs->uid;
-    credentials_put(theirs);
-    return same;
-}
-
-static int io_priority_write(struct thread *thread, s32 *value)
-{
-    if (!may_set_io_priority(thread))
-        return -EPERM;
-    WRITE_ONCE(thread->io_priority, *value);
-    return 0;
-}
-
-static int io_priority_check(s32 value)
-{
-    u32 class = (u32)value >> IO_CLASS_SHIFT, level = value & IO_LEVEL_MASK;
-    const struct credentials *own = thread_current()->credentials;
-
-    switch (class) {
-    case IO_REALTIME:
-        if (!credentials_can(own, CAPABILITY_SYS_NICE) &&
-            !credentials_can(own, CAPABILITY_SYS_ADMIN))
-            return -EPERM;
-        return level < IO_LEVELS ? 0 : -EINVAL;
-    case IO_BEST_EFFORT:
-        return level < IO_LEVELS ? 0 : -EINVAL;
-    case IO_IDLE:
-        return 0;
-    case IO_NONE:
-        return level == 0 ? 0 : -EINVAL;
-    default:
-        return -EINVAL;
-    }
-}
-
-long sys_ioprio_get(const struct syscall_args *args)
-{
-    int which = which_of_io(arg_int(args, 0)), error;
-    s32 value = IO_IDLE << IO_CLASS_SHIFT | IO_LEVELS; /* more than any */
-
-    error = visit_all(which, arg_int(args, 1),
-                      which == PRIO_PROCESS ? io_priority_read : io_priority_least, &value);
-    return error ? error : value;
-}
-
-long sys_ioprio_set(const struct syscall_args *args)
-{
-    s32 value = arg_int(args, 2);
-    int error = io_priority_check(value);
-
-    return error ? error
-                 : visit_all(which_of_io(arg_int(args, 0)), arg_int(args, 1), io_priority_write,
-                             &value);
 }

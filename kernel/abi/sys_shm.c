@@ -1,4 +1,9 @@
-/* shmget(2), shmat(2), shmdt(2) and shmctl(2); fs/segments.c is what lies behind them. */
+/*
+ * shmget(2), shmat(2), shmdt(2) and shmctl(2); fs/segments.c is what lies behind them.
+ *
+ * Here are only the structures: what is asked of a segment is copied out after its table was left,
+ * so no lock is held over user memory.
+ */
 #include <pith/abi.h>
 
 #include <pith/arch.h>

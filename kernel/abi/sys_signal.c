@@ -1,4 +1,21 @@
-/* The calls about signals. */
+/*
+ * The calls about signals: actions, masks, sending, waiting (signal(7)).
+ *
+ * Sending is one question and one act under process_table_lock: is it a signal, may the caller,
+ * then to whom. The lock keeps the process from being reaped, and its number from becoming
+ * another's, between the two. Signal 0 asks only.
+ *
+ *     call                       finds by                        si_code
+ *     kill                       number, group, everybody        SI_USER
+ *     tkill, tgkill              thread's number                 SI_TKILL
+ *     rt_sigqueueinfo, rt_tg...  number, thread's number         the caller's, below 0
+ *     pidfd_send_signal          descriptor                      either
+ *
+ * Errors: -ESRCH before -EINVAL (no such signal) before -EPERM, as on Linux, for the signal is
+ * looked at where the process is.
+ * Locking: process_table_lock around finding and sending; masks and the alternate stack are the
+ * thread's own.
+ */
 #include <pith/abi.h>
 
 #include <pith/mem.h>
@@ -85,6 +102,10 @@ long sys_rt_sigpending(const struct syscall_args *args)
     return copy_out(arg_user_ptr(args, 0), &pending, bytes);
 }
 
+/*
+ * sigaltstack(2). -EPERM: the stack is in use, and nothing else is looked at; -EINVAL; -ENOMEM:
+ * less than MINSIGSTKSZ.
+ */
 static int altstack_set(struct alternate_stack *stack, const struct abi_sigaltstack *wanted,
                         u64 stack_pointer)
 {
@@ -129,7 +150,11 @@ long sys_sigaltstack(const struct syscall_args *args)
     return 0;
 }
 
-/* Back from a handler: all registers are the frame's, rax too. */
+/*
+ * Back from a handler: all registers are the frame's, rax too. A frame that cannot be read is a
+ * SIGSEGV that is neither ignored nor blocked. The alternate stack comes back as it was, unless the
+ * program stands on it.
+ */
 long sys_rt_sigreturn(const struct syscall_args *args)
 {
     struct trap_frame *frame = (struct trap_frame *)&args->frame;
@@ -346,6 +371,9 @@ long sys_pidfd_send_signal(const struct syscall_args *args)
 
 /* ---- Waiting ---- */
 
+/*
+ * Until a signal that runs a handler or ends the process; one that is ignored, or a stop, goes on.
+ */
 static long wait_for_handler(void)
 {
     int error = 0;
@@ -360,6 +388,7 @@ long sys_pause(const struct syscall_args *args)
     return wait_for_handler();
 }
 
+/* The mask holds from here to the handler's start, which saves the one before for its return. */
 long sys_rt_sigsuspend(const struct syscall_args *args)
 {
     u64 mask;
@@ -372,6 +401,7 @@ long sys_rt_sigsuspend(const struct syscall_args *args)
     return wait_for_handler();
 }
 
+/* -EAGAIN: the time is over, or was 0 and none is pending; -EINTR: another signal's handler ran. */
 long sys_rt_sigtimedwait(const struct syscall_args *args)
 {
     struct user_ptr info_at = arg_user_ptr(args, 1), limit_at = arg_user_ptr(args, 2);
@@ -399,6 +429,7 @@ long sys_rt_sigtimedwait(const struct syscall_args *args)
 
 /* ---- Going on with a call that a stop interrupted ---- */
 
+/* Goes on with a call that a stop interrupted; nobody calls it by hand. -EINTR: there is none. */
 long sys_restart_syscall(const struct syscall_args *args)
 {
     struct restart *restart = &thread_current()->restart;

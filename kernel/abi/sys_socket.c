@@ -1,6 +1,13 @@
 /*
  * Sockets: making, naming and connecting them, and their options. What is sent and received is in
- * sys_message.c.
+ * sys_message.c; what they do in net/.
+ *
+ * Here the user's addresses and lengths are checked. Linux is liberal with them: a name longer than
+ * the room is cut and its whole length told; a negative length is -EINVAL, one above 128 bytes too
+ * where it comes in.
+ *
+ * Errors: -EBADF, -ENOTSOCK, then -EINVAL and -EFAULT of the memory, then the socket's.
+ * Context: connect and accept sleep unless O_NONBLOCK.
  */
 #include <pith/abi.h>
 
@@ -175,7 +182,10 @@ long sys_getpeername(const struct syscall_args *args)
     return socket_apply(args, answer_peer_name);
 }
 
-/* The number is taken before the call waits, so that no connection is lost for want of one. */
+/*
+ * The number is taken before the call waits, so that no connection is lost for want of one. One
+ * whose address cannot be written is closed again: -EFAULT.
+ */
 static long accept_file(struct file *listener, struct user_ptr address_at, struct user_ptr bytes_at,
                         u32 flags)
 {
@@ -231,6 +241,10 @@ long sys_accept4(const struct syscall_args *args)
 
 /* ---- Options; no family has levels of its own ---- */
 
+/*
+ * Of SOL_SOCKET, the only level: no family here has one of its own (-EOPNOTSUPP). More bytes than
+ * an option has are cut, as on Linux.
+ */
 static long option_set(struct file *file, const struct syscall_args *args)
 {
     u8 value[SOCKET_OPTION_BYTES_MAX] aligned(8);
@@ -251,6 +265,7 @@ long sys_setsockopt(const struct syscall_args *args)
     return socket_apply(args, option_set);
 }
 
+/* SO_PEERGROUPS has no length of its own: -ERANGE tells in `bytes_at` how much is wanted. */
 static int peer_groups_get(struct socket *socket, struct user_ptr to, struct user_ptr bytes_at,
                            u32 bytes)
 {

@@ -1,4 +1,21 @@
-/* splice(2), tee(2), vmsplice(2), sendfile(2), copy_file_range(2). */
+/*
+ * splice(2), tee(2), vmsplice(2), sendfile(2), copy_file_range(2): from file to file without the
+ * program's memory.
+ *
+ *     from      to        is
+ *     pipe      pipe      references to pages move (splice) or double (tee)
+ *     pipe      file      written from the pipe's pages
+ *     file      pipe      references to the page cache's pages
+ *     memory    pipe      references to the program's pages (vmsplice)
+ *     file      file      sendfile, copy_file_range: read and written by the kernel
+ *
+ * An offset in the user's memory is copied in first and out last, with what was done. splice and
+ * sendfile take what can be had in one go; the caller makes a loop.
+ *
+ * Errors: -EBADF of either end's mode, -EINVAL and -ESPIPE of the pair, -EFAULT of an offset last:
+ * the data have moved then.
+ * Context: sleeps on either end, unless SPLICE_F_NONBLOCK or the pipe's O_NONBLOCK.
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>
@@ -56,7 +73,10 @@ static int ends_enter(int from_fd, int to_fd, struct fd_use *from, struct fd_use
 
 /* ---- splice, tee, vmsplice ---- */
 
-/* What splice does depends on which end is a pipe. */
+/*
+ * What splice does depends on which end is a pipe. -ESPIPE: an offset for a pipe; -EINVAL: none is
+ * one, both are the same, an offset for a stream, or the file appends.
+ */
 static long splice_between(struct file *from, const struct user_offset *from_offset,
                            struct file *to, const struct user_offset *to_offset, u64 bytes,
                            u32 nonblock)
@@ -210,6 +230,7 @@ static int copy_range_check(const struct file *from, const struct file *to, u32 
     return from->inode->file_system == to->inode->file_system ? 0 : -EXDEV;
 }
 
+/* In one file (copy_file_range(2), EINVAL). */
 static int ranges_overlap(const struct file *from, u64 from_at, const struct file *to, u64 to_at,
                           u64 bytes)
 {

@@ -1,4 +1,13 @@
-/* stat(2), statx(2), statfs(2), access(2): what is said about files. */
+/*
+ * stat(2), statx(2), statfs(2), access(2): what is said about files.
+ *
+ * All ask fs/ for one struct attributes, which is of one moment, and lay it out as the call wants
+ * it; the structures are cleared first, padding too. By descriptor no name is looked up, and O_PATH
+ * will do.
+ *
+ * statx answers all basic fields whatever the mask asks, which statx(2) allows.
+ * Context: sleeps (names, the file server).
+ */
 #include <pith/abi.h>
 
 #include <pith/arithmetic.h>
@@ -216,6 +225,9 @@ long sys_fstatfs(const struct syscall_args *args)
 
 /* ---- access ---- */
 
+/*
+ * access(2) asks for the real ids, AT_EACCESS for the effective ones. F_OK asks only for the name.
+ */
 static long access_at(int directory_fd, struct user_ptr name, u32 mode, u32 at_flags)
 {
     u32 wanted = mode | (at_flags & AT_EACCESS ? 0 : MAY_REAL_IDS);

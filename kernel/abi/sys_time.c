@@ -29,6 +29,7 @@
 #define CPU_CLOCK_RUNNING 2
 #define CLOCK_OF_DEVICE   3 /* in all the low bits: the number names an open clock device */
 
+/* -EOPNOTSUPP: a clock device's descriptor; -EINVAL: none of the three counts. */
 static int cpu_clock_decode(int clock, struct cpu_clock *clock_out)
 {
     int id = ~(clock >> 3), what = clock & CPU_CLOCK_COUNTS;
@@ -189,7 +190,10 @@ long sys_settimeofday(const struct syscall_args *args)
 
 static long sleep_go_on(struct restart *restart);
 
-/* Sleeps to a moment of the monotonic clock; `left_at` gets what was left if a signal came. */
+/*
+ * Sleeps to a moment of the monotonic clock; `left_at` gets what was left if a signal came, before
+ * anybody knows whether a handler will run.
+ */
 static long sleep_until(u64 deadline_ns, struct user_ptr left_at)
 {
     struct restart *restart = &thread_current()->restart;
@@ -281,6 +285,10 @@ static long cpu_nanosleep(int clock_id, const struct cpu_clock *clock, u64 ns, i
     return cpu_sleep(clock_id, clock, ns > U64_MAX - now_ns ? U64_MAX : now_ns + ns, left_at);
 }
 
+/*
+ * To a moment it is just made again: the moment stays. CLOCK_REALTIME's becomes one of the
+ * monotonic clock at the beginning.
+ */
 static long wall_nanosleep(int clock, u64 ns, int flags, struct user_ptr left_at)
 {
     long result;

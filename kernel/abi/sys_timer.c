@@ -12,6 +12,7 @@
 
 /* ---- Interval timers ---- */
 
+/* Whole seconds, rounded, but never 0 for an alarm that is set (alarm(2)). */
 long sys_alarm(const struct syscall_args *args)
 {
     struct interval_timer value = {.deadline_ns = arg_u32(args, 0) * NS_PER_SECOND}, before;
@@ -39,6 +40,7 @@ long sys_getitimer(const struct syscall_args *args)
     return itimer_copy_out(arg_user_ptr(args, 1), &timer);
 }
 
+/* A NULL new value switches it off: Linux does so too. -EINVAL before the old one is looked at. */
 long sys_setitimer(const struct syscall_args *args)
 {
     struct user_ptr new_at = arg_user_ptr(args, 1), old_at = arg_user_ptr(args, 2);
@@ -61,6 +63,7 @@ long sys_setitimer(const struct syscall_args *args)
 
 /* ---- POSIX timers ---- */
 
+/* SIGEV_THREAD_ID: a reference to a thread of this process; else NULL. -EINVAL. */
 static int event_target(const struct abi_sigevent *event, struct thread **target_out)
 {
     struct thread *target;
@@ -111,6 +114,7 @@ static void setup_put(struct posix_timer_setup *setup)
     cpu_clock_put(&setup->cpu_clock);
 }
 
+/* posix_timer_create takes over the references of the setup; if it fails they are ours to put. */
 long sys_timer_create(const struct syscall_args *args)
 {
     struct posix_timer_setup setup = {.clock = arg_int(args, 0)};

@@ -12,6 +12,10 @@
 #define UNSHARE_ALONE (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)
 #define UNSHARE_KNOWN (UNSHARE_ALONE | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_NAMESPACES)
 
+/*
+ * -EINVAL: an unknown flag, or a process of several threads where what threads must share is to be
+ * one's own; namespaces by namespaces_refuse.
+ */
 long sys_unshare(const struct syscall_args *args)
 {
     u64 flags = arg_u64(args, 0);

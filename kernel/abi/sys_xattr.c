@@ -1,4 +1,15 @@
-/* getxattr(2), setxattr(2), listxattr(2), removexattr(2), each by name, link and descriptor. */
+/*
+ * getxattr(2), setxattr(2), listxattr(2), removexattr(2), each by name, link and descriptor.
+ *
+ * Twelve calls are four things that are done to a path and three ways to find it. Names and values
+ * are copied in before the file is touched; which attributes there are is fs/'s and the file
+ * system's (xattr(7)).
+ *
+ * Errors: of the file first, then -ERANGE: the attribute's name is empty or longer than 255;
+ * -E2BIG: a value above 64 KiB; -ERANGE: the answer does not fit; a size of 0 only asks how large
+ * it is.
+ * Context: sleeps (the file server).
+ */
 #include <pith/abi.h>
 
 #include <pith/file_calls.h>

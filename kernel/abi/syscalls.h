@@ -1,4 +1,9 @@
-/* The handlers of all system calls, by name; each lies in the file of its area. */
+/*
+ * The handlers of all system calls, by name; each lies in the file of its area (sys_AREA.c).
+ *
+ * A handler's contract is its manual page in section 2; what stands at it in the source is the
+ * order of errors where that shows, and what differs from Linux.
+ */
 #pragma once
 
 #include <pith/abi.h>

@@ -1,4 +1,14 @@
-/* Time limits: from "so long" to a moment of the monotonic clock, and back. */
+/*
+ * Time limits and moments as programs give them: struct timespec, timeval, milliseconds.
+ *
+ * A limit becomes a deadline of the monotonic clock once, when the call begins, so what is waited
+ * for several times (a loop of waits, a call that is made again) ends at the same moment. Two
+ * values stand out: 0, "do not wait", is before any moment, and U64_MAX, "for ever", after it; a
+ * limit too large to add saturates to it.
+ *
+ * Errors: -EFAULT, then -EINVAL: negative, or a second of nanoseconds or more. select(2)'s
+ * microseconds may be a second and more.
+ */
 #include "timeout.h"
 
 #include <pith/core.h>

@@ -3,7 +3,11 @@
 
 #include <pith/io_buffer.h>
 
-/* Copies in and checks; *segments_out is to be freed. -EINVAL, -EFAULT, -ENOMEM. */
+/*
+ * Copies in and checks up to IOV_MAX segments; *segments_out is to be freed, when the io_buffer,
+ * which points there, is done with. What is more than IO_BYTES_MAX in all is cut off. -EINVAL,
+ * -EFAULT, -ENOMEM.
+ */
 int user_vector_get(struct user_ptr vector, u64 count, struct io_segment **segments_out,
                     struct io_buffer *io_out) must_check;
 /* One buffer, whose length is cut as Linux cuts it. -EINVAL, -EFAULT. */

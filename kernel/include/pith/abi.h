@@ -45,6 +45,11 @@ enum syscall_status {
     COMPLETE,
 };
 
+/*
+ * What an argument is, for the tracer, for docs/syscalls.md and for the list of what programs
+ * missed: it tells a number, which says what was asked for, from an address or a size, which does
+ * not.
+ */
 enum argument_kind {
     ARG_NONE = 0,
     ARG_INT,
@@ -91,4 +96,5 @@ struct syscall {
 
 extern const struct syscall syscalls[SYSCALLS];
 
+/* Fills the dispatcher's table and gives it to arch/. Once, before the first program. */
 void abi_init(void);
