@@ -442,56 +442,31 @@ struct unix_socket *unix_peer_get(struct unix_socket *local)
 
 /* ---- The tables ---- */
 
+#define COMMON_OPERATIONS                                                                   \
+    .bind = unix_bind, .shutdown = unix_shutdown, .get_name = unix_get_name,                \
+    .get_peer_name = unix_get_peer_name, .ioctl = unix_ioctl, .is_listening = is_listening, \
+    .get_peer = unix_get_peer, .release = unix_release, .free = unix_free
+#define CONNECTED_OPERATIONS \
+    COMMON_OPERATIONS, .listen = unix_listen, .connect = unix_stream_connect, .accept = unix_accept
+
 static const struct socket_operations stream_operations = {
-    .bind = unix_bind,
-    .listen = unix_listen,
-    .connect = unix_stream_connect,
-    .accept = unix_accept,
-    .shutdown = unix_shutdown,
-    .get_name = unix_get_name,
-    .get_peer_name = unix_get_peer_name,
+    CONNECTED_OPERATIONS,
     .send = unix_stream_send,
     .receive = unix_stream_receive,
     .poll = unix_stream_poll,
-    .ioctl = unix_ioctl,
-    .is_listening = is_listening,
-    .get_peer = unix_get_peer,
-    .release = unix_release,
-    .free = unix_free,
 };
 
 static const struct socket_operations seqpacket_operations = {
-    .bind = unix_bind,
-    .listen = unix_listen,
-    .connect = unix_stream_connect,
-    .accept = unix_accept,
-    .shutdown = unix_shutdown,
-    .get_name = unix_get_name,
-    .get_peer_name = unix_get_peer_name,
+    CONNECTED_OPERATIONS,
     .send = unix_seqpacket_send,
     .receive = unix_seqpacket_receive,
     .poll = unix_datagram_poll,
-    .ioctl = unix_ioctl,
-    .is_listening = is_listening,
-    .get_peer = unix_get_peer,
-    .release = unix_release,
-    .free = unix_free,
 };
 
 static const struct socket_operations datagram_operations = {
-    .bind = unix_bind,
-    .connect = unix_datagram_connect,
-    .shutdown = unix_shutdown,
-    .get_name = unix_get_name,
-    .get_peer_name = unix_get_peer_name,
-    .send = unix_datagram_send,
-    .receive = unix_datagram_receive,
+    COMMON_OPERATIONS,          .connect = unix_datagram_connect,
+    .send = unix_datagram_send, .receive = unix_datagram_receive,
     .poll = unix_datagram_poll,
-    .ioctl = unix_ioctl,
-    .is_listening = is_listening,
-    .get_peer = unix_get_peer,
-    .release = unix_release,
-    .free = unix_free,
 };
 
 const struct socket_family unix_family = {

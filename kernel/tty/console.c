@@ -17,7 +17,9 @@
 #include "tty_state.h"
 
 #define COOKED_MODES  (ICANON | ECHO | ISIG)
-#define TTY_MAJOR_AUX 5 /* /dev/tty is 5:0, /dev/console 5:1, /dev/ptmx 5:2 */
+#define TTY_MAJOR_AUX 5
+#define MINOR_OWN     0 /* /dev/tty */
+#define MINOR_CONSOLE 1
 #define FRAME_BYTES   4000u
 #define PORT_BYTES    256 /* on the stack */
 
@@ -86,18 +88,34 @@ static bool output_write_port(struct tty *tty)
 
 /*
  * One mover at a time keeps the bytes in order. Who comes while another moves only leaves a mark
- * (2), and the mover looks again before it lets go.
+ * (2), and the mover looks again before it lets go:
+ *
+ *     mover                              another
+ *     state: 0 -> 2, then 1
+ *     moves all that is there
+ *                                        makes more; state: 1 -> 2, it was not 0: leaves
+ *     state: 1 -> 0 fails: from 1 again
  */
-static void console_output_ready(struct tty *tty)
+static void move_alone(u32 *state, void (*move)(void))
 {
-    if (__atomic_exchange_n(&console.sending, 2, __ATOMIC_ACQ_REL) != 0)
+    if (__atomic_exchange_n(state, 2, __ATOMIC_ACQ_REL) != 0)
         return;
     do {
-        __atomic_store_n(&console.sending, 1, __ATOMIC_RELEASE);
-        while (host_link_exists() ? output_send_frame(tty) : output_write_port(tty))
-            ;
-    } while (!__atomic_compare_exchange_n(&console.sending, &(u32){1}, 0, false, __ATOMIC_ACQ_REL,
+        __atomic_store_n(state, 1, __ATOMIC_RELEASE);
+        move();
+    } while (!__atomic_compare_exchange_n(state, &(u32){1}, 0, false, __ATOMIC_ACQ_REL,
                                           __ATOMIC_ACQUIRE));
+}
+
+static void output_move(void)
+{
+    while (host_link_exists() ? output_send_frame(console.tty) : output_write_port(console.tty))
+        ;
+}
+
+static void console_output_ready(struct tty *tty)
+{
+    move_alone(&console.sending, output_move);
 }
 
 static void console_room(void)
@@ -111,27 +129,20 @@ static u32 input_take(const u8 *bytes, u32 count)
     return tty_input(console.tty, bytes, count);
 }
 
-/* One mover at a time, as for output. */
 static void input_move(void)
 {
-    if (__atomic_exchange_n(&console.taking, 2, __ATOMIC_ACQ_REL) != 0)
-        return;
-    do {
-        __atomic_store_n(&console.taking, 1, __ATOMIC_RELEASE);
-        host_channel_feed(host_channel(HOST_CHANNEL_TERMINAL), input_take);
-    } while (!__atomic_compare_exchange_n(&console.taking, &(u32){1}, 0, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE));
+    host_channel_feed(host_channel(HOST_CHANNEL_TERMINAL), input_take);
 }
 
 static void console_input(void)
 {
     if (console.tty)
-        input_move();
+        move_alone(&console.taking, input_move);
 }
 
 static void console_input_room(struct tty *tty)
 {
-    input_move();
+    move_alone(&console.taking, input_move);
 }
 
 static void console_window(u16 rows, u16 columns)
@@ -154,13 +165,17 @@ static const struct tty_driver console_driver = {
     .input_room = console_input_room,
 };
 
-/* The first use of the terminal: from here on the host may send what is typed. */
-static void input_ask(void)
+/*
+ * The first use of the terminal: from here on the host may send what is typed. Not of a pty, to
+ * which /dev/tty may lead as well.
+ */
+static void input_ask(const struct file *file)
 {
     struct host_channel_state *channel = host_channel(HOST_CHANNEL_TERMINAL);
     bool ask;
 
-    if (READ_ONCE(console.input_asked) || !host_link_exists() || host_channel_open(channel))
+    if (file->private_data != console.tty || READ_ONCE(console.input_asked) ||
+        !host_link_exists() || host_channel_open(channel))
         return;
     spin_lock(&channel->queue.lock);
     ask = !console.input_asked;
@@ -171,19 +186,18 @@ static void input_ask(void)
     host_port_send_owed();
 }
 
+/* /dev/console is ours, /dev/tty whatever terminal controls the caller's session. */
 static int console_open(struct inode *inode, struct file *file)
 {
-    return console.tty ? tty_file_open(console.tty, file) : -ENXIO;
-}
+    struct tty *tty = console.tty;
+    int error = -ENXIO;
 
-/* /dev/tty: whatever terminal controls the caller's session. */
-static int own_terminal_open(struct inode *inode, struct file *file)
-{
-    struct tty *tty = session_terminal_get();
-    int error;
-
+    if (DEVICE_MINOR(inode->rdev) == MINOR_OWN)
+        tty = session_terminal_get();
+    else if (tty)
+        tty_get(tty);
     if (!tty)
-        return -ENXIO;
+        return error;
     error = tty_file_open(tty, file);
     tty_put(tty);
     return error;
@@ -191,13 +205,13 @@ static int own_terminal_open(struct inode *inode, struct file *file)
 
 static ssize_t console_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
-    input_ask();
+    input_ask(file);
     return tty_file_read(file, io, offset);
 }
 
 static u32 console_poll(struct file *file, struct poll_table *table)
 {
-    input_ask();
+    input_ask(file);
     return tty_file_poll(file, table);
 }
 
@@ -208,7 +222,7 @@ static long console_ioctl(struct file *file, u32 command, u64 argument)
     /* In its first modes the caller's terminal does what ours would; in others it must let us. */
     if ((command == TCSETS || command == TCSETSW || command == TCSETSF) && console.tty &&
         (READ_ONCE(console.tty->termios.c_lflag) & COOKED_MODES) != COOKED_MODES)
-        input_ask();
+        input_ask(file);
     return result;
 }
 
@@ -222,24 +236,15 @@ static const struct file_operations console_operations = {
     .flags = FILE_OPERATIONS_STREAM,
 };
 
-static const struct file_operations own_terminal_operations = {
-    .open = own_terminal_open,
-    .release = tty_file_release,
-    .read = console_read,
-    .write = tty_file_write,
-    .poll = console_poll,
-    .ioctl = console_ioctl,
-    .flags = FILE_OPERATIONS_STREAM,
-};
-
 void console_init(void)
 {
-    u64 device = DEVICE_NUMBER(TTY_MAJOR_AUX, 1);
+    u64 device = DEVICE_NUMBER(TTY_MAJOR_AUX, MINOR_CONSOLE);
 
     if (tty_create(&console_driver, device, &console.tty))
         log_error("console: no memory for the terminal");
     host_port_register(&port_client);
-    if (character_device_register(TTY_MAJOR_AUX, 1, 1, "console", &console_operations, 0600) ||
-        character_device_register(TTY_MAJOR_AUX, 0, 1, "tty", &own_terminal_operations, 0666))
+    if (character_device_register(TTY_MAJOR_AUX, MINOR_CONSOLE, 1, "console", &console_operations,
+                                  0600) ||
+        character_device_register(TTY_MAJOR_AUX, MINOR_OWN, 1, "tty", &console_operations, 0666))
         log_error("console: no device files");
 }

@@ -1,6 +1,11 @@
 /*
  * The kernel's log and a panic's text as frames to the `pith` command (host_protocol.h, LOG).
  *
+ * A line that finds no buffer is lost: logging must not wait, least of all for the host. The log's
+ * frames have no credit for the same reason; `pith` gives some back all the same, to be one
+ * protocol. A panic sends the last 8 KiB of the ring, as one frame, by a way that uses no lock, no
+ * interrupt and no memory (host_link_send_panic), and then the frame that says that it was one.
+ *
  * Context: log_send may be called under any lock, so it never waits; panic_send when nothing else
  * runs any more.
  */

@@ -106,7 +106,10 @@ int host_port_send(enum host_frame_type type, u32 channel, const void *payload, 
     return 0;
 }
 
-/* Sends one owed frame of the channel. Returns false if there is no room. */
+/*
+ * Sends one owed frame of the channel. False: no room; it stays owed, and port_room comes back to
+ * it.
+ */
 static bool send_owed_of(struct host_channel_state *channel)
 {
     struct host_link_buffer *buffer;
@@ -193,6 +196,9 @@ int host_channel_open(struct host_channel_state *channel)
     return 0;
 }
 
+/*
+ * Invariant: ring_count + credit_out <= HOST_RING_BYTES, so that what comes within its credit fits.
+ */
 void host_channel_ask_locked(struct host_channel_state *channel, u32 bytes)
 {
     u32 room = HOST_RING_BYTES - channel->ring_count - channel->credit_out;
@@ -270,7 +276,10 @@ static void port_die(const char *why)
     }
 }
 
-/* Puts a part of a DATA frame's payload into the channel's ring. False: beyond the credit. */
+/*
+ * Puts a part of a DATA frame's payload into the channel's ring. False: beyond the credit, or after
+ * END.
+ */
 static bool channel_receive(struct host_channel_state *channel, const u8 *bytes, u32 count)
 {
     bool allowed;
@@ -299,7 +308,6 @@ static bool channel_receive(struct host_channel_state *channel, const u8 *bytes,
  */
 static void stdin_answered(struct host_channel_state *channel)
 {
-
     spin_lock(&channel->queue.lock);
     channel->credit_out = 0;
     spin_unlock(&channel->queue.lock);

@@ -299,7 +299,9 @@ static int moment_send(u32 moment)
     return host_port_send(HOST_FRAME_STAMP, HOST_CHANNEL_CONTROL, &stamp, sizeof(stamp));
 }
 
-/* All that was written before was submitted before, so EXIT is the last frame. */
+/*
+ * Status of the run. All that was written before was submitted before, so EXIT is the last frame.
+ */
 int host_streams_exit(u32 status)
 {
     struct host_exit exit = {.status = status, .flags = SAN ? HOST_EXIT_REPORTS : 0};

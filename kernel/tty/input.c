@@ -4,10 +4,27 @@
  *
  *     byte -> ISTRIP, IUCLC -> literal? -> IXON -> ISIG -> CR/NL -> ICANON: editing -> ring
  *
+ * The ring keeps what may still be read in both modes; marks beside it say where a canonical line
+ * ends and which of those bytes is an end of file rather than text:
+ *
+ *          input_tail           input_lines_end            input_head
+ *               v                      v                       v
+ *     bytes     l s \n c a t \n        e d i t e d
+ *     line_ends     1          1
+ *               `-- read(2) may have --' `- only VERASE and its kin -'
+ *
+ * So a change of modes moves marks, not bytes. One place stays free for what ends a line, hence the
+ * line that can always be ended: input that does not fit is refused (tty_input returns fewer bytes,
+ * and the far side is told when there is room), but in a line that is too long all that does not
+ * end it is dropped, with a bell.
+ *
  * Signals that characters cause are collected while the lock is held and sent after it, since
- * sending takes locks that stand above it. Input that does not fit is refused (tty_input returns
- * fewer bytes), except in a canonical line that is too long: there all but what ends the line is
- * dropped, with a bell, so that the line can always be ended.
+ * sending takes locks that stand above it.
+ *
+ * Invariant: input_tail <= input_lines_end <= input_head, as counters that run on; no more than
+ * TTY_INPUT_BYTES apart.
+ * Locking: tty.queue.lock; the functions named _locked hold it, the static ones too.
+ * Context: tty_input in deferred work or a writer of the master; reads sleep.
  */
 #include <pith/tty.h>
 
@@ -106,7 +123,10 @@ static bool is_continuation(const struct tty *tty, u8 byte)
     return (tty->termios.c_iflag & IUTF8) && (byte & 0xc0) == 0x80;
 }
 
-/* Removes the last character of the edited line, and from the screen if ECHO and ECHOE say so. */
+/*
+ * Removes the last character of the edited line, all bytes of a UTF-8 sequence, and from the screen
+ * if ECHO and ECHOE say so. The line is not empty.
+ */
 static void erase_one(struct tty *tty)
 {
     u32 position = tty->input_head;
@@ -338,7 +358,10 @@ static u32 character_input(struct tty *tty, u8 character)
     return 0;
 }
 
-/* In a canonical line that is too long, more can come (and is dropped) as long as it has no end. */
+/*
+ * In a canonical line that is too long, more can come (and is dropped) as long as it has no end;
+ * with a whole line in the ring it waits, for a reader will make room.
+ */
 static bool can_take(const struct tty *tty)
 {
     if (input_room(tty) > 1)
@@ -394,7 +417,10 @@ static u32 input_take_locked(struct tty *tty, u8 *to, u32 size, bool *at_end_out
     return count;
 }
 
-/* When a raw read with VTIME must end; `got`: whether something came already. */
+/*
+ * When a raw read with VTIME must end: from its beginning where VMIN is 0, else from its last byte
+ * (termios(3), "noncanonical mode"); before the first byte it waits for ever.
+ */
 static u64 raw_deadline(const struct tty *tty, u64 began_ns, u64 last_ns)
 {
     u64 tenths = control(tty, VTIME);

@@ -1,6 +1,13 @@
 /*
  * Terminals' ioctls: modes, window size, flushing, and counts (ioctl_tty(2)). Those of job control
  * are in jobs.c.
+ *
+ * Who changes something from the background is stopped by SIGTTOU first (tty_check_foreground), but
+ * not for what only asks. Changes that "drain" wait until the far side has taken all output, which
+ * a slow reader of a pty may never do; a signal ends the wait, and the modes stay.
+ *
+ * Errors: -EFAULT, -EIO (an orphaned background group), -ERESTARTSYS (the call is made again when
+ * the group is in the foreground), -EINVAL; -ENOTTY: the command is none of a terminal's.
  */
 #include <pith/tty.h>
 
@@ -23,23 +30,32 @@ static int drain(struct tty *tty)
     return error ? -ERESTARTSYS : 0;
 }
 
-static void flush(struct tty *tty, bool input, bool output)
+/* What tcflush(3) throws away. */
+#define FLUSH_INPUT  BIT(0)
+#define FLUSH_OUTPUT BIT(1)
+
+static void flush(struct tty *tty, u32 what)
 {
     spin_lock(&tty->queue.lock);
-    if (input) {
+    if (what & FLUSH_INPUT) {
         tty_input_flush_locked(tty);
+        tty->input_full = false;
         tty->packet_status |= TIOCPKT_FLUSHREAD;
     }
-    if (output) {
+    if (what & FLUSH_OUTPUT) {
         tty->output_tail = tty->output_head;
         tty->packet_status |= TIOCPKT_FLUSHWRITE;
     }
     wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM | POLL_IN);
     spin_unlock(&tty->queue.lock);
-    if (input && tty->driver->input_room)
+    if ((what & FLUSH_INPUT) && tty->driver->input_room)
         tty->driver->input_room(tty);
 }
 
+/*
+ * struct termios2 begins with a struct termios; the speeds behind it are those of a line that has
+ * none.
+ */
 static long modes_get(struct tty *tty, u64 argument, size_t bytes)
 {
     struct termios2 modes = {.c_ispeed = 38400, .c_ospeed = 38400};
@@ -165,7 +181,7 @@ static long modes_set(struct tty *tty, u64 argument, size_t bytes, enum modes_wh
     if (error)
         return error;
     if (when == MODES_FLUSH)
-        flush(tty, true, false);
+        flush(tty, FLUSH_INPUT);
     spin_lock(&tty->queue.lock);
     old = tty->termios;
     modes_keep_locked(tty, &modes);
@@ -225,10 +241,19 @@ static long flush_queues(struct tty *tty, u64 which)
 
     if (error)
         return error;
-    if (which > TCIOFLUSH)
+    switch (which) {
+    case TCIFLUSH:
+        flush(tty, FLUSH_INPUT);
+        return 0;
+    case TCOFLUSH:
+        flush(tty, FLUSH_OUTPUT);
+        return 0;
+    case TCIOFLUSH:
+        flush(tty, FLUSH_INPUT | FLUSH_OUTPUT);
+        return 0;
+    default:
         return -EINVAL;
-    flush(tty, which != TCOFLUSH, which != TCIFLUSH);
-    return 0;
+    }
 }
 
 static long flow(struct tty *tty, u64 what)

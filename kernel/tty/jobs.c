@@ -8,7 +8,12 @@
  *        +-- group: pipeline 2   (background: SIGTTIN when it reads)
  *
  * A terminal knows session and group by their numbers; proc/ keeps the other direction, from a
- * session to its terminal. The signals are sent without the terminal's lock.
+ * session to its terminal, with a reference. The two are changed one after the other, the terminal
+ * first: between the two a session that has lost it may still find it, and is then no longer the
+ * one whose number the terminal bears.
+ *
+ * Locking: tty.queue.lock for the numbers, process_table_lock (in proc/) for the session; never
+ * both. The signals are sent without the terminal's lock.
  */
 #include <pith/tty.h>
 
@@ -43,27 +48,28 @@ int tty_check_foreground(struct tty *tty, int signal)
     return -ERESTARTSYS;
 }
 
+/* TIOCSCTTY. Looked at and taken in one, or two sessions could each believe that it is theirs. */
 static long controlling_set(struct tty *tty, u64 steal)
 {
-    s32 session = session_current_leader(), group = process_group_current();
-    bool busy;
+    bool may_steal =
+        steal == 1 && credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN);
+    s32 session = session_current_leader(), group = process_group_current(), before;
 
     if (session_terminal_current() == tty && session)
         return 0;
     if (session == 0 || session_terminal_current())
         return -EPERM;
     spin_lock(&tty->queue.lock);
-    busy = tty->session != 0 && tty->session != session;
-    spin_unlock(&tty->queue.lock);
-    if (busy) {
-        if (steal != 1 || !credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN))
-            return -EPERM;
-        session_clear_terminal(tty->session);
+    before = tty->session == session ? 0 : tty->session;
+    if (!before || may_steal) {
+        tty->session = session;
+        tty->foreground = group;
     }
-    spin_lock(&tty->queue.lock);
-    tty->session = session;
-    tty->foreground = group;
     spin_unlock(&tty->queue.lock);
+    if (before && !may_steal)
+        return -EPERM;
+    if (before)
+        session_clear_terminal(before);
     session_set_terminal(tty);
     return 0;
 }
@@ -101,6 +107,9 @@ static long foreground_get(struct tty *tty, u64 argument)
     return copy_out(user_ptr_at(argument), &group, sizeof(group));
 }
 
+/*
+ * TIOCSPGRP. -ENOTTY: not the caller's terminal; -EPERM, -ESRCH: the group is not of its session.
+ */
 static long foreground_set(struct tty *tty, u64 argument)
 {
     s32 group;

@@ -34,7 +34,7 @@ static struct {
 
 u32 pty_number(const struct tty *tty)
 {
-    return (tty->device & 0xff) | ((tty->device >> 12) & 0xfff00);
+    return DEVICE_MINOR(tty->device);
 }
 
 struct tty *pty_get(u32 number)
@@ -221,6 +221,9 @@ static int master_wait_room(struct tty *tty, u32 open_flags)
     return error;
 }
 
+/*
+ * As typing: stops where the slave's input has no room, until somebody reads it or throws it away.
+ */
 static ssize_t master_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct tty *tty = file->private_data;
@@ -351,8 +354,7 @@ static const struct file_operations master_operations = {
 
 static int slave_open(struct inode *inode, struct file *file)
 {
-    u32 number = (inode->rdev & 0xff) | ((inode->rdev >> 12) & 0xfff00);
-    struct tty *tty = pty_get(number);
+    struct tty *tty = pty_get(DEVICE_MINOR(inode->rdev));
     int error;
 
     if (!tty)

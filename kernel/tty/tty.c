@@ -4,6 +4,16 @@
  * A terminal lives as long as somebody refers to it: its open files, its far side, and the session
  * that it controls. A hang-up ends its use, not its life: from then on reads see the end of file
  * and writes EIO, and what was typed before can still be read.
+ *
+ * Signals and the driver's functions take locks that stand above the terminal's, so under the lock
+ * it is only noted what is to be sent or told, and done when the lock was let go:
+ *
+ *     lock; change state; wake; note signals; unlock -> send signals -> driver->output_ready
+ *
+ * Nothing is lost by the gap: whoever the driver tells looks at the rings itself, under the lock.
+ *
+ * Locking: tty.queue.lock (LOCK_WAIT_QUEUE) guards all that is not [const].
+ * Context: the far side's functions anywhere but under that lock; open files' may sleep.
  */
 #include <pith/tty.h>
 
@@ -109,7 +119,10 @@ void tty_hang_up(struct tty *tty)
 
 /* ---- Open files ---- */
 
-/* A session leader without a terminal that opens one gets it, unless O_NOCTTY (POSIX 11.1.3). */
+/*
+ * A session leader without a terminal that opens one for reading gets it, unless O_NOCTTY (POSIX
+ * 11.1.3; Linux's rule of FMODE_READ). Looked at and taken under one lock.
+ */
 static void become_controlling(struct tty *tty, struct file *file)
 {
     s32 session = session_without_terminal(), group = process_group_current();
@@ -128,6 +141,7 @@ static void become_controlling(struct tty *tty, struct file *file)
         session_set_terminal(tty);
 }
 
+/* -EIO: a pty's slave that is locked (unlockpt(3)), or the terminal was hung up. */
 int tty_file_open(struct tty *tty, struct file *file)
 {
     int error = 0;
@@ -158,6 +172,7 @@ void tty_file_release(struct file *file)
     tty_put(tty);
 }
 
+/* -EIO, -EAGAIN, -ERESTARTSYS: TOSTOP and the background sent SIGTTOU, or a signal came. */
 ssize_t tty_file_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct tty *tty = file->private_data;

@@ -303,6 +303,25 @@ TEST(tty_tcflush_drops_input)
     CHECK_OK(tcdrain(terminal.slave));
 }
 
+TEST(tty_tcflush_makes_room_for_who_types)
+{
+    struct terminal terminal = new_terminal();
+    struct pollfd entry = {.fd = terminal.master, .events = POLLOUT};
+    char line[128];
+
+    change(terminal.slave, 0, ECHO);
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    CHECK_OK(fcntl(terminal.master, F_SETFL, O_NONBLOCK));
+    while (write(terminal.master, line, sizeof(line)) > 0)
+        continue;
+    CHECK_EQ(errno, EAGAIN);
+    CHECK_EQ(poll(&entry, 1, 0), 0);
+    CHECK_OK(tcflush(terminal.slave, TCIFLUSH));
+    CHECK_EQ(poll(&entry, 1, 10000), 1);
+    CHECK(write(terminal.master, line, sizeof(line)) > 0);
+}
+
 TEST(tty_window_size_is_kept_and_shared)
 {
     struct terminal terminal = new_terminal();
