@@ -1,4 +1,7 @@
-/* The order in which core/ is brought up. */
+/*
+ * The order in which core/ is brought up: random numbers first, for whatever is made then may want
+ * some; each CPU's own parts last, which need the clock and the vectors of arch/.
+ */
 #include <pith/core.h>
 
 #include "parts.h"

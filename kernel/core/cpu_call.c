@@ -3,9 +3,17 @@
  *
  * Each CPU has one request, on which it waits; a bit in each target's word says from whom there is
  * one. The request's `pending` loses a bit when that CPU is done. The caller waits with interrupts
- * on, so two CPUs may call each other.
+ * on, so two CPUs may call each other:
+ *
+ *     CPU 0: cpu_call({1})                          CPU 1: cpu_call({0})
+ *     request 0 = f; calls_from[1] |= 1; interrupt  request 1 = g; calls_from[0] |= 2; interrupt
+ *     waits for request 0 -- interrupt: runs g      waits for request 1 -- interrupt: runs f
+ *
+ * The interrupt is sent only by who sets the first bit; the handler takes all bits at once, so
+ * whoever adds one to a word that is not 0 knows that a handler has yet to look.
  *
  * Locking: none: a request is written by its owner before the bits are set and while none is.
+ * Context: threads, interrupts on and no spinlock held; the function runs with interrupts off.
  */
 #include <pith/core.h>
 

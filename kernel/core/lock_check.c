@@ -40,6 +40,7 @@ static bool checks_are_off(void)
     return panic_is_under_way() || cpu_current()->in_nmi;
 }
 
+/* Panics if `lock` may not be taken while `held` is. */
 static void check_against(const struct held_lock *held, const void *lock, enum lock_class class)
 {
     if (held->lock == lock)

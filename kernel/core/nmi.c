@@ -2,10 +2,13 @@
  * NMIs: what is sent to a CPU that may not listen to anything else.
  *
  * A CPU gets one because another panicked, and stops; or because somebody wants to see its stack:
- * the watchdog, or a person outside (QEMU's `nmi` command, which goes to all CPUs).
+ * the watchdog, or a person outside (QEMU's `nmi` command, which goes to all CPUs). The reports of
+ * several CPUs mix line by line; each begins with the CPU's number.
+ *
+ * Who asks waits for the answers to a limit: one that halts for a panic meanwhile never answers.
  *
  * Context: an NMI may strike anywhere, with any lock held, so the log waits for its own lock only
- * for a while (cpu->in_nmi).
+ * for a while (cpu->in_nmi). It allocates nothing and takes no other lock.
  */
 #include <pith/core.h>
 

@@ -1,12 +1,19 @@
 /*
  * Random numbers: ChaCha20 (RFC 8439) with fast key erasure.
  *
- * The key makes a few blocks; the first 32 bytes become the next key at once, the rest is handed
- * out and wiped as it goes, so what was given cannot be found again in memory. What adds entropy is
- * XORed into the key before the next blocks. Until there is a hardware generator or a seed from
- * the host, the TSC is all there is.
+ *     key --ChaCha20--> | next key | bytes to give out ............ |
+ *                            |            each is wiped as it goes out
+ *                            `-> used for the next blocks, once
  *
- * Locking: random_lock (LOCK_RANDOM).
+ * So what was given cannot be found again in memory, and who sees the memory now learns nothing of
+ * what was given before. What adds entropy is XORed into the key before the next blocks: it can
+ * only add.
+ *
+ * At boot the key comes from the processor's generator where there is one, else from the TSC and
+ * the word `seed` that `pith` puts on the command line; the description of the run then brings more
+ * from the host's generator, before the first program.
+ *
+ * Locking: random_lock (LOCK_RANDOM). Context: any.
  */
 #include <pith/core.h>
 

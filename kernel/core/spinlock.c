@@ -1,6 +1,10 @@
 /*
  * What of the spinlocks is not inline: waiting for one, and taking two.
  *
+ * A lock is a word that is exchanged; the wait reads it until it looks free, so waiters disturb the
+ * holder only when it lets go. There is no queue of waiters: locks are held for a few dozen
+ * instructions, and which of two gets it next matters to nobody.
+ *
  * Context: any; interrupts are off.
  */
 #include <pith/spinlock.h>

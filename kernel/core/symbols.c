@@ -2,7 +2,11 @@
  * The names of the kernel's own functions, for panics and other reports.
  *
  * tools/make-symbols makes the table from the linked kernel, and the kernel is linked again with
- * it. In the first link there is none, hence the weak names.
+ * it: it lies behind all code, so no address changes. In the first link there is none, hence the
+ * weak names. The table has functions in the order of their addresses, so a name is a binary
+ * search, and a function's end is the next one's beginning.
+ *
+ * Context: any, panics too: reads constants only.
  */
 #include <pith/core.h>
 

@@ -3,7 +3,9 @@
  *
  * Every few seconds each CPU sends an interrupt to the next one and looks whether the one before
  * was answered. A CPU that has not answered in that time is reported, with all CPUs' stacks, by
- * NMI; once, until it answers again. On with SAN=1 or the word `watchdog`.
+ * NMI; once, until it answers again. The CPUs watch each other in a ring, so a single one that
+ * hangs is always seen by another; if all hang, nobody is left to say so. On with SAN=1 or the word
+ * `watchdog`.
  *
  * Context: a timer's function; the answer is a call interrupt that does nothing else.
  */

@@ -1,8 +1,11 @@
 /*
  * PCI's configuration space by ports 0xcf8 and 0xcfc (PCI Local Bus 3.0, 3.2.2.3.2), and what is on
- * bus 0. The firmware has given the devices their addresses.
+ * bus 0. The firmware has given the devices their addresses, and QEMU puts all of ours on that bus.
  *
- * Only the boot's single thread and a device's probe come here, so the pair of ports needs no lock.
+ * A function is named by bus << 16 | device << 11 | function << 8, as the address port wants it.
+ *
+ * Locking: only the boot's single thread and a device's probe come here, so the pair of ports needs
+ * no lock.
  */
 #include <pith/virtio.h>
 

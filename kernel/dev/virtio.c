@@ -2,8 +2,15 @@
  * Virtio devices and their drivers: who is given which device.
  *
  * Transports register devices while the machine boots, folders above register drivers; either may
- * come first. Both lists are only changed by the boot's single thread, so they need no lock; the
+ * come first, so both registrations bind. A driver is offered each device of its kind; what it
+ * gives back (-EBUSY: it has one; -ENODEV) is marked as failed and stays unused.
+ *
+ *     reset -> ACKNOWLEDGE -> DRIVER -> features -> FEATURES_OK? -> probe: queues -> DRIVER_OK
+ *                                                        | no: the device is not ours
+ *
+ * Locking: both lists are only changed by the boot's single thread, so they need no lock; the
  * interrupt path reads only a device's queues, which are constant once it is ready.
+ * Context: boot; virtio_device_interrupt in interrupts.
  */
 #include <pith/virtio.h>
 
@@ -48,6 +55,7 @@ static int device_negotiate(struct virtio_device *device, const struct virtio_dr
     return transport->get_status(device) & STATUS_FEATURES_OK ? 0 : -ENODEV;
 }
 
+/* Nothing if the device has a driver, or is of another kind. */
 static void device_bind(struct virtio_device *device, const struct virtio_driver *driver)
 {
     int error;

@@ -1,10 +1,17 @@
 /*
  * Virtio over memory-mapped registers (virtio 1.2, 4.2), as QEMU's microvm has it.
  *
- * Devices sit in slots of 0x200 bytes. Where the slots are is said by words on the kernel's command
- * line (`virtio_mmio.device=512@0xfeb00000:5`, written by QEMU with acpi=off) or, with ACPI, only
- * by the DSDT's byte code; there we look into the 24 places where microvm puts them, whose
- * interrupt lines begin at the second I/O APIC's first (24), or at 16 where there is none.
+ * Devices sit in slots of 0x200 bytes, eight to a page. Where the slots are is said by words on the
+ * kernel's command line (`virtio_mmio.device=512@0xfeb00000:5`, written by QEMU with acpi=off) or,
+ * with ACPI, only by the DSDT's byte code; there we look into the 24 places where microvm puts
+ * them, whose interrupt lines begin at the second I/O APIC's first (24), or at 16 where there is
+ * none. An empty slot has a magic value and device id 0.
+ *
+ * Its interrupt is a level: it stays raised until what it said was acknowledged, and that is done
+ * before the queues are looked at, so that what comes meanwhile raises it again.
+ *
+ * Locking: none: registers that select (a queue, half of the features) are used at boot only;
+ * notify and the interrupt's two are single accesses.
  */
 #include <pith/virtio.h>
 

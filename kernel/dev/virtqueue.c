@@ -237,7 +237,10 @@ static void device_notify(struct virtqueue *queue)
         queue->device->transport->queue_notify(queue->device, queue->index);
 }
 
-/* Until the device has answered all; a broken one never does. */
+/*
+ * Until the device has answered all; a broken one never does. A device that never answers hangs the
+ * machine here: under `deterministic` there is no time by which it could be missed.
+ */
 static void answers_await(const struct virtqueue *queue)
 {
     while (!READ_ONCE(queue->broken) &&

@@ -1,12 +1,14 @@
 /*
  * Formatted text: printf's formats without floating point.
  *
- * %[-0+ #][width|*][.precision|.*][hh|h|l|ll|z|j|t]{d i u x X o c s p %}. A `struct output` counts
- * what the text would take and stores what fits, so no conversion knows the buffer's size.
- * %p prints 0x and hexadecimal digits. A character after % that is none of these is printed as it
- * stands.
+ *     %[-0+ #][width|*][.precision|.*][hh|h|l|ll|z|j|t]{d i u x X o c s p %}
  *
- * Context: any.
+ * A `struct output` counts what the text would take and stores what fits, so no conversion knows
+ * the buffer's size, and a caller who asks with size 0 learns how much is needed. %p prints 0x and
+ * hexadecimal digits. A character after % that is none of these is printed as it stands: a wrong
+ * format shows itself and harms nobody.
+ *
+ * Context: any, panics and NMIs too: uses the stack alone.
  */
 #include <pith/string.h>
 
@@ -106,6 +108,7 @@ static void put_unsigned(struct output *output, u64 value, char kind,
         put_number(output, value, 10, "0123456789", "", conversion);
 }
 
+/* Each parse_ function returns where the format goes on. */
 static const char *parse_flags(const char *format, struct conversion *conversion)
 {
     for (;; format++) {
@@ -155,6 +158,10 @@ static const char *parse_length(const char *format, int *length)
     }
 }
 
+/*
+ * Smaller types come as int (C 6.5.2.2, the default promotions), and are cut back to what was
+ * meant.
+ */
 static s64 signed_argument(va_list *arguments, int length)
 {
     if (length == 1)

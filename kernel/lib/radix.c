@@ -161,6 +161,10 @@ static u32 slot_next_used(const struct radix_node *node, u32 slot)
     return slot;
 }
 
+/*
+ * From slot to slot on the lowest level that has any left, climbing where a node is done. `at` is
+ * the index looked for; its bits below `level` are 0 once it was moved on.
+ */
 void *radix_next(const struct radix *radix, u64 *index)
 {
     const struct radix_node *path[RADIX_LEVELS_MAX];

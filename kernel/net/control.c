@@ -8,7 +8,12 @@
  * the other as far as there is room; what has none is lost, and MSG_CTRUNC says so.
  *
  * A received file gets its number only after the number has reached the caller, so that a bad
- * address leaves no descriptor that nobody knows of.
+ * address leaves no descriptor that nobody knows of. A file that finds no number (EMFILE) is
+ * closed: the bytes were received, so the call cannot fail any more.
+ *
+ * Ownership: an ancillary's files are the message's until they are in a packet (unix_packet_seal),
+ * then the packet's, then the receiver's; whoever has them when something fails frees them.
+ * Context: the calling thread; sleeps (user memory, the last reference of a file).
  */
 #include "socket.h"
 

@@ -1,4 +1,10 @@
-/* What net/ brings up, and its values in /proc/sys/net. */
+/*
+ * What net/ brings up, and its values in /proc/sys/net and /proc/net.
+ *
+ * Families that are not there have lists all the same, with a heading and no line: programs
+ * (netstat, ss, Java) open them to see whether there is a network, and take an absent one for a
+ * broken /proc.
+ */
 #include <pith/net.h>
 
 #include <pith/proc_fs.h>

@@ -1,6 +1,11 @@
 /*
  * Packets: allocation, and copies in and out. The theory is in packet.h.
  *
+ * The charge is taken when the packet is whole and given back when it is freed, both for the same
+ * number, so a sender's `charged` is exactly what its packets take. Memory comes in blocks of 32
+ * KiB where there is one at once, else in pages, for which it waits; all of a packet's blocks are
+ * of one size, so the place of a byte is a division.
+ *
  * Context: threads; all that copies may sleep, so no spinlock is held.
  */
 #include "packet.h"

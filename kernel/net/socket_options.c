@@ -60,6 +60,7 @@ static void limit_set(u32 *limit, u32 least, u32 value, u32 most)
     WRITE_ONCE(*limit, (u32)MIN(MAX(twice, (u64)least), (u64)INT32_MAX));
 }
 
+/* SO_RCVTIMEO, SO_SNDTIMEO: 0 is for ever. -EDOM: no microseconds (socket(7) says so of Linux). */
 static int time_limit_set(u64 *limit_ns, const void *value, u32 bytes)
 {
     struct abi_timeval limit;
@@ -175,7 +176,10 @@ static int time_limit_get(u64 limit_ns, void *value, u32 bytes)
     return bytes_get(&limit, sizeof(limit), value, bytes);
 }
 
-/* Who is on the other side, as it was when it connected; nobody: pid 0 and the ids -1. */
+/*
+ * SO_PEERCRED: who is on the other side, as it was when it connected or listened; nobody: pid 0 and
+ * the ids -1.
+ */
 static int peer_get(struct socket *socket, void *value, u32 bytes)
 {
     struct abi_ucred peer = {.pid = 0, .uid = ~0u, .gid = ~0u};

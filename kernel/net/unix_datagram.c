@@ -181,7 +181,10 @@ static int receiver_find(struct unix_socket *local, const struct socket_message 
     return *receiver_out ? 0 : -ENOTCONN;
 }
 
-/* Puts it on the queue. -EAGAIN: that is full; others: it cannot be delivered there. */
+/*
+ * Puts it on the queue. -EAGAIN: that is full; -ECONNREFUSED, -EPIPE: the receiver's file is closed
+ * or shut down; -EPERM: it listens to another alone.
+ */
 static int message_push(struct unix_socket *local, struct unix_socket *receiver,
                         struct packet *packet)
 {
@@ -337,6 +340,11 @@ static ssize_t message_read(struct packet *packet, struct socket_message *messag
     return error ? error : result;
 }
 
+/*
+ * The length of what fitted, or with MSG_TRUNC of the whole message; the rest of it is lost. A
+ * message that was taken off is freed after its copy, with no lock held, so a slow fault holds up
+ * nobody.
+ */
 ssize_t unix_datagram_receive(struct socket *socket, struct socket_message *message)
 {
     u64 deadline = socket_deadline(socket->receive_ns, message->flags & MSG_DONTWAIT);

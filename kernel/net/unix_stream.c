@@ -53,6 +53,10 @@ free_packet:
     return error;
 }
 
+/*
+ * Bytes that went, also if the rest could not; the error only if none did. -EISCONN, -EOPNOTSUPP:
+ * an address; -ENOTCONN; -EPIPE with SIGPIPE unless MSG_NOSIGNAL; -ENOBUFS, -ENOMEM, -ETOOMANYREFS.
+ */
 ssize_t unix_stream_send(struct socket *socket, struct socket_message *message)
 {
     u64 deadline = socket_deadline(socket->send_ns, message->flags & MSG_DONTWAIT);
@@ -186,6 +190,9 @@ static int stream_read(struct stream_read *read) must_hold(&read->local->read_lo
     }
 }
 
+/*
+ * Bytes that came, 0 at the end. -EINVAL: not connected, as Linux says it of a stream; SO_ERROR's.
+ */
 ssize_t unix_stream_receive(struct socket *socket, struct socket_message *message)
 {
     u64 low = message->flags & MSG_WAITALL ? U64_MAX : READ_ONCE(socket->receive_low);
