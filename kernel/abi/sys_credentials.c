@@ -263,7 +263,10 @@ long sys_getgroups(const struct syscall_args *args)
     return credentials->group_count;
 }
 
-/* Ascending, for the search in credentials_have_group. Shell sort: no recursion, no extra room. */
+/*
+ * Ascending, for the search in credentials_have_group. Shell sort: no recursion, no extra room;
+ * 65,536 groups at most.
+ */
 static void groups_sort(u32 *groups, u32 count)
 {
     for (u32 gap = count / 2; gap; gap /= 2) {

@@ -119,6 +119,7 @@ long sys_timerfd_gettime(const struct syscall_args *args)
 
 /* ---- signalfd ---- */
 
+/* Another set for one that is open; its flags stay (signalfd(2)). */
 static long signalfd_set(int fd, u64 set)
 {
     struct fd_use use = fd_enter(fd);
@@ -182,6 +183,10 @@ long sys_inotify_init1(const struct syscall_args *args)
     return inotify_create_fd(arg_u32(args, 0));
 }
 
+/*
+ * The watch's number. -EINVAL: no inotify, or a mask of nothing; then what the name gives; -ENOSPC:
+ * the user's limit; -EEXIST with IN_MASK_CREATE.
+ */
 static long watch_add(struct file *file, const struct syscall_args *args)
 {
     u32 mask = arg_u32(args, 2);

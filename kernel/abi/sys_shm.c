@@ -70,6 +70,7 @@ static long usage_copy(struct user_ptr to)
     return error ? error : highest;
 }
 
+/* -EINVAL: a negative number or no such command; else what segments.h says of each. */
 long sys_shmctl(const struct syscall_args *args)
 {
     int number = arg_int(args, 0), command = arg_int(args, 1);

@@ -21,6 +21,7 @@ _Static_assert(SOCK_CLOEXEC == O_CLOEXEC && SOCK_NONBLOCK == O_NONBLOCK, "flags 
 
 /* ---- Arguments ---- */
 
+/* On success the caller ends with fd_leave. */
 int socket_enter(int fd, struct fd_use *use_out)
 {
     struct fd_use use = fd_enter(fd);
@@ -81,6 +82,10 @@ static int address_answer(const struct socket_address *address, struct user_ptr 
 
 /* ---- Making ---- */
 
+/*
+ * -EINVAL: flags beside the type's; then what the family says: -EAFNOSUPPORT, -ESOCKTNOSUPPORT,
+ * -EPROTONOSUPPORT; -EMFILE last.
+ */
 long sys_socket(const struct syscall_args *args)
 {
     int type = arg_int(args, 1);

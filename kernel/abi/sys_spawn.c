@@ -40,6 +40,7 @@ static int act_inherit(const struct spawn_action *action, struct spawn_request *
     return file ? file_place(request->files, file, action->fd) : -EBADF;
 }
 
+/* Not O_PATH, which nobody could use in a fresh program, and not O_TMPFILE. */
 static int act_open(const struct spawn_action *action, struct spawn_request *request)
 {
     struct open_how how = open_how_of(action->flags, action->mode);
@@ -127,6 +128,11 @@ static long spawn_named(const struct spawn_call *call, const char *name)
     return result;
 }
 
+/*
+ * spawn (docs/fork-or-spawn.md). Returns a descriptor of the child, or the error of the first
+ * action that failed, in their order: no child was made then. -EINVAL, -E2BIG of the structure
+ * first.
+ */
 long sys_spawn(const struct syscall_args *args)
 {
     struct spawn_call call;

@@ -170,6 +170,7 @@ long sys_statx(const struct syscall_args *args)
 
 /* ---- statfs ---- */
 
+/* statfs(2)'s f_flags: MS_ and ST_ have the same numbers where both exist. */
 static u32 mount_flags_to_st(u32 mount_flags)
 {
     return ST_VALID | (mount_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)) |

@@ -80,6 +80,7 @@ static int cpu_clock_read(int clock, u64 *ns_out)
     return 0;
 }
 
+/* -EINVAL: no such clock. All kinds can be read, also those that nobody can sleep by. */
 static int clock_read(int clock, u64 *ns_out)
 {
     switch (clock) {
@@ -155,6 +156,9 @@ long sys_time(const struct syscall_args *args)
 
 /* ---- Setting the date ---- */
 
+/*
+ * Timers of CLOCK_REALTIME follow it, and timerfds that want to know are told (clock_set_register).
+ */
 static int realtime_set(u64 ns)
 {
     if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_TIME))

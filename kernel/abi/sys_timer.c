@@ -23,6 +23,9 @@ long sys_alarm(const struct syscall_args *args)
            (before.deadline_ns && before.deadline_ns < NS_PER_SECOND / 2);
 }
 
+/*
+ * Microseconds, rounded down, as on Linux: a timer that is about to ring says 0 and is still set.
+ */
 static int itimer_copy_out(struct user_ptr at, const struct interval_timer *timer)
 {
     struct abi_itimerval value = {timeval_of(timer->interval_ns), timeval_of(timer->deadline_ns)};
@@ -143,11 +146,15 @@ long sys_timer_gettime(const struct syscall_args *args)
     return error ? error : itimerspec_copy_out(arg_user_ptr(args, 1), &timer);
 }
 
+/* Of the last expiry that was delivered (timer_getoverrun(2)). -EINVAL: no such timer. */
 long sys_timer_getoverrun(const struct syscall_args *args)
 {
     return posix_timer_overruns(arg_int(args, 0));
 }
 
+/*
+ * -EFAULT, -EINVAL of the value before -EINVAL of the number. The old value is of the same moment.
+ */
 long sys_timer_settime(const struct syscall_args *args)
 {
     struct user_ptr old_at = arg_user_ptr(args, 3);

@@ -33,6 +33,7 @@ void sanitizer_begin(u64 memory_end)
     watched_end = memory_end;
 }
 
+/* Whole granules only: what shares one with the end of something allowed stays allowed. */
 void sanitizer_poison(const void *start, size_t bytes, enum poison why)
 {
     u64 from = ALIGN_UP((u64)start, (u64)GRANULE), end = (u64)start + bytes;
@@ -43,6 +44,7 @@ void sanitizer_poison(const void *start, size_t bytes, enum poison why)
         *shadow = why;
 }
 
+/* The end may lie within a granule: its first bytes are then allowed and the rest not. */
 void sanitizer_unpoison(const void *start, size_t bytes)
 {
     u64 address = (u64)start, end = address + bytes;
@@ -96,6 +98,10 @@ static u64 first_bad(u64 address, size_t bytes)
     return 0;
 }
 
+/*
+ * Panics with who did it if the access is not allowed. `bytes` may be any number; only the first
+ * and last granule can be partly allowed.
+ */
 static inline void check(u64 address, size_t bytes, const char *what, u64 caller)
 {
     u64 bad;

@@ -2,8 +2,21 @@
  * Virtio over PCI (virtio 1.2, 4.1): registers lie in BARs that vendor capabilities name, and
  * interrupts come as messages (MSI-X), one vector for all of a device's queues.
  *
+ *     configuration space                       a BAR, mapped once, uncached
+ *       VENDOR common: bar, offset, length  -->   features, status, queues
+ *       VENDOR notify: bar, offset, length  -->   a doorbell for each queue
+ *       VENDOR device: bar, offset, length  -->   the device's own configuration
+ *       MSI-X: bar, offset                  -->   table of messages
+ *
  * The capabilities are the device's word: each is checked to name a memory BAR and to have room for
- * the structure that we read in it before anything is mapped.
+ * the structure that we read in it before anything is mapped. A list that runs in a loop ends by
+ * the count of all that fit.
+ *
+ * With message interrupts nothing is to be acknowledged, so the status register that 4.1.4.5 has is
+ * never read, and a vector need not be shared between devices.
+ *
+ * Locking: none: registers that select are used at boot only; a doorbell is one write.
+ * Context: boot, but for notify and the interrupt.
  */
 #include <pith/virtio.h>
 
@@ -124,6 +137,7 @@ static void pci_config_read(struct virtio_device *device, u32 offset, void *to, 
         out[i] = offset + i < pci->config_bytes ? pci->config[offset + i] : 0;
 }
 
+/* 0: no such queue, and virtqueue_create says -ENOENT. */
 static u32 pci_queue_size_max(struct virtio_device *device, u32 index)
 {
     volatile struct common_config *common = pci_of(device)->common;
@@ -140,6 +154,7 @@ static void address_write(volatile u32 *halves, phys_addr address)
     halves[1] = address >> 32;
 }
 
+/* A queue whose doorbell would lie outside of its BAR is left off: it gives no answers. */
 static void pci_queue_enable(struct virtio_device *device, u32 index, u32 size,
                              const struct virtqueue_addresses *addresses)
 {
@@ -251,6 +266,10 @@ static void structure_find(struct pci_device *pci, u32 at)
     }
 }
 
+/*
+ * Entry 0 of the device's table is our one vector. All are masked while it is written, for a
+ * message of half an entry goes anywhere.
+ */
 static int msix_enable(struct pci_device *pci, u32 at)
 {
     u32 table = pci_read(pci->function, at + 4);
@@ -298,6 +317,7 @@ static int capabilities_read(struct pci_device *pci)
     return msix_enable(pci, msix);
 }
 
+/* A transitional device's kind is its subsystem's number (virtio 1.2, 4.1.2.1). */
 void virtio_pci_found(u32 function, u16 device_id)
 {
     struct pci_device *pci = kmalloc(sizeof(*pci), ALLOC_CLEARED);

@@ -216,7 +216,7 @@ ssize_t string_copy(char *to, const char *from, size_t size)
     return length;
 }
 
-/* The value of a digit in any base up to 16; 16 for what is none. */
+/* The value of a hexadecimal digit; 16 or more: it is none. */
 static unsigned digit_value(char digit)
 {
     if (digit >= '0' && digit <= '9')

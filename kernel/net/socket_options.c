@@ -211,6 +211,7 @@ int socket_get_peer_groups(struct socket *socket, struct user_ptr to, u32 *bytes
     return error;
 }
 
+/* -ENOPROTOOPT: none that can be read. SO_ERROR is told once. */
 static int number_get(struct socket *socket, int option, int *number_out)
 {
     u32 flag = flag_of(option);

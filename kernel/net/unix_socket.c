@@ -42,6 +42,7 @@ static const struct socket_operations *operations_of(int type)
                                     : &datagram_operations;
 }
 
+/* With one reference, which the caller's file will hold; listed in /proc/net/unix from here on. */
 static struct unix_socket *unix_alloc(int type)
 {
     struct unix_socket *local = slab_alloc(unix_cache, ALLOC_CLEARED);

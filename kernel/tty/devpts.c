@@ -4,9 +4,15 @@
  * Its names are made from pty.c's table when they are asked for. A name's inode keeps a reference
  * to the terminal that had the number when it was looked up, so a cached name is right exactly
  * while that terminal still has it: a number that was given away anew gets a fresh inode, with its
- * new owner and mode.
+ * new owner and mode. Names that lead nowhere are never cached (valid until 0).
  *
- * Every mount is an instance with options of its own (gid, mode, ptmxmode) over the same table.
+ *     dentry "3" -> inode -> tty A          pty_get(3): tty A: the same: right
+ *                                           pty_get(3): tty B, or none: looked up again
+ *
+ * Every mount is an instance with options of its own (gid, mode, ptmxmode) over the same table; a
+ * slave has the fsuid of who opened its master.
+ *
+ * Locking: none of its own: pty.c's table has one.
  */
 #include "pty.h"
 
@@ -103,6 +109,9 @@ static int devpts_lookup(struct inode *directory, struct dentry *dentry, struct 
     return number < 0 ? 0 : slave_find(directory->file_system, number, inode_out);
 }
 
+/*
+ * Pointers are only compared: the inode's reference keeps its terminal from being another's memory.
+ */
 static int devpts_revalidate(struct inode *directory, struct dentry *dentry)
 {
     struct inode *inode = dentry_inode(dentry);
@@ -132,6 +141,10 @@ static bool list_one(struct file *file, struct directory_sink *sink, const char 
     return true;
 }
 
+/*
+ * Positions are 0 ".", 1 "..", 2 "ptmx", and 3 + N for number N, so a listing that goes on later
+ * misses none that was there all the time.
+ */
 static int devpts_iterate(struct file *file, struct directory_sink *sink)
 {
     char name[NUMBER_DIGITS + 1];
@@ -274,6 +287,7 @@ static struct file_system_type devpts_type = {
     .mount = devpts_mount,
 };
 
+/* By name, so it wants a devpts at /dev/pts, where Linux opens the inode (ioctl_tty(2)). */
 long pty_open_peer(struct file *master, u64 flags)
 {
     char name[32];

@@ -37,6 +37,7 @@ static bool channel_is_for_init(const struct host_channel_state *channel)
     return kind == HOST_CHANNEL_CONTROL || kind == HOST_CHANNEL_REPORT;
 }
 
+/* -ENXIO: there is no host; -EBUSY: the session's number is still being closed; -ENOMEM. */
 static int stream_open(struct inode *inode, struct file *file)
 {
     int error = host_link_exists() ? 0 : -ENXIO;
@@ -145,6 +146,11 @@ static void control_give_back(struct host_channel_state *channel, u32 bytes)
     host_port_send_owed();
 }
 
+/*
+ * As read(2) of a pipe: what is there, 0 at the end. -EAGAIN: nothing is there and the file does
+ * not wait; the host was asked whether there will be (POLL). -ERESTARTSYS: what was asked for is
+ * withdrawn.
+ */
 static ssize_t stream_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct host_channel_state *channel = channel_of(file);
@@ -243,6 +249,10 @@ static ssize_t stream_write_frame(struct host_channel_state *channel, struct io_
     return copied;
 }
 
+/*
+ * As write(2) to a pipe: all of it, unless a signal comes. -EPIPE with SIGPIPE: nobody reads any
+ * more.
+ */
 static ssize_t stream_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct host_channel_state *channel = channel_of(file);
@@ -266,6 +276,7 @@ static ssize_t stream_write(struct file *file, struct io_buffer *io, u64 *offset
     return done ? done : part;
 }
 
+/* Asking whether input is there does not take it: POLL, to which the host answers READY. */
 static u32 stream_poll(struct file *file, struct poll_table *table)
 {
     struct host_channel_state *channel = channel_of(file);
@@ -337,6 +348,11 @@ static long sentence_send(struct user_ptr at)
 
 static s32 signal_target; /* [atomic] the process group that the host's signals go to; 0: none */
 
+/*
+ * init's commands: EXIT with the run's status, STAMP a moment for --boot-time, SESSION_EXIT a
+ * session's status, TARGET the process group that gets the host's signals. -EFAULT, -EINVAL,
+ * -ENOTTY, -EINTR.
+ */
 static long control_ioctl(struct file *file, u32 command, u64 argument)
 {
     u32 number;

@@ -18,7 +18,7 @@
 
 #define FLAGS_BYTES offsetof(struct termios2, c_ispeed)
 
-/* Waits until the far side took all output. 0 or -ERESTARTSYS. */
+/* Without a limit, as tcdrain(3) has none. */
 static int drain(struct tty *tty)
 {
     int error = 0;
@@ -256,6 +256,7 @@ static long flush_queues(struct tty *tty, u64 which)
     }
 }
 
+/* tcflow(3). -EINVAL: none of the four. */
 static long flow(struct tty *tty, u64 what)
 {
     int error = tty_check_foreground(tty, SIGTTOU);

@@ -1,12 +1,21 @@
 /*
  * Terminals' output: OPOST's changes, echo, and what the far side takes.
  *
+ *     write(2) -- part by part --> OPOST --> ring --> tty_output_take (far side)
+ *     echo of what is typed -------^
+ *
  * A character is put out whole or not at all: where it becomes several bytes (a newline, a tab, a
  * control character's echo), room for all of them is checked first. Echo that finds no room is
- * lost, as on a real line that is too slow; writers wait.
+ * lost, as on a real line that is too slow; writers wait for as much room as the longest character
+ * takes, so a wait always leads to progress.
  *
  * The column is kept for tabs and for erasing them. Bytes of a UTF-8 sequence after the first do
- * not move it (IUTF8).
+ * not move it (IUTF8). It is what we believe: escape sequences move the cursor and are not
+ * understood here, as in Linux's n_tty.
+ *
+ * A write is put out in parts, and others' bytes may come between two of them.
+ *
+ * Locking: tty.queue.lock; user memory is copied without it, to a part on the stack.
  */
 #include <pith/tty.h>
 
@@ -52,6 +61,10 @@ static bool put_newline(struct tty *tty)
     return true;
 }
 
+/*
+ * OCRNL makes it a newline; ONOCR drops it where the column is 0 already; ONLRET says that a
+ * newline returns too.
+ */
 static bool put_return(struct tty *tty)
 {
     u32 flags = tty->termios.c_oflag;
@@ -139,6 +152,7 @@ void tty_echo_locked(struct tty *tty, u8 character)
     tty->column += 2;
 }
 
+/* Nothing while VSTOP holds. Who waits for room is woken. */
 u32 tty_output_take(struct tty *tty, u8 *to, u32 size)
 {
     u32 count = 0;
@@ -187,6 +201,7 @@ static u32 output_put(struct tty *tty, const u8 *bytes, u32 count)
     return done;
 }
 
+/* Bytes that went; the error only if none did. */
 ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
 {
     u8 part[WRITE_PART];

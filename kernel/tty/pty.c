@@ -8,8 +8,18 @@
  * be opened until TIOCSPTLCK unlocks it. When the master is closed the terminal hangs up; when the
  * last slave is, the master reads what is left and then EIO, until a slave is opened again.
  *
- * Locking: pty.lock guards the table of numbers; a terminal in it is alive (its master put it
- *          there and takes it out before it gives up its reference).
+ * A number goes through three states, so that nobody finds a terminal that is not whole, or gets
+ * the number of one that still hangs up:
+ *
+ *     free --number_reserve--> used, no tty --number_set(tty)--> used, found by pty_get
+ *      ^                                                              |
+ *      `------------- used, no tty: not found, hangs up <--release----'
+ *
+ * All waits of both sides are on the terminal's one queue, so the driver has nothing to do but wake
+ * it.
+ *
+ * Locking: pty.lock guards the table of numbers; a terminal in it is alive (its master put it there
+ * and takes it out before it gives up its reference). tty.queue.lock for the terminal; never both.
  */
 #include <pith/tty.h>
 
@@ -119,6 +129,7 @@ static void number_set(u32 number, struct tty *tty, bool used)
     spin_unlock(&pty.lock);
 }
 
+/* -ENOSPC: all numbers are in use; -ENOMEM. */
 static int master_open(struct inode *inode, struct file *file)
 {
     int number = number_reserve();
@@ -150,7 +161,10 @@ static void master_release(struct file *file)
     tty_put(tty);
 }
 
-/* In packet mode, a read begins with a byte of status. */
+/*
+ * The next part for the master. In packet mode (TIOCPKT) it begins with a byte of status, and a
+ * change of status is a part alone. -EIO: no slave is open, -EAGAIN, -ERESTARTSYS.
+ */
 static int master_read_part(struct tty *tty, u8 *part, u32 size, u32 open_flags)
 {
     int count = 0, error = 0;
@@ -270,6 +284,7 @@ static u32 master_poll(struct file *file, struct poll_table *table)
     return events;
 }
 
+/* TIOCSPTLCK, what unlockpt(3) calls. */
 static long lock_set(struct tty *tty, u64 argument)
 {
     int locked;
@@ -308,6 +323,10 @@ static long master_foreground(struct tty *tty, u64 argument)
     return number_out(argument, READ_ONCE(tty->foreground));
 }
 
+/*
+ * What the master answers itself; the rest is the slave's terminal's (its modes, its size), but for
+ * what only a controlling terminal has.
+ */
 static long master_ioctl(struct file *file, u32 command, u64 argument)
 {
     struct tty *tty = file->private_data;

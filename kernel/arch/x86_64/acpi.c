@@ -113,6 +113,9 @@ void io_apic_found(phys_addr address, u32 line_first)
         facts->io_apics[facts->io_apic_count++] = (struct io_apic_fact){address, line_first};
 }
 
+/*
+ * CPUs that are not enabled are holes for hot plugging. Numbers above 254 come as x2APIC entries.
+ */
 static void madt_entry_read(const struct madt_entry *entry)
 {
     switch (entry->kind) {
@@ -144,6 +147,7 @@ static void madt_read(const struct madt *madt)
     }
 }
 
+/* A table is mapped twice: its header, to learn how long it is, then all of it. */
 static const struct acpi_header *table_map(phys_addr address)
 {
     const struct acpi_header *header = direct_map_include(address, sizeof(*header));
@@ -167,6 +171,9 @@ static void table_read(phys_addr address)
         fixed = (const struct acpi_fixed *)header;
 }
 
+/*
+ * The list of tables is of 64-bit addresses from revision 2 on (XSDT), else of 32-bit ones (RSDT).
+ */
 static void acpi_read(phys_addr address)
 {
     const struct acpi_root *root = direct_map_include(address, sizeof(*root));
@@ -236,6 +243,10 @@ static void address_write(const struct acpi_address *to, u8 value)
         *(volatile u8 *)device_registers_map(to->address, 1) = value;
 }
 
+/*
+ * By the sleep registers of a machine without legacy hardware (microvm), else by PM1a's control.
+ * Returns if there is neither.
+ */
 void acpi_power_off(void)
 {
     if (!fixed)

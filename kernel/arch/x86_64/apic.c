@@ -137,6 +137,7 @@ void apic_acknowledge(void)
     apic_write(APIC_ACKNOWLEDGE, 0);
 }
 
+/* Never waits for the target. A message by memory waits until our last one was taken by the bus. */
 static void apic_send(u32 target, u32 command)
 {
     u64 flags;
@@ -199,6 +200,7 @@ void apic_timer_deadline(u64 tsc)
     msr_write(MSR_TSC_DEADLINE, tsc);
 }
 
+/* Fixed delivery to one CPU by its physical id (SDM 3A "Message Address Register Format"). */
 void irq_message(u32 cpu, u8 vector, u64 *address_out, u32 *data_out)
 {
     /* There is room for 8 bits of the id: more would need remapped interrupts. */

@@ -67,6 +67,7 @@ static void usable_take(phys_addr from, phys_addr to)
     }
 }
 
+/* Whole pages only: what is left of one at either end is not used. Sorts by insertion. */
 void boot_memory_add(phys_addr address, u64 bytes)
 {
     phys_addr start = ALIGN_UP(address, PAGE_SIZE);
@@ -106,6 +107,9 @@ void boot_info_init(void)
     usable_take(boot_info.kernel_start, boot_info.kernel_end);
 }
 
+/*
+ * Above 1 MiB, first fit, so kernel structures lie together and low. Panics: nothing works without.
+ */
 void *boot_alloc_pages(u64 count)
 {
     u64 bytes = count * PAGE_SIZE;

@@ -68,6 +68,11 @@ static const u8 vector_stacks[VECTORS] = {
     [VECTOR_MACHINE_CHECK] = 4,
 };
 
+/*
+ * A gate of 16 bytes (SDM 3A "64-Bit IDT Gate Descriptors"): target in three parts, selector,
+ * stack, rights. User mode may raise only breakpoint and overflow by an instruction; others are a
+ * protection fault.
+ */
 static void gates_init(void)
 {
     for (u32 vector = 0; vector < VECTORS; vector++) {
@@ -94,6 +99,10 @@ static void task_state_init(struct task_state *state, char *trap_stacks)
     }
 }
 
+/*
+ * The far return reloads CS, which no move can; the task register's segment is marked busy by ltr,
+ * so each CPU has a table of its own.
+ */
 static void segments_load(u64 *table, struct task_state *state)
 {
     struct table_pointer pointer = {.limit = sizeof(segments) - 1, .address = (u64)table};
@@ -114,6 +123,10 @@ static void segments_load(u64 *table, struct task_state *state)
                      : "rax", "memory");
 }
 
+/*
+ * STAR names both pairs of selectors by one number each: syscall takes KERNEL_CS and the next,
+ * sysret USER_DS at + 8 and USER_CS at + 16 (SDM 2B "SYSRET").
+ */
 static void syscall_init(void)
 {
     msr_write(MSR_STAR, (u64)(KERNEL_DS | 3) << 48 | (u64)KERNEL_CS << 32);

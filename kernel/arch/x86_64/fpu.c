@@ -133,7 +133,11 @@ static void registers_load(const void *state)
         __asm__ volatile("fxrstor64 (%0)" : : "r"(state) : "memory");
 }
 
-/* Whether this CPU's registers are, or equal, those of `context`. */
+/*
+ * Whether this CPU's registers are, or equal, those of `context`. Both must agree: the context may
+ * have run elsewhere since (its loaded_cpu differs), another may have run here (the owner differs),
+ * and a freed context's memory may be another's now (its loaded_cpu is none).
+ */
 static bool registers_are_of(const struct user_context *context)
 {
     return *this_cpu(fpu_owner) == context && context->fpu_loaded_cpu == cpu_current()->id;
@@ -161,6 +165,7 @@ void fpu_replaced(struct user_context *context)
     interrupts_restore(flags);
 }
 
+/* No restore is owed for it: user_context_switch asks for one whenever it comes to a thread. */
 void fpu_leave(struct user_context *context)
 {
     if (!context->fpu_live)
@@ -250,6 +255,7 @@ int fpu_reset(struct user_context *context)
     return 0;
 }
 
+/* Also for a child of a kernel thread, which has no registers: then it starts anew. */
 int fpu_copy(struct user_context *to, struct user_context *from)
 {
     to->fpu_state = state_alloc();

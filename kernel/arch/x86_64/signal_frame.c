@@ -92,6 +92,7 @@ static const u32 fpu_end_word = FP_XSTATE_MAGIC2;
 
 u64 signal_stack_min;
 
+/* AT_MINSIGSTKSZ: the most that a frame takes, with the gaps that alignment can leave. */
 void signal_frame_init(void)
 {
     if (fpu_layout.components)
@@ -197,6 +198,10 @@ static bool alternate_stack_is_full(const struct signal_delivery *delivery, stru
            at.address - delivery->alternate_stack - 1 >= delivery->alternate_stack_size;
 }
 
+/*
+ * Writes all of the frame before a register changes, so a stack that cannot be written leaves the
+ * thread as it was, for the SIGSEGV that follows.
+ */
 int signal_frame_push(struct trap_frame *frame, const struct signal_delivery *delivery)
 {
     struct user_context *context = *this_cpu(user_context_current);

@@ -151,6 +151,10 @@ void arch_start_cpus(void)
     }
 }
 
+/*
+ * The new CPU's first C, on its own stack. Descriptors come first of what may fault; then what the
+ * kernel uses on every CPU, and only then the comparison of clocks, which wants its timer.
+ */
 noreturn void cpu_start(void)
 {
     struct cpu *cpu = cpu_current();

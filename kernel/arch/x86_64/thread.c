@@ -72,6 +72,7 @@ static void bases_save(struct user_context *context)
     context->gs_base = hardware_user_gs_base();
 }
 
+/* The hardware's bases become the thread's. Interrupts are off. */
 static void bases_load(const struct user_context *context)
 {
     hardware_set_fs_base(context->fs_base);
@@ -94,6 +95,7 @@ void context_init(struct context *context, void *stack_end, void (*entry)(void *
     context->stack_pointer = (u64)saved;
 }
 
+/* The order matters to an NMI only: it may find any mixture, and touches none of it. */
 void user_context_switch(struct user_context *from, struct user_context *to, void *stack_end)
 {
     kernel_stack_set(stack_end);
@@ -126,6 +128,7 @@ void trap_frame_init_user(struct trap_frame *frame, u64 instruction_pointer, u64
     trap_frame_changed();
 }
 
+/* `to` is nobody's yet. The live registers go to `from` first, as the copy is of memory. */
 int user_context_copy(struct user_context *to, struct user_context *from)
 {
     u64 flags = interrupts_save_disable();

@@ -60,7 +60,17 @@ static inline u64 tsc_read(void)
     return (u64)high << 32 | low;
 }
 
-/* The monotonic clock, plus the offset if `with_offset` is all ones. 0: ask the kernel. */
+/*
+ * The monotonic clock, plus the offset if `with_offset` is all ones. 0: ask the kernel.
+ *
+ *     kernel (core/date.c)        here
+ *     sequence: odd               reads the sequence: odd, or another afterwards: again
+ *     offset, scale
+ *     sequence: even
+ *
+ * The TSC is read between the two looks, so a time that goes out is one that the kernel would have
+ * told.
+ */
 static inline u64 clock_ns(u64 with_offset)
 {
     u32 sequence;
