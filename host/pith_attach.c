@@ -38,6 +38,7 @@ struct beginning {
     const struct stream *streams;
 };
 
+/* The same description as a run's; the `pith` that has the machine adds the session's number. */
 static void describe(const struct beginning *beginning)
 {
     struct attachment *attachment = beginning->attachment;
@@ -74,6 +75,7 @@ static int handle_frame(void *context, const struct host_frame *frame, const uin
     }
 }
 
+/* The end of the link before EXIT came is the end of the machine, or, before HELLO, a refusal. */
 static void receive_frames(struct attachment *attachment, struct beginning *beginning)
 {
     int result = link_receive(&attachment->link, handle_frame, beginning);
@@ -96,7 +98,7 @@ static void send_window(struct attachment *attachment)
 {
     uint16_t window[2];
 
-    if (!attachment->terminal)
+    if (!attachment->terminal || !attachment->has_begun)
         return;
     terminal_get_window(attachment->terminal, &window[0], &window[1]);
     link_send(&attachment->link, HOST_FRAME_WINDOW, HOST_CHANNEL_TERMINAL, window, sizeof(window));
@@ -121,6 +123,8 @@ static void take_signal(struct attachment *attachment, uint32_t number)
     case SIGCHLD:
         break;
     default:
+        if (!attachment->has_begun) /* there is no program yet that it could be for */
+            exit(PITH_SIGNAL_OFFSET + (int)number);
         link_send(&attachment->link, HOST_FRAME_SIGNAL, HOST_CHANNEL_CONTROL, &number,
                   sizeof(number));
     }
@@ -163,8 +167,7 @@ static void step(struct attachment *attachment, struct beginning *beginning)
         fall_silent(attachment);
         return;
     }
-    if (polled[0].revents && read(attachment->signal_fd, &signal, sizeof(signal)) > 0 &&
-        attachment->has_begun)
+    if (polled[0].revents && read(attachment->signal_fd, &signal, sizeof(signal)) > 0)
         take_signal(attachment, signal.ssi_signo);
     if (polled[1].revents & (POLLIN | POLLHUP | POLLERR))
         receive_frames(attachment, beginning);

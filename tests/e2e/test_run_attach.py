@@ -84,6 +84,16 @@ def test_attach_of_another_user_is_refused(machine):
     assert attach(machine, 'true').returncode == 0
 
 
+def test_attach_to_a_machine_that_does_not_answer_can_be_ended(machine):
+    machine.send_signal(signal.SIGSTOP)
+    child = subprocess.Popen([PITH, 'attach', str(machine.pid), '--', 'true'])
+    name = f'/proc/{child.pid}/fd'
+    wait_until(lambda: any('signalfd' in os.readlink(f'{name}/{fd}') for fd in os.listdir(name)))
+    child.terminate()
+    assert child.wait(timeout=MINUTE) == 128 + signal.SIGTERM
+    machine.send_signal(signal.SIGCONT)
+
+
 def test_attach_has_streams_and_status_of_its_own(machine):
     data = os.urandom(1000000)
     result = attach(machine, 'sh', '-c', 'cat; echo error >&2; exit 5', input=data)
