@@ -17,7 +17,7 @@
 #define FD_NAME_SIZE 12
 #define MODE_MASK    07777u
 
-/* The directory of a new name, which must be allowed there. */
+/* The directory of a new name, open, if the name may be made there: not a hidden one. */
 static int directory_for(struct fs_server *server, struct fs_request *request, int *fd_out)
 {
     if (fs_name_is_hidden(&server->tree, request->node, request->names[0]))
@@ -25,6 +25,10 @@ static int directory_for(struct fs_server *server, struct fs_request *request, i
     return fs_node_directory_fd(&server->tree, request->node, fd_out);
 }
 
+/*
+ * The new name as LOOKUP would answer it. If it is gone already, that is the answer, as it would be
+ * for two calls of a program's.
+ */
 static int answer_child(struct fs_server *server, struct fs_request *request)
 {
     struct fs_node *node;
@@ -34,6 +38,7 @@ static int answer_child(struct fs_server *server, struct fs_request *request)
     return error ? error : fs_answer_entry(server, request, node, &status);
 }
 
+/* -EPERM: a device. Type 0 is a regular file (mknod(2)). */
 int fs_do_mknod(struct fs_server *server, struct fs_request *request)
 {
     const struct fuse_mknod_in *in = &request->arguments.mknod;
@@ -68,6 +73,10 @@ int fs_do_mkdir(struct fs_server *server, struct fs_request *request)
     return failed ? -errno : answer_child(server, request);
 }
 
+/*
+ * The target is the guest's text and nobody here follows it: names are resolved one by one, never
+ * through a link (fs_resolve.c).
+ */
 int fs_do_symlink(struct fs_server *server, struct fs_request *request)
 {
     const char *target = request->names[1];
@@ -177,6 +186,10 @@ static int existing_open(struct fs_server *server, struct fs_request *request,
     return error;
 }
 
+/*
+ * One request makes, opens and answers both. Room for the answer is checked first: what was made
+ * cannot be unmade, since the host may have seen it.
+ */
 int fs_do_create(struct fs_server *server, struct fs_request *request)
 {
     struct fuse_open_out answer = {0};

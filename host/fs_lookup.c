@@ -112,6 +112,10 @@ static int answer_absent(struct fs_server *server, struct fs_request *request)
     return fs_request_answer(request, &entry, sizeof(entry));
 }
 
+/*
+ * -ENOENT is an answer that the guest may keep only where nobody can make the name meanwhile: in a
+ * writable share guest and host may be waiting for each other's files.
+ */
 int fs_do_lookup(struct fs_server *server, struct fs_request *request)
 {
     struct fs_node *node;
@@ -126,6 +130,7 @@ int fs_do_lookup(struct fs_server *server, struct fs_request *request)
     return fs_answer_entry(server, request, node, &status);
 }
 
+/* No answer. More references than the guest has count as all of them. */
 int fs_do_forget(struct fs_server *server, struct fs_request *request)
 {
     struct fs_node *node = fs_node_find(&server->tree, request->header.nodeid);
@@ -135,6 +140,7 @@ int fs_do_forget(struct fs_server *server, struct fs_request *request)
     return 0;
 }
 
+/* Many FORGETs, copied a few at a time, so their number needs no bound of its own. */
 int fs_do_batch_forget(struct fs_server *server, struct fs_request *request)
 {
     struct fuse_forget_one forgets[FORGETS_AT_ONCE];

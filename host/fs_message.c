@@ -46,6 +46,10 @@ static int receive_rest(int socket_fd, void *bytes, size_t size)
     return got == (ssize_t)size ? 0 : -ECONNRESET;
 }
 
+/*
+ * Blocks until the message is whole: who sends it is the only one who is served. -ECONNRESET: the
+ * connection ended; -EPROTO: a size, a version or a number of descriptors that cannot be.
+ */
 int fs_message_receive(struct fs_message *message, int socket_fd)
 {
     union {

@@ -68,6 +68,10 @@ static void buffers_copy(const struct iovec *buffers, unsigned count, size_t off
     }
 }
 
+/*
+ * The bytes are the guest's to change at any moment: what is copied is then checked, never what
+ * lies there.
+ */
 static void copy_from_guest(const struct fs_chain *chain, size_t offset, void *to, size_t size)
 {
     buffers_copy(chain->buffers, chain->readable_count, offset, to, size, COPY_FROM_GUEST);
@@ -181,6 +185,10 @@ unsigned fs_request_data_buffers(const struct fs_request *request, size_t size,
                          request->data_offset, MIN(size, request->data_size), buffers_out);
 }
 
+/*
+ * Writes the header in front of the answer, or of none after an error. Returns the bytes for the
+ * used ring; 0: the guest left no room for a header, and gets its buffers back as they were.
+ */
 u32 fs_request_finish(struct fs_request *request, int error)
 {
     struct fuse_out_header header = {

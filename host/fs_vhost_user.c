@@ -100,6 +100,7 @@ static int get_features(struct fs_device *device, struct fs_message *message)
     return 0;
 }
 
+/* -EPROTO: a feature that we did not offer. */
 static int set_features(struct fs_device *device, struct fs_message *message)
 {
     if (message->payload.number & ~our_features)
@@ -174,6 +175,7 @@ static int set_mem_table(struct fs_device *device, struct fs_message *message)
     return 0;
 }
 
+/* The queue of that number; -EPROTO: there is none. */
 static int message_queue(struct fs_device *device, u64 index, struct fs_queue **queue_out)
 {
     if (index >= FS_QUEUES)
@@ -192,6 +194,7 @@ static int message_stopped_queue(struct fs_device *device, u64 index, struct fs_
     return (*queue_out)->kick_fd >= 0 ? -EPROTO : 0;
 }
 
+/* The ring's size: a power of two (virtio 1.2, 2.7). */
 static int set_vring_num(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
@@ -235,6 +238,10 @@ static int set_vring_addr(struct fs_device *device, struct fs_message *message)
     return 0;
 }
 
+/*
+ * Stops the queue. What was taken was answered, for there is one thread: so what is told is the
+ * next request, and a queue that goes on from there loses and repeats none.
+ */
 static int get_vring_base(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
@@ -291,6 +298,7 @@ static int set_vring_kick(struct fs_device *device, struct fs_message *message)
     return fs_queue_map(queue, &device->memory) ? -EPROTO : 0;
 }
 
+/* No descriptor: the guest polls, and is not told. */
 static int set_vring_call(struct fs_device *device, struct fs_message *message)
 {
     struct fs_queue *queue;
@@ -347,6 +355,10 @@ static const struct {
     [SET_VRING_ENABLE] = {set_vring_enable, sizeof(struct vhost_vring_state)},
 };
 
+/*
+ * A request that we do not know is answered with a failure if an answer is wanted, else ignored: a
+ * newer front end may try.
+ */
 static int message_handle(struct fs_device *device, struct fs_message *message)
 {
     u32 request = message->header.request;

@@ -20,6 +20,10 @@ static const char *const settable_prefixes[] = {
     "system.posix_acl_",
 };
 
+/*
+ * /proc's name of the node's descriptor. -EOPNOTSUPP: there is no /proc; -ENODATA: the device's
+ * root, which is no file of the host's.
+ */
 static int xattr_path(struct fs_server *server, struct fs_node *node, char path_out[FD_PATH_SIZE])
 {
     int fd, error;
@@ -42,6 +46,10 @@ static int xattr_name_check(const char *name)
     return length == 0 || length > XATTR_NAME_MAX ? -ERANGE : 0;
 }
 
+/*
+ * `security.` and `trusted.` mean something to the host's kernel: a guest could make a file of the
+ * host's privileged.
+ */
 static bool xattr_is_settable(const char *name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(settable_prefixes); i++) {

@@ -1,8 +1,15 @@
 /*
  * The description of the run (host_protocol.h): all that init needs to know about the caller.
  *
- * It is built when the kernel has said HELLO, so that the date in it is only as old as the way to
- * init.
+ *     struct host_run | entry: type, size | bytes, to 8 | entry ... |
+ *
+ * Nothing of it is read from a file in the guest, and the guest asks for nothing: one message has
+ * the program, rights, files, streams and the date. It is built when the kernel has said HELLO, so
+ * that the date in it is only as old as the way to init.
+ *
+ * What is the caller's is told as it is (limits, umask, ignored signals, nice value), so that a
+ * program behaves in the machine as it would here. With --deterministic the date and the seed are
+ * the same each time.
  */
 #include "pith.h"
 
@@ -24,6 +31,10 @@
 
 extern char **environ;
 
+/*
+ * An entry, and in the header that there is one more. `description` begins with its header, and may
+ * move.
+ */
 static void add(struct buffer *description, enum host_run_type type, const void *bytes, size_t size)
 {
     struct host_run_entry entry = {.type = type, .size = size};
@@ -50,6 +61,7 @@ static void add_pair(struct buffer *description, enum host_run_type type, uint32
     add(description, type, pair, sizeof(pair));
 }
 
+/* Whether one of the NAME=VALUE has the name of `variable`: the last one wins, as in env(1). */
 static bool is_set_again(const struct strings *variables, const char *variable)
 {
     size_t size = strcspn(variable, "=") + 1;
@@ -111,6 +123,7 @@ static void add_ignored_signals(struct buffer *description)
     add(description, HOST_RUN_IGNORED, &ignored, sizeof(ignored));
 }
 
+/* umask(2) tells only what it replaces; this process makes no files in between. */
 static void add_rights(struct buffer *description, const struct run_options *options,
                        const struct rlimit limits[CALLER_LIMITS])
 {

@@ -54,6 +54,7 @@ static int set_cpus(struct run_options *options, const char *value)
     return 0;
 }
 
+/* Bytes by units of 1024; without one MiB, as QEMU's -m has it. */
 static int set_memory(struct run_options *options, const char *value)
 {
     static const char units[] = "KMGT";
@@ -81,6 +82,7 @@ static int set_memory(struct run_options *options, const char *value)
     return 0;
 }
 
+/* Fractions are welcome; rounded up to milliseconds, so that none is no limit. */
 static int set_timeout(struct run_options *options, const char *value)
 {
     char *end;
@@ -92,6 +94,7 @@ static int set_timeout(struct run_options *options, const char *value)
     return 0;
 }
 
+/* An empty value sets the variable; there is no way to unset one of the caller's. */
 static int set_environment(struct run_options *options, const char *value)
 {
     if (*value == '=' || !strchr(value, '='))
@@ -139,6 +142,10 @@ static int set_root(struct run_options *options, const char *value)
     return options->root ? 0 : PITH_FAILED;
 }
 
+/*
+ * The path is made absolute and free of links now: what it names later cannot change what is
+ * shared.
+ */
 static int set_share(struct run_options *options, const char *value)
 {
     size_t size = strlen(value);
@@ -159,6 +166,7 @@ static int set_share(struct run_options *options, const char *value)
     return share->path ? 0 : PITH_FAILED;
 }
 
+/* Need not exist; so no links are resolved here. fs_hide.c hides the name and what it leads to. */
 static int set_hidden(struct run_options *options, const char *value)
 {
     char directory[PATH_MAX];
@@ -216,6 +224,7 @@ static int set_cpu(struct run_options *options, const char *value)
     return 0;
 }
 
+/* Several add up. */
 static int set_append(struct run_options *options, const char *value)
 {
     options->append = *options->append ? text("%s %s", options->append, value) : value;

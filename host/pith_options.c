@@ -96,6 +96,7 @@ static void build_getopt(struct option *longs, char *letters)
     longs[option_rule_count] = (struct option){0};
 }
 
+/* `attach` and `ps` take what concerns the program, not the machine. */
 static bool has_meaning(const struct option_rule *rule, enum pith_command command)
 {
     if (command == COMMAND_RUN || command == COMMAND_SHELL)

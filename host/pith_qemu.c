@@ -32,6 +32,10 @@ static bool is_program(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
+/*
+ * PITH_QEMU, else the first in PATH. It is found here, not by execvp, so that its path can be said
+ * and its verdict on KVM be kept under it.
+ */
 const char *qemu_search(void)
 {
     const char *named = getenv("PITH_QEMU");
@@ -116,6 +120,11 @@ static const char *cpu_model(const struct run_options *options, enum accelerator
     return accelerator == ACCELERATOR_KVM ? "host" : "max";
 }
 
+/*
+ * Guest memory is a memfd that the file server maps as well. microvm has no devices of a PC but the
+ * debug port; -nodefaults keeps q35 from having more. --qemu-arg comes last, so that it can
+ * overrule.
+ */
 void qemu_build_arguments(struct strings *arguments, const char *qemu,
                           const struct run_options *options, enum accelerator accelerator,
                           const struct machine_fds *fds)
@@ -156,6 +165,9 @@ void qemu_build_arguments(struct strings *arguments, const char *qemu,
         strings_add(arguments, options->qemu.list[i]);
 }
 
+/*
+ * Its standard error is a file, which is read when it has ended: a pipe could fill and hold it up.
+ */
 pid_t qemu_start(const struct strings *arguments, const struct machine_fds *fds)
 {
     const int keep[] = {fds->kernel, fds->initramfs, fds->link, fds->debug, fds->files};
