@@ -93,17 +93,19 @@ static struct epoll *epoll_of(const struct file *file)
 
 /* ---- The ready list ---- */
 
-/* Puts the item on the list, and wakes who waits for the set or watches it. */
-static void item_make_ready(struct epoll_item *item, u32 events)
+/* Puts the item on the list, and wakes who waits for the set or watches it. 1: somebody waited. */
+static int item_make_ready(struct epoll_item *item, u32 events)
 {
     struct epoll *epoll = item->epoll;
+    int woken;
 
     spin_lock(&epoll->ready_queue.lock);
     if (!list_is_linked(&item->ready_link))
         list_push_back(&epoll->ready, &item->ready_link);
-    (void)wait_queue_wake_locked(&epoll->ready_queue, 1, events);
+    woken = wait_queue_wake_locked(&epoll->ready_queue, 1, events);
     spin_unlock(&epoll->ready_queue.lock);
     wait_queue_wake(&epoll->poll_queue, WAKE_ALL, POLL_READABLE);
+    return woken;
 }
 
 static int item_wake(struct waiter *waiter, u32 events)
@@ -115,8 +117,8 @@ static int item_wake(struct waiter *waiter, u32 events)
         return 0;
     if (events && !(events & wanted))
         return 0;
-    item_make_ready(item, events);
-    return 1;
+    /* With EPOLLEXCLUSIVE a set for which nobody waits leaves the event to the next. */
+    return item_make_ready(item, events);
 }
 
 static void item_unready(struct epoll_item *item)

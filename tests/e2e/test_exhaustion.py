@@ -87,5 +87,5 @@ print("all ended")
 
 
 def test_killed_process_of_the_idle_class_does_not_wait_for_busy_ones():
-    result = run_program('python3', '-c', IDLE_KILLED, options=['--cpus', '2', '--timeout', '50'])
+    result = run_program('python3', '-c', IDLE_KILLED, options=['--cpus', '2'])
     assert result.stdout == b'all ended\n', result.stderr.decode()

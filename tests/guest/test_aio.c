@@ -273,3 +273,21 @@ TEST(io_setup_whose_page_another_thread_unmaps_at_once_does_no_harm)
     is_over = 1;
     CHECK_EQ(pthread_join(thread, NULL), 0);
 }
+
+TEST(io_submit_synchronises_data_and_refuses_what_does_nothing)
+{
+    aio_context_t context = new_context();
+    int fd = new_file();
+    struct iocb request = request_of(IOCB_CMD_FDSYNC, fd, NULL, 0, 0);
+    struct io_event event;
+
+    CHECK_EQ(submit_one(context, &request), 1);
+    CHECK_EQ(io_getevents(context, 1, 1, &event, NULL), 1);
+    CHECK_EQ(event.res, 0);
+    request = request_of(IOCB_CMD_NOOP, fd, NULL, 0, 0);
+    CHECK_ERRNO(submit_one(context, &request), EINVAL);
+    request = request_of(IOCB_CMD_PWRITE, fd, "x", 1, 0);
+    request.aio_flags = IOCB_FLAG_IOPRIO;
+    request.aio_reqprio = 0;
+    CHECK_EQ(submit_one(context, &request), 1);
+}

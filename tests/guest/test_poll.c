@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 
 struct ends {
     int reader, writer;
@@ -595,4 +596,67 @@ TEST(eventfd_errors_are_as_documented)
     CHECK_EQ(write(fd, &value, 8), 8);
     value = 1;
     CHECK_ERRNO(write(fd, &value, 8), EAGAIN);
+}
+
+/* ---- Events by their other names ---- */
+
+TEST(poll_says_what_is_normal_and_what_is_a_band)
+{
+    struct ends ends = new_pipe();
+    struct pollfd entry = {.fd = ends.writer, .events = POLLWRNORM | POLLWRBAND};
+    struct epoll_event event = {.events = EPOLLRDNORM | EPOLLRDBAND | EPOLLPRI};
+    int epoll = CHECK_OK(epoll_create1(0)), fds[2];
+
+    CHECK_EQ(poll(&entry, 1, 0), 1);
+    CHECK_EQ(entry.revents, POLLWRNORM);
+    entry = (struct pollfd){.fd = ends.reader, .events = POLLRDBAND | POLLPRI};
+    put_byte(ends.writer);
+    CHECK_EQ(poll(&entry, 1, 0), 0);
+    CHECK_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, ends.reader, &event));
+    CHECK_EQ(epoll_wait(epoll, &event, 1, 0), 1);
+    CHECK_EQ(event.events, EPOLLRDNORM);
+    CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    event.events = EPOLLWRNORM | EPOLLWRBAND;
+    CHECK_OK(epoll_ctl(epoll, EPOLL_CTL_DEL, ends.reader, NULL));
+    CHECK_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event));
+    CHECK_EQ(epoll_wait(epoll, &event, 1, 0), 1);
+    CHECK_EQ(event.events, EPOLLWRNORM | EPOLLWRBAND);
+}
+
+TEST(epoll_takes_exclusive_and_wakeup_only_as_documented)
+{
+    struct ends ends = new_pipe();
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLWAKEUP};
+    int one = CHECK_OK(epoll_create1(0)), two = CHECK_OK(epoll_create1(0));
+
+    CHECK_OK(epoll_ctl(one, EPOLL_CTL_ADD, ends.reader, &event));
+    CHECK_OK(epoll_ctl(two, EPOLL_CTL_ADD, ends.reader, &event));
+    put_byte(ends.writer);
+    CHECK_EQ(epoll_wait(one, &event, 1, 0), 1);
+    CHECK_EQ(event.events, EPOLLIN);
+    event.events = EPOLLIN;
+    CHECK_ERRNO(epoll_ctl(one, EPOLL_CTL_MOD, ends.reader, &event), EINVAL);
+    event.events = EPOLLIN | EPOLLEXCLUSIVE;
+    CHECK_ERRNO(epoll_ctl(one, EPOLL_CTL_MOD, ends.reader, &event), EINVAL);
+    event.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT;
+    CHECK_ERRNO(epoll_ctl(one, EPOLL_CTL_ADD, ends.writer, &event), EINVAL);
+    event.events = EPOLLIN | EPOLLEXCLUSIVE;
+    CHECK_ERRNO(epoll_ctl(one, EPOLL_CTL_ADD, two, &event), EINVAL);
+}
+
+TEST(epoll_exclusive_event_goes_past_a_set_for_which_nobody_waits)
+{
+    struct ends ends = new_pipe();
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    int busy = CHECK_OK(epoll_create1(0)), idle = CHECK_OK(epoll_create1(0));
+    pid_t child;
+
+    CHECK_OK(epoll_ctl(busy, EPOLL_CTL_ADD, ends.reader, &event));
+    CHECK_OK(epoll_ctl(idle, EPOLL_CTL_ADD, ends.reader, &event));
+    child = CHECK_OK(fork());
+    if (child == 0)
+        _exit(epoll_wait(idle, &event, 1, -1));
+    WAIT_FOR_STATE(child, 'S');
+    put_byte(ends.writer);
+    CHECK_EXIT(child, 1);
 }
