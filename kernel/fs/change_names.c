@@ -136,9 +136,7 @@ int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
     if (error)
         return new_name_end(&new, NULL, error);
     error = -EPERM;
-    if ((mode & S_IFMT) == S_IFREG && directory->operations->create)
-        error = directory->operations->create(directory, new.dentry, creation.mode, &inode);
-    else if ((mode & S_IFMT) != S_IFREG && directory->operations->mknod)
+    if (directory->operations->mknod)
         error = directory->operations->mknod(directory, new.dentry, creation.mode, rdev, &inode);
     creation_end(&creation, inode);
     if (!error && path_out) {

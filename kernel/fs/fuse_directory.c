@@ -107,12 +107,6 @@ static int fuse_mknod(struct inode *directory, struct dentry *dentry, u32 mode, 
     return make(directory, dentry, FUSE_MKNOD, &arguments, sizeof(arguments), inode_out);
 }
 
-static int fuse_create(struct inode *directory, struct dentry *dentry, u32 mode,
-                       struct inode **inode_out)
-{
-    return fuse_mknod(directory, dentry, S_IFREG | (mode & ~S_IFMT), 0, inode_out);
-}
-
 static int fuse_mkdir(struct inode *directory, struct dentry *dentry, u32 mode,
                       struct inode **inode_out)
 {
@@ -223,7 +217,7 @@ static int fuse_rename(struct inode *from_directory, struct dentry *from,
 const struct inode_operations fuse_directory_operations = {
     .lookup = fuse_lookup,
     .revalidate = fuse_revalidate,
-    .create = fuse_create,
+
     .mkdir = fuse_mkdir,
     .mknod = fuse_mknod,
     .symlink = fuse_symlink,

@@ -307,18 +307,6 @@ static int root_create(struct file_system *file_system)
     return -ENOMEM;
 }
 
-static struct radix_node *node_alloc(void)
-{
-    return kmalloc(sizeof(struct radix_node), ALLOC_CLEARED | ALLOC_NOWAIT);
-}
-
-static void node_free(struct radix_node *node)
-{
-    kfree(node);
-}
-
-static const struct radix_allocator node_allocator = {.alloc = node_alloc, .free = node_free};
-
 /* One device, so one instance: it is made by the first mount and stays. */
 static struct {
     struct mutex lock;               /* LOCK_DEVICE */
@@ -336,7 +324,7 @@ static int instance_create(const struct file_system_type *type)
         kfree(file_system);
         return -ENOMEM;
     }
-    radix_init(&server->nodes, &node_allocator);
+    radix_init(&server->nodes, &radix_slab_allocator);
     file_system->private_data = server;
     file_system->flags |= FILE_SYSTEM_STAYS;
     error = server_greet(server);

@@ -171,24 +171,13 @@ static struct inode *inode_find(struct file_system *file_system, u64 id)
     return inode;
 }
 
-static void set_operations(struct inode *inode, const struct fuse_attr *attributes)
-{
-    inode->operations = &fuse_file_inode_operations;
-    switch (attributes->mode & S_IFMT) {
-    case S_IFDIR:
-        inode->operations = &fuse_directory_operations;
-        inode->file_operations = &fuse_directory_file_operations;
-        break;
-    case S_IFREG:
-        inode->file_operations = &fuse_file_operations;
-        inode->pages.operations = &fuse_page_operations;
-        break;
-    case S_IFLNK:
-        break;
-    default:
-        inode_init_special(inode, attributes->mode, attributes->rdev);
-    }
-}
+static const struct inode_tables fuse_tables = {
+    .directory = &fuse_directory_operations,
+    .other = &fuse_file_inode_operations,
+    .directory_file = &fuse_directory_file_operations,
+    .regular_file = &fuse_file_operations,
+    .pages = &fuse_page_operations,
+};
 
 static struct inode *inode_create(struct file_system *file_system,
                                   const struct fuse_entry_out *entry)
@@ -206,7 +195,7 @@ static struct inode *inode_create(struct file_system *file_system,
     inode->number = entry->attr.ino;
     inode->born_ns = 0; /* the protocol does not say */
     inode->mode = entry->attr.mode;
-    set_operations(inode, &entry->attr);
+    inode_init_tables(inode, &fuse_tables, entry->attr.mode, entry->attr.rdev);
     return inode;
 }
 

@@ -264,6 +264,25 @@ void inode_init_special(struct inode *inode, u32 mode, u64 rdev)
     inode->file_operations = by_type[MODE_TO_DT(mode)];
 }
 
+void inode_init_tables(struct inode *inode, const struct inode_tables *tables, u32 mode, u64 rdev)
+{
+    inode->operations = tables->other;
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        inode->operations = tables->directory;
+        inode->file_operations = tables->directory_file;
+        break;
+    case S_IFREG:
+        inode->file_operations = tables->regular_file;
+        inode->pages.operations = tables->pages;
+        break;
+    case S_IFLNK:
+        break;
+    default:
+        inode_init_special(inode, mode, rdev);
+    }
+}
+
 void inode_init(void)
 {
     inode_slab = slab_cache_create("inode", sizeof(struct inode), __alignof__(struct inode));

@@ -11,7 +11,14 @@
  * A name holds a reference on its inode: so dentries may leave the cache at any time, and what is
  * named stays.
  *
- * Locking: the caller holds the directory's inode.lock. Context: giving up an inode sleeps.
+ * A directory that goes while it still has names (its file system is unmounted) gives them up one
+ * by one in a loop, never by recursion, for a tree may be deep: a directory in it that goes too,
+ * which is put by that same loop, is only queued for it.
+ *
+ *     root goes: names of root put -> "a" goes: queued | "b" goes: queued;  then a's names, b's ...
+ *
+ * Locking: the caller holds the directory's inode.lock, but for memory_names_drain, when nobody
+ *          else knows the directory any more. Context: giving up an inode sleeps.
  */
 #include "memory_names.h"
 
@@ -42,9 +49,17 @@ static bool before_by_position(const struct tree_node *a, const struct tree_node
            tree_entry(b, struct memory_name, by_position)->position;
 }
 
-void memory_names_init(struct memory_names *names, u64 first_position)
+void memory_names_init(struct memory_names *names, u64 first_position, void *node)
 {
-    *names = (struct memory_names){.next_position = first_position};
+    *names = (struct memory_names){.next_position = first_position, .node = node};
+    list_init(&names->link);
+}
+
+void memory_drain_init(struct memory_drain *drain)
+{
+    spin_init(&drain->lock, LOCK_LEAF);
+    list_init(&drain->waiting);
+    drain->is_draining = false;
 }
 
 struct memory_name *memory_name_find(const struct memory_names *names, const char *text, u32 bytes)
@@ -121,8 +136,42 @@ struct memory_name *memory_name_next(struct memory_name *name)
     return tree_entry_or_null(tree_next(&name->by_position), struct memory_name, by_position);
 }
 
-void memory_names_fini(struct memory_names *names)
+void memory_names_drain(struct memory_drain *drain, struct memory_names *names)
 {
-    while (names->names.root)
-        memory_name_destroy(names, tree_entry(names->names.root, struct memory_name, by_name));
+    spin_lock(&drain->lock);
+    list_push_back(&drain->waiting, &names->link);
+    if (drain->is_draining) {
+        spin_unlock(&drain->lock);
+        return;
+    }
+    drain->is_draining = true;
+    while (!list_is_empty(&drain->waiting)) {
+        names = list_entry(list_pop_front(&drain->waiting), struct memory_names, link);
+        spin_unlock(&drain->lock);
+        while (names->names.root)
+            memory_name_destroy(names, tree_entry(names->names.root, struct memory_name, by_name));
+        kfree(names->node);
+        spin_lock(&drain->lock);
+    }
+    drain->is_draining = false;
+    spin_unlock(&drain->lock);
+}
+
+int memory_symlink(struct inode *directory, struct dentry *dentry, const char *target,
+                   struct inode **inode_out)
+{
+    size_t bytes = strlen(target);
+    const char *text = link_text_create(target, bytes);
+    int error;
+
+    if (!text)
+        return -ENOMEM;
+    error = directory->operations->mknod(directory, dentry, S_IFLNK | 0777, 0, inode_out);
+    if (error) {
+        kfree((void *)text);
+        return error;
+    }
+    (*inode_out)->link_text = text;
+    (*inode_out)->size = bytes;
+    return 0;
 }

@@ -22,10 +22,19 @@ struct memory_name {
 struct memory_names {
     struct tree names, positions;
     u64 next_position;
+    struct list link; /* in memory_drain.waiting */
+    void *node;       /* [const] what it lies in, which goes with it */
 };
 
-/* Positions are given out from `first_position` on. */
-void memory_names_init(struct memory_names *names, u64 first_position);
+/* Of a file system: its directories that go, while they give up their names one after the other. */
+struct memory_drain {
+    struct spinlock lock; /* LOCK_LEAF */
+    struct list waiting;  /* guarded_by(&lock) of memory_names */
+    bool is_draining;     /* guarded_by(&lock) somebody is at it */
+};
+
+/* Positions are given out from `first_position` on. `node`: kmalloc'ed, what `names` lies in. */
+void memory_names_init(struct memory_names *names, u64 first_position, void *node);
 /* NULL: there is none. */
 struct memory_name *memory_name_find(const struct memory_names *names, const char *text, u32 bytes);
 /* Adds a name, which is not there yet, for no inode. NULL: no memory. */
@@ -37,5 +46,10 @@ void memory_name_set(struct memory_name *name, struct inode *inode);
 /* The first name at or behind a position; NULL: none. */
 struct memory_name *memory_name_from(const struct memory_names *names, u64 position);
 struct memory_name *memory_name_next(struct memory_name *name);
-/* Gives up all names of a directory that goes. */
-void memory_names_fini(struct memory_names *names);
+/* Gives up all names of a directory that goes, if there are any, and frees its node. Sleeps. */
+void memory_names_drain(struct memory_drain *drain, struct memory_names *names);
+void memory_drain_init(struct memory_drain *drain);
+
+/* `symlink` of a directory whose `mknod` also makes links: keeps the text in memory. */
+int memory_symlink(struct inode *directory, struct dentry *dentry, const char *target,
+                   struct inode **inode_out);

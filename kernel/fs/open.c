@@ -185,12 +185,12 @@ static int create_locked(const struct path *directory, const struct name *name,
 
     if (error)
         return error;
-    if (!parent->operations->create)
+    if (!parent->operations->mknod)
         return -EACCES;
     error = creation_begin(parent, S_IFREG | mode_for_creation(mode), &creation);
     if (error)
         return error;
-    error = parent->operations->create(parent, dentry, creation.mode, &inode);
+    error = parent->operations->mknod(parent, dentry, creation.mode, 0, &inode);
     creation_end(&creation, error ? NULL : inode);
     if (error)
         return error;

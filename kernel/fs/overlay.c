@@ -150,7 +150,7 @@ static int overlay_mount(const struct file_system_type *type, const struct mount
     if (!file_system || !overlay)
         goto free_both;
     list_init(&overlay->changed);
-    list_init(&overlay->draining);
+    memory_drain_init(&overlay->drain);
     overlay->inodes_max = frames_total_count() / 2;
     error = limit_parse(source->options, &overlay->pages_max);
     if (!error)

@@ -18,9 +18,7 @@ struct overlay {
     struct tree inodes;  /* those with a lower, by its address; file_system.inode_lock */
     struct list changed; /* those of them that hold themselves; file_system.inode_lock */
     bool is_gone;        /* no name is left: nothing need be held; file_system.inode_lock */
-    /* Directories whose names are still to be given up; file_system.inode_lock */
-    struct list draining;
-    bool is_draining;
+    struct memory_drain drain; /* of directories that go */
 };
 
 /* What the overlay keeps of a file: inode.private_data. */
@@ -29,7 +27,7 @@ struct overlay_node {
     u64 id;                    /* [const] for the listing of changes; the root's is 1 */
     struct dentry *lower;      /* [const] a reference, positive; NULL: all of it is ours */
     struct tree_node by_lower; /* in overlay.inodes */
-    struct list link;          /* in overlay.changed (holding a reference), or draining */
+    struct list link;          /* in overlay.changed, holding a reference */
     u32 is_changed;            /* [atomic] differs from the lower: never looks there again */
     u64 lower_bytes;           /* [atomic] of the lower's data that still show through */
     u64 lower_blocks;          /* [atomic] of 512 bytes, when last asked */

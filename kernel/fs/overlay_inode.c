@@ -201,32 +201,21 @@ static struct inode *node_alloc(struct file_system *file_system)
     }
     list_init(&node->link);
     list_init(&node->xattrs);
-    memory_names_init(&node->names, 0);
+    memory_names_init(&node->names, 0, node);
     node->inode = inode;
     node->id = __atomic_add_fetch(&((struct overlay *)file_system->private_data)->last_id, 1,
                                   __ATOMIC_RELAXED);
     inode->private_data = node;
-    inode->operations = &overlay_file_operations;
     return inode;
 }
 
-static void set_operations(struct inode *inode, u32 mode, u64 rdev)
-{
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        inode->operations = &overlay_directory_operations;
-        inode->file_operations = &overlay_directory_file_operations;
-        break;
-    case S_IFREG:
-        inode->file_operations = &overlay_regular_operations;
-        inode->pages.operations = &overlay_page_operations;
-        break;
-    case S_IFLNK:
-        break;
-    default:
-        inode_init_special(inode, mode, rdev);
-    }
-}
+static const struct inode_tables overlay_tables = {
+    .directory = &overlay_directory_operations,
+    .other = &overlay_file_operations,
+    .directory_file = &overlay_directory_file_operations,
+    .regular_file = &overlay_regular_operations,
+    .pages = &overlay_page_operations,
+};
 
 int overlay_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
                          u64 rdev, struct inode **inode_out)
@@ -248,7 +237,7 @@ int overlay_inode_create(struct file_system *file_system, const struct inode *di
     node->parent_number = directory->number;
     inode->number |= OWN_NUMBERS;
     inode_init_owner(inode, directory, mode);
-    set_operations(inode, inode->mode, rdev);
+    inode_init_tables(inode, &overlay_tables, inode->mode, rdev);
     if (inode_is_directory(inode)) {
         inode->links = 2;
         inode->size = EMPTY_DIRECTORY_BYTES;
@@ -331,37 +320,9 @@ int overlay_inode_get(struct file_system *file_system, struct dentry *lower,
     overlay_node_of(inode)->lower = lower;
     inode->number = lower_inode->number;
     copy_from_lower(inode, lower_inode);
-    set_operations(inode, inode->mode, lower_inode->rdev);
+    inode_init_tables(inode, &overlay_tables, inode->mode, lower_inode->rdev);
     *inode_out = inode_enter(inode, lower_inode);
     return 0;
-}
-
-/*
- * Gives up the names in a directory that goes. A directory among them that goes with it comes here
- * again, and is only put on the list: so deep trees need no deep stack.
- */
-static void names_release(struct inode *directory)
-{
-    struct file_system *file_system = directory->file_system;
-    struct overlay *overlay = overlay_of(directory);
-    struct overlay_node *node = overlay_node_of(directory);
-
-    spin_lock(&file_system->inode_lock);
-    list_push_back(&overlay->draining, &node->link);
-    if (overlay->is_draining) {
-        spin_unlock(&file_system->inode_lock);
-        return;
-    }
-    overlay->is_draining = true;
-    while (!list_is_empty(&overlay->draining)) {
-        node = list_entry(list_pop_front(&overlay->draining), struct overlay_node, link);
-        spin_unlock(&file_system->inode_lock);
-        memory_names_fini(&node->names);
-        kfree(node);
-        spin_lock(&file_system->inode_lock);
-    }
-    overlay->is_draining = false;
-    spin_unlock(&file_system->inode_lock);
 }
 
 /* The root goes, and nothing can be found any more: what was changed need not stay. */
@@ -396,8 +357,5 @@ void overlay_inode_release(struct inode *inode)
     else
         __atomic_fetch_sub(&overlay_of(inode)->own_inodes, 1, __ATOMIC_RELAXED);
     memory_xattr_free_all(&node->xattrs);
-    if (inode_is_directory(inode))
-        names_release(inode);
-    else
-        kfree(node);
+    memory_names_drain(&overlay_of(inode)->drain, &node->names); /* frees the node */
 }

@@ -80,8 +80,8 @@ static void directory_changed(struct inode *directory)
 
 /* ---- Making ---- */
 
-static int overlay_make(struct inode *directory, struct dentry *dentry, u32 mode, u64 rdev,
-                        struct inode **inode_out)
+static int overlay_mknod(struct inode *directory, struct dentry *dentry, u32 mode, u64 rdev,
+                         struct inode **inode_out)
 {
     struct inode *inode;
     struct place place;
@@ -101,39 +101,14 @@ static int overlay_make(struct inode *directory, struct dentry *dentry, u32 mode
     return 0;
 }
 
-static int overlay_create(struct inode *directory, struct dentry *dentry, u32 mode,
-                          struct inode **inode_out)
-{
-    return overlay_make(directory, dentry, S_IFREG | (mode & ~S_IFMT), 0, inode_out);
-}
-
 static int overlay_mkdir(struct inode *directory, struct dentry *dentry, u32 mode,
                          struct inode **inode_out)
 {
-    int error = overlay_make(directory, dentry, S_IFDIR | (mode & ~S_IFMT), 0, inode_out);
+    int error = overlay_mknod(directory, dentry, S_IFDIR | (mode & ~S_IFMT), 0, inode_out);
 
     if (!error)
         directory->links++;
     return error;
-}
-
-static int overlay_symlink(struct inode *directory, struct dentry *dentry, const char *target,
-                           struct inode **inode_out)
-{
-    size_t bytes = strlen(target);
-    const char *text = link_text_create(target, bytes);
-    int error;
-
-    if (!text)
-        return -ENOMEM;
-    error = overlay_make(directory, dentry, S_IFLNK | 0777, 0, inode_out);
-    if (error) {
-        kfree((void *)text);
-        return error;
-    }
-    (*inode_out)->link_text = text;
-    (*inode_out)->size = bytes;
-    return 0;
 }
 
 static int overlay_link(struct inode *directory, struct dentry *dentry, struct inode *inode)
@@ -278,10 +253,10 @@ put_whiteout:
 const struct inode_operations overlay_directory_operations = {
     .lookup = overlay_lookup,
     .revalidate = overlay_revalidate,
-    .create = overlay_create,
+
     .mkdir = overlay_mkdir,
-    .mknod = overlay_make,
-    .symlink = overlay_symlink,
+    .mknod = overlay_mknod,
+    .symlink = memory_symlink,
     .link = overlay_link,
     .unlink = overlay_unlink,
     .rmdir = overlay_rmdir,

@@ -142,26 +142,13 @@ static const struct file_operations tmpfs_regular_operations = {
 
 /* ---- Inodes ---- */
 
-static void set_operations(struct inode *inode, u32 mode, u64 rdev)
-{
-    inode->operations = &tmpfs_file_operations;
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        inode->operations = &tmpfs_directory_operations;
-        inode->file_operations = &tmpfs_directory_file_operations;
-        inode->links = 2;
-        inode->size = EMPTY_DIRECTORY_BYTES;
-        break;
-    case S_IFREG:
-        inode->file_operations = &tmpfs_regular_operations;
-        inode->pages.operations = &tmpfs_page_operations;
-        break;
-    case S_IFLNK:
-        break;
-    default:
-        inode_init_special(inode, mode, rdev);
-    }
-}
+static const struct inode_tables tmpfs_tables = {
+    .directory = &tmpfs_directory_operations,
+    .other = &tmpfs_file_operations,
+    .directory_file = &tmpfs_directory_file_operations,
+    .regular_file = &tmpfs_regular_operations,
+    .pages = &tmpfs_page_operations,
+};
 
 int tmpfs_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
                        u64 rdev, struct inode **inode_out)
@@ -180,13 +167,15 @@ int tmpfs_inode_create(struct file_system *file_system, const struct inode *dire
         return -ENOMEM;
     }
     list_init(&node->xattrs);
-    list_init(&node->draining_link);
-    memory_names_init(&node->names, TMPFS_FIRST_POSITION);
-    node->inode = inode;
+    memory_names_init(&node->names, TMPFS_FIRST_POSITION, node);
     node->parent_number = inode->number;
     inode->private_data = node;
     inode_init_owner(inode, directory, mode);
-    set_operations(inode, mode, rdev);
+    inode_init_tables(inode, &tmpfs_tables, mode, rdev);
+    if (inode_is_directory(inode)) {
+        inode->links = 2;
+        inode->size = EMPTY_DIRECTORY_BYTES;
+    }
     *inode_out = inode;
     return 0;
 }
@@ -197,10 +186,7 @@ static void tmpfs_inode_release(struct inode *inode)
 
     memory_xattr_free_all(&node->xattrs);
     __atomic_fetch_sub(&tmpfs_of(inode)->inodes, 1, __ATOMIC_RELAXED);
-    if (inode_is_directory(inode))
-        tmpfs_entries_release(inode);
-    else
-        kfree(node);
+    memory_names_drain(&tmpfs_of(inode)->drain, &node->names); /* frees the node */
 }
 
 /* ---- Instances ---- */
@@ -349,7 +335,7 @@ static int tmpfs_mount(const struct file_system_type *type, const struct mount_s
     if (!file_system || !tmpfs)
         goto free_both;
     file_system->private_data = tmpfs;
-    list_init(&tmpfs->draining);
+    memory_drain_init(&tmpfs->drain);
     tmpfs->pages_max = frames_total_count() / 2;
     tmpfs->inodes_max = frames_total_count() / 2;
     error = limits_parse(tmpfs, source->options);

@@ -12,9 +12,7 @@ struct tmpfs {
     u64 pages_max, inodes_max; /* [const] but for remounts; 0: no limit */
     u64 pages;                 /* [atomic] dirty pages of all files */
     u64 inodes;                /* [atomic] */
-    /* Directories whose entries are still to be given up; guarded by file_system.inode_lock. */
-    struct list draining;
-    bool is_draining;
+    struct memory_drain drain; /* of directories that go */
 };
 
 /* What tmpfs keeps of an inode (inode.private_data). guarded_by(&inode->lock) */
@@ -22,8 +20,6 @@ struct tmpfs_node {
     struct memory_names names; /* a directory's */
     u64 parent_number;
     struct list xattrs;
-    struct list draining_link;
-    struct inode *inode; /* [const] not counted */
 };
 
 static inline struct tmpfs *tmpfs_of(const struct inode *inode)
@@ -38,8 +34,6 @@ static inline struct tmpfs_node *tmpfs_node_of(const struct inode *inode)
 /* A new inode with one reference. -ENOSPC, -ENOMEM. */
 int tmpfs_inode_create(struct file_system *file_system, const struct inode *directory, u32 mode,
                        u64 rdev, struct inode **inode_out) must_check;
-/* tmpfs_directory.c: forgets all entries of a directory that goes. */
-void tmpfs_entries_release(struct inode *directory);
 
 /* A number of bytes with an optional k, m, g, or % (of memory). -EINVAL. Cuts the unit off. */
 int memory_size_parse(char *text, u64 *bytes_out) must_check;

@@ -6,14 +6,9 @@
  * the name cache, whose dentries may come and go. A directory's links are its name, its own "." and
  * the ".." of each directory in it, as everywhere.
  *
- * A directory that goes while it still has names (its file system is unmounted) gives them up one
- * by one in a loop, never by recursion: a directory in it that goes too is only put on the list of
- * those that are still to be drained.
- *
  * What can fail in a move (memory for the new name, for a whiteout) comes before the first change.
  *
- * Locking: a name is guarded by its directory's inode.lock, which the callers hold;
- *          file_system.inode_lock for the list of those to be drained.
+ * Locking: a name is guarded by its directory's inode.lock, which the callers hold.
  */
 #include <pith/fs.h>
 
@@ -49,30 +44,6 @@ static void entry_destroy(struct inode *directory, struct memory_name *entry)
     memory_name_destroy(&tmpfs_node_of(directory)->names, entry);
 }
 
-void tmpfs_entries_release(struct inode *directory)
-{
-    struct file_system *file_system = directory->file_system;
-    struct tmpfs_node *node = tmpfs_node_of(directory);
-    struct tmpfs *tmpfs = tmpfs_of(directory);
-
-    spin_lock(&file_system->inode_lock);
-    list_push_back(&tmpfs->draining, &node->draining_link);
-    if (tmpfs->is_draining) {
-        spin_unlock(&file_system->inode_lock);
-        return;
-    }
-    tmpfs->is_draining = true;
-    while (!list_is_empty(&tmpfs->draining)) {
-        node = list_entry(list_pop_front(&tmpfs->draining), struct tmpfs_node, draining_link);
-        spin_unlock(&file_system->inode_lock);
-        memory_names_fini(&node->names);
-        kfree(node);
-        spin_lock(&file_system->inode_lock);
-    }
-    tmpfs->is_draining = false;
-    spin_unlock(&file_system->inode_lock);
-}
-
 /* ---- Operations ---- */
 
 static int tmpfs_lookup(struct inode *directory, struct dentry *dentry, struct inode **inode_out)
@@ -85,9 +56,9 @@ static int tmpfs_lookup(struct inode *directory, struct dentry *dentry, struct i
     return 0;
 }
 
-/* Makes an inode and its name. */
-static int tmpfs_make(struct inode *directory, struct dentry *dentry, u32 mode, u64 rdev,
-                      struct inode **inode_out)
+/* An inode and its name. */
+static int tmpfs_mknod(struct inode *directory, struct dentry *dentry, u32 mode, u64 rdev,
+                       struct inode **inode_out)
 {
     struct inode *inode;
     int error = tmpfs_inode_create(directory->file_system, directory, mode, rdev, &inode);
@@ -104,47 +75,16 @@ static int tmpfs_make(struct inode *directory, struct dentry *dentry, u32 mode, 
     return 0;
 }
 
-static int tmpfs_create(struct inode *directory, struct dentry *dentry, u32 mode,
-                        struct inode **inode_out)
-{
-    return tmpfs_make(directory, dentry, S_IFREG | (mode & ~S_IFMT), 0, inode_out);
-}
-
-static int tmpfs_mknod(struct inode *directory, struct dentry *dentry, u32 mode, u64 rdev,
-                       struct inode **inode_out)
-{
-    return tmpfs_make(directory, dentry, mode, rdev, inode_out);
-}
-
 static int tmpfs_mkdir(struct inode *directory, struct dentry *dentry, u32 mode,
                        struct inode **inode_out)
 {
-    int error = tmpfs_make(directory, dentry, S_IFDIR | (mode & ~S_IFMT), 0, inode_out);
+    int error = tmpfs_mknod(directory, dentry, S_IFDIR | (mode & ~S_IFMT), 0, inode_out);
 
     if (!error) {
         tmpfs_node_of(*inode_out)->parent_number = directory->number;
         directory->links++;
     }
     return error;
-}
-
-static int tmpfs_symlink(struct inode *directory, struct dentry *dentry, const char *target,
-                         struct inode **inode_out)
-{
-    size_t bytes = strlen(target);
-    const char *text = link_text_create(target, bytes);
-    int error;
-
-    if (!text)
-        return -ENOMEM;
-    error = tmpfs_make(directory, dentry, S_IFLNK | 0777, 0, inode_out);
-    if (error) {
-        kfree((void *)text);
-        return error;
-    }
-    (*inode_out)->link_text = text;
-    (*inode_out)->size = bytes;
-    return 0;
 }
 
 static int tmpfs_link(struct inode *directory, struct dentry *dentry, struct inode *inode)
@@ -361,10 +301,10 @@ static int tmpfs_remove_xattr(struct inode *inode, const char *name)
 
 const struct inode_operations tmpfs_directory_operations = {
     .lookup = tmpfs_lookup,
-    .create = tmpfs_create,
+
     .mkdir = tmpfs_mkdir,
     .mknod = tmpfs_mknod,
-    .symlink = tmpfs_symlink,
+    .symlink = memory_symlink,
     .link = tmpfs_link,
     .unlink = tmpfs_unlink,
     .rmdir = tmpfs_rmdir,

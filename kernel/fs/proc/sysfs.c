@@ -23,24 +23,6 @@ static struct file_system_type sys_type = {
     .mount = sys_mount,
 };
 
-void text_cpu_list(struct text_sink *sink, u64 set)
-{
-    const char *comma = "";
-
-    for (u32 first = 0; first < CPUS_MAX; first++) {
-        u32 last = first;
-
-        if (!(set & BIT(first)))
-            continue;
-        while (last + 1 < CPUS_MAX && (set & BIT(last + 1)))
-            last++;
-        text_print(sink, first == last ? "%s%u" : "%s%u-%u", comma, first, last);
-        comma = ",";
-        first = last;
-    }
-    text_print(sink, "\n");
-}
-
 /* Kinds of devices of which there is none: who lists them finds an empty folder, not an error. */
 static const char *const empty_folders[] = {
     "block",     "dev/block",          "dev/char",      "class/block", "class/hwmon", "class/net",

@@ -83,6 +83,24 @@ bool text_end_record(struct text_sink *sink)
     return fits && !sink->error;
 }
 
+void text_cpu_list(struct text_sink *sink, u64 set)
+{
+    const char *comma = "";
+
+    for (u32 first = 0; first < CPUS_MAX; first++) {
+        u32 last = first;
+
+        if (!(set & BIT(first)))
+            continue;
+        while (last + 1 < CPUS_MAX && (set & BIT(last + 1)))
+            last++;
+        text_print(sink, first == last ? "%s%u" : "%s%u-%u", comma, first, last);
+        comma = ",";
+        first = last;
+    }
+    text_print(sink, "\n");
+}
+
 /* ---- Files ---- */
 
 /* All but the lock and what is [const] is guarded by it. */

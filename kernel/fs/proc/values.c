@@ -87,38 +87,10 @@ static const struct proc_entry fail_allocation = {
 
 /* ---- Numbers that root may change ---- */
 
-static int show_number(struct text_sink *sink, void *object)
-{
-    text_print(sink, "%u\n", READ_ONCE(*(u32 *)object));
-    return 0;
-}
-
-static int store_number(void *object, const char *text, size_t bytes)
-{
-    u64 number = 0;
-
-    if (*text < '0' || *text > '9')
-        return -EINVAL;
-    for (; *text >= '0' && *text <= '9' && number <= INT32_MAX; text++)
-        number = number * 10 + (u64)(*text - '0');
-    if (number > INT32_MAX || (*text && *text != '\n'))
-        return -EINVAL;
-    WRITE_ONCE(*(u32 *)object, (u32)number);
-    return 0;
-}
-
-#define NUMBER(file_name)                                                                       \
-    {                                                                                           \
-        .name = (file_name), .mode = S_IFREG | 0644, .show = show_number, .store = store_number \
-    }
-
-static const struct {
-    struct proc_entry entry;
-    u32 *number;
-} inotify_numbers[] = {
-    {NUMBER("max_user_instances"), &inotify_limits.instances},
-    {NUMBER("max_user_watches"), &inotify_limits.watches},
-    {NUMBER("max_queued_events"), &inotify_limits.events},
+static const struct proc_setting inotify_settings[] = {
+    {"max_user_instances", &inotify_limits.instances, 0, INT32_MAX},
+    {"max_user_watches", &inotify_limits.watches, 0, INT32_MAX},
+    {"max_queued_events", &inotify_limits.events, 0, INT32_MAX},
 };
 
 static const struct proc_setting dnotify_setting = {"dir-notify-enable", &dnotify_is_on, 0,
@@ -155,9 +127,8 @@ void proc_values_init(void)
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         if (proc_register(values[i].name, 0444, values[i].show, (void *)values[i].text))
             panic("no memory for the names in /proc");
-    for (size_t i = 0; i < ARRAY_SIZE(inotify_numbers); i++)
-        if (proc_register_entry("sys/fs/inotify", &inotify_numbers[i].entry,
-                                inotify_numbers[i].number))
+    for (size_t i = 0; i < ARRAY_SIZE(inotify_settings); i++)
+        if (proc_register_setting("sys/fs/inotify", &inotify_settings[i]))
             panic("no memory for the names in /proc");
     if (proc_register_setting("sys/fs", &dnotify_setting) ||
         proc_register_entry("sys/vm", &fail_allocation, NULL))

@@ -37,7 +37,7 @@ void timerfd_init(void);
 
 /* What a user (instances, watches) and an instance (events that wait) may have: /proc/sys/fs. */
 struct inotify_limits {
-    u32 instances, watches, events;
+    s64 instances, watches, events;
 };
 extern struct inotify_limits inotify_limits; /* [atomic] each */
 

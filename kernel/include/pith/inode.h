@@ -92,10 +92,9 @@ struct directory_sink {
 struct inode_operations {
     /* Sets *inode_out to a reference, or to NULL: there is no such name (a negative dentry). */
     int (*lookup)(struct inode *directory, struct dentry *dentry, struct inode **inode_out);
-    int (*create)(struct inode *directory, struct dentry *dentry, u32 mode,
-                  struct inode **inode_out);
     int (*mkdir)(struct inode *directory, struct dentry *dentry, u32 mode,
                  struct inode **inode_out);
+    /* A regular file, device, FIFO or socket, by the type in `mode`. */
     int (*mknod)(struct inode *directory, struct dentry *dentry, u32 mode, u64 rdev,
                  struct inode **inode_out);
     int (*symlink)(struct inode *directory, struct dentry *dentry, const char *target,
@@ -210,6 +209,14 @@ void inode_set_attributes(struct inode *inode, const struct attribute_change *ch
 void inode_init_owner(struct inode *inode, const struct inode *directory, u32 mode);
 /* For devices and FIFOs: what opens them. */
 void inode_init_special(struct inode *inode, u32 mode, u64 rdev);
+/* A file system's tables, by kind of file. */
+struct inode_tables {
+    const struct inode_operations *directory, *other;
+    const struct file_operations *directory_file, *regular_file;
+    const struct page_cache_operations *pages; /* of regular files */
+};
+/* Gives a new inode those of its kind; devices and FIFOs as inode_init_special. */
+void inode_init_tables(struct inode *inode, const struct inode_tables *tables, u32 mode, u64 rdev);
 /* The current time for an inode's fields. */
 s64 inode_now_ns(void);
 /* modified and changed are now; of directories whose names changed, and files that were written. */
