@@ -13,7 +13,9 @@
  * not move it (IUTF8). It is what we believe: escape sequences move the cursor and are not
  * understood here, as in Linux's n_tty.
  *
- * A write is put out in parts, and others' bytes may come between two of them.
+ * A write is put out in parts, but no other write comes between them (echo may): `is_written` holds
+ * the others back, as Linux's atomic_write_lock does. It is no mutex, since who waits for it,
+ * behind one that VSTOP stopped, must still hear of signals.
  *
  * Locking: tty.queue.lock; user memory is copied without it, to a part on the stack.
  */
@@ -168,20 +170,60 @@ u32 tty_output_take(struct tty *tty, u8 *to, u32 size)
     return count;
 }
 
-/* Waits until some output can be put. 0, -EAGAIN, -ERESTARTSYS, -EIO. */
-static int output_wait(struct tty *tty, u32 open_flags)
+static bool has_room(const struct tty *tty)
+{
+    return tty_output_room(tty) >= TAB_COLUMNS;
+}
+
+static bool is_nobodys(const struct tty *tty)
+{
+    return !tty->is_written;
+}
+
+/* Waits until a writer may go on. 0, -EAGAIN, -ERESTARTSYS, -EIO. */
+static int writer_wait_locked(struct tty *tty, u32 open_flags,
+                              bool (*can_go_on)(const struct tty *tty))
 {
     int error = 0;
 
-    spin_lock(&tty->queue.lock);
-    while (!error && !tty->hung_up && tty_output_room(tty) < TAB_COLUMNS) {
+    while (!error && !tty->hung_up && !can_go_on(tty)) {
         if (open_flags & O_NONBLOCK)
             error = -EAGAIN;
         else if (wait_queue_wait(&tty->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_TERMINAL))
             error = -ERESTARTSYS;
     }
-    if (tty->hung_up)
-        error = -EIO;
+    return tty->hung_up ? -EIO : error;
+}
+
+static int write_begin(struct tty *tty, u32 open_flags)
+{
+    int error;
+
+    spin_lock(&tty->queue.lock);
+    tty->writers_waiting++;
+    error = writer_wait_locked(tty, open_flags, is_nobodys);
+    tty->writers_waiting--;
+    if (!error)
+        tty->is_written = true;
+    spin_unlock(&tty->queue.lock);
+    return error;
+}
+
+static void write_end(struct tty *tty)
+{
+    spin_lock(&tty->queue.lock);
+    tty->is_written = false;
+    if (tty->writers_waiting)
+        wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM);
+    spin_unlock(&tty->queue.lock);
+}
+
+static int room_wait(struct tty *tty, u32 open_flags)
+{
+    int error;
+
+    spin_lock(&tty->queue.lock);
+    error = writer_wait_locked(tty, open_flags, has_room);
     spin_unlock(&tty->queue.lock);
     return error;
 }
@@ -201,8 +243,7 @@ static u32 output_put(struct tty *tty, const u8 *bytes, u32 count)
     return done;
 }
 
-/* Bytes that went; the error only if none did. */
-ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
+static ssize_t output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
 {
     u8 part[WRITE_PART];
     ssize_t written = 0;
@@ -216,15 +257,27 @@ ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
         if (count < wanted)
             error = -EFAULT;
         while (done < count) {
-            int wait_error = output_wait(tty, open_flags);
+            u32 put;
 
-            if (wait_error)
-                return written ? written : wait_error;
-            u32 put = output_put(tty, part + done, count - done);
-
+            error = room_wait(tty, open_flags);
+            if (error)
+                return written ? written : error;
+            put = output_put(tty, part + done, count - done);
             done += put;
             written += put;
         }
     }
     return written ? written : error;
+}
+
+/* Bytes that went; the error only if none did. */
+ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
+{
+    ssize_t written = write_begin(tty, open_flags);
+
+    if (written)
+        return written;
+    written = output_write(tty, io, open_flags);
+    write_end(tty);
+    return written;
 }

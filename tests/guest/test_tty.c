@@ -322,6 +322,39 @@ TEST(tty_tcflush_makes_room_for_who_types)
     CHECK(write(terminal.master, line, sizeof(line)) > 0);
 }
 
+/* Longer than the terminal holds, so that each waits in the middle of its writes. */
+TEST(tty_writes_of_two_processes_do_not_mix)
+{
+    enum {
+        BLOCK = 3000,
+        BLOCKS = 20
+    };
+    struct terminal terminal = new_terminal();
+    static char block[BLOCK], got[2 * BLOCK * BLOCKS];
+    size_t length = 0, run = 0;
+    pid_t children[2];
+
+    for (int i = 0; i < 2; i++) {
+        memset(block, 'a' + i, sizeof(block));
+        children[i] = CHECK_OK(fork());
+        for (int n = 0; children[i] == 0 && n < BLOCKS; n++)
+            CHECK_EQ(write(terminal.slave, block, BLOCK), BLOCK);
+        if (children[i] == 0)
+            _exit(0);
+    }
+    while (length < sizeof(got))
+        length += CHECK_OK(read(terminal.master, got + length, sizeof(got) - length));
+    for (size_t i = 0; i < length; i++) {
+        run++;
+        if (i + 1 < length && got[i + 1] == got[i])
+            continue;
+        CHECK_EQ(run % BLOCK, 0);
+        run = 0;
+    }
+    CHECK_EXIT(children[0], 0);
+    CHECK_EXIT(children[1], 0);
+}
+
 TEST(tty_window_size_is_kept_and_shared)
 {
     struct terminal terminal = new_terminal();
