@@ -11,8 +11,6 @@
 
 #include "unix.h"
 
-#define QUEUE_MAX 0x7fffffffu
-
 static int show_number(struct text_sink *sink, void *argument)
 {
     text_print(sink, "%u\n", READ_ONCE(*(const u32 *)argument));
@@ -20,24 +18,7 @@ static int show_number(struct text_sink *sink, void *argument)
 }
 
 /* Of sockets that are made from then on. */
-static int store_queue_max(void *object, const char *text, size_t bytes)
-{
-    u64 value = 0;
-
-    if (*text < '0' || *text > '9')
-        return -EINVAL;
-    for (; *text >= '0' && *text <= '9' && value <= QUEUE_MAX; text++)
-        value = value * 10 + (u64)(*text - '0');
-    if (value > QUEUE_MAX)
-        return -EINVAL;
-    WRITE_ONCE(unix_queue_max, (u32)value);
-    return 0;
-}
-
-static const struct proc_entry queue_max = {.name = "max_dgram_qlen",
-                                            .mode = S_IFREG | 0644,
-                                            .show = show_number,
-                                            .store = store_queue_max};
+static const struct proc_setting queue_max = {"max_dgram_qlen", &unix_queue_max, 0, INT32_MAX};
 
 static const u32 connections_max = SOMAXCONN_DEFAULT, buffer_max = SOCKET_BUFFER_MAX;
 
@@ -84,6 +65,6 @@ void net_init(void)
     for (size_t i = 0; i < ARRAY_SIZE(values); i++)
         if (proc_register(values[i].name, 0444, show_number, (void *)values[i].value))
             panic("no memory for the names in /proc");
-    if (proc_register_entry("sys/net/unix", &queue_max, &unix_queue_max))
+    if (proc_register_setting("sys/net/unix", &queue_max))
         panic("no memory for the names in /proc");
 }

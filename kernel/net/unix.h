@@ -82,7 +82,7 @@ static inline void unix_put(struct unix_socket *local)
 
 #define UNIX_QUEUE_DEFAULT 10u   /* /proc/sys/net/unix/max_dgram_qlen */
 #define SOMAXCONN_DEFAULT  4096u /* /proc/sys/net/core/somaxconn */
-extern u32 unix_queue_max;       /* [atomic] */
+extern s64 unix_queue_max;       /* [atomic] 0 to INT32_MAX */
 
 /*
  * The peer of a connected type, which stays while a call on our file is under way; NULL: there is

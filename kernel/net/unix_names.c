@@ -32,7 +32,7 @@ static struct list all = LIST_INIT(all); /* guarded_by(&names_lock) by all_link 
 static u32 all_count;                    /* guarded_by(&names_lock) */
 static u32 autobind_next;                /* guarded_by(&names_lock) */
 
-u32 unix_queue_max = UNIX_QUEUE_DEFAULT;
+s64 unix_queue_max = UNIX_QUEUE_DEFAULT;
 
 /* ---- Addresses ---- */
 

@@ -58,7 +58,7 @@ static struct unix_socket *unix_alloc(int type)
     list_init(&local->relay.link);
     list_init(&local->pending);
     list_init(&local->pending_link);
-    local->backlog = READ_ONCE(unix_queue_max);
+    local->backlog = (u32)READ_ONCE(unix_queue_max);
     unix_names_add(local);
     return local;
 }

@@ -533,6 +533,15 @@ TEST(datagrams_beyond_the_queue_wait_for_the_reader)
     CHECK_EXIT(child, 0);
 }
 
+TEST(datagrams_queue_limit_is_a_number_and_nothing_else)
+{
+    int file = open("/proc/sys/net/unix/max_dgram_qlen", O_WRONLY);
+
+    if (file == -1)
+        SKIP("it cannot be set here");
+    CHECK_ERRNO(write(file, "12abc", 5), EINVAL);
+}
+
 TEST(datagrams_larger_than_the_buffer_give_emsgsize)
 {
     static char bytes[MANY];
