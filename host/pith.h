@@ -57,7 +57,7 @@ void strings_add(struct strings *strings, const char *string);
 /* A new string, formatted; never NULL. */
 char *text(const char *format, ...) printf_format(1, 2);
 
-/* ---- pith_options.c: the command line ---- */
+/* ---- pith_options.c, pith_option_table.c: the command line ---- */
 
 enum pith_command {
     COMMAND_RUN,

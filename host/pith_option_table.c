@@ -191,31 +191,37 @@ static int set_user(struct run_options *options, const char *value)
     return status == PITH_USAGE ? usage("--user %s: give UID[:GID]", value) : status;
 }
 
+/* The index of `value` among the names; `count`: it is none of them. */
+static unsigned choice_of(const char *value, const char *const *names, unsigned count)
+{
+    unsigned i = 0;
+
+    while (i < count && strcmp(value, names[i]))
+        i++;
+    return i;
+}
+
 static int set_accelerator(struct run_options *options, const char *value)
 {
     static const char *const names[] = {
         [ACCELERATOR_AUTO] = "auto", [ACCELERATOR_KVM] = "kvm", [ACCELERATOR_TCG] = "tcg"};
+    unsigned choice = choice_of(value, names, ARRAY_SIZE(names));
 
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        if (!strcmp(value, names[i])) {
-            options->accelerator = i;
-            return 0;
-        }
-    }
-    return usage("--accel %s: give auto, kvm or tcg", value);
+    if (choice == ARRAY_SIZE(names))
+        return usage("--accel %s: give auto, kvm or tcg", value);
+    options->accelerator = choice;
+    return 0;
 }
 
 static int set_machine(struct run_options *options, const char *value)
 {
     static const char *const names[] = {[MACHINE_MICROVM] = "microvm", [MACHINE_Q35] = "q35"};
+    unsigned choice = choice_of(value, names, ARRAY_SIZE(names));
 
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        if (!strcmp(value, names[i])) {
-            options->machine = i;
-            return 0;
-        }
-    }
-    return usage("--machine %s: give microvm or q35", value);
+    if (choice == ARRAY_SIZE(names))
+        return usage("--machine %s: give microvm or q35", value);
+    options->machine = choice;
+    return 0;
 }
 
 static int set_cpu(struct run_options *options, const char *value)

@@ -35,7 +35,8 @@ static long go_to(const struct path *path)
     return error;
 }
 
-long sys_chdir(const struct syscall_args *args)
+/* What `function` says of the directory that the first argument names. */
+static long with_directory(const struct syscall_args *args, long (*function)(const struct path *))
 {
     struct path path;
     long result =
@@ -43,9 +44,14 @@ long sys_chdir(const struct syscall_args *args)
 
     if (result)
         return result;
-    result = go_to(&path);
+    result = function(&path);
     path_put(&path);
     return result;
+}
+
+long sys_chdir(const struct syscall_args *args)
+{
+    return with_directory(args, go_to);
 }
 
 static long go_to_file(struct file *file, const struct syscall_args *args)
@@ -58,22 +64,22 @@ long sys_fchdir(const struct syscall_args *args)
     return fd_apply_any(args, go_to_file);
 }
 
-/* -ENOENT, -ENOTDIR, -EACCES of the name before -EPERM, as Linux checks. */
-long sys_chroot(const struct syscall_args *args)
+static long take_as_root(const struct path *path)
 {
-    struct path path;
-    int error =
-        path_find_user(AT_FDCWD, arg_user_ptr(args, 0), LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &path);
+    int error = path_permission(path, MAY_EXECUTE);
 
     if (error)
         return error;
-    error = path_permission(&path, MAY_EXECUTE);
-    if (!error && !credentials_can(thread_current()->credentials, CAPABILITY_SYS_CHROOT))
-        error = -EPERM;
-    if (!error)
-        directories_set_root(&path);
-    path_put(&path);
-    return error;
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_CHROOT))
+        return -EPERM;
+    directories_set_root(path);
+    return 0;
+}
+
+/* -ENOENT, -ENOTDIR, -EACCES of the name before -EPERM, as Linux checks. */
+long sys_chroot(const struct syscall_args *args)
+{
+    return with_directory(args, take_as_root);
 }
 
 long sys_umask(const struct syscall_args *args)

@@ -261,6 +261,7 @@ long sys_syslog(const struct syscall_args *args)
 {
     int action = arg_int(args, 0), size = arg_int(args, 2);
     long result;
+    u64 end;
 
     if (action != SYSLOG_READ_ALL && action != SYSLOG_SIZE_BUFFER &&
         !credentials_can(thread_current()->credentials, CAPABILITY_SYSLOG))
@@ -277,9 +278,10 @@ long sys_syslog(const struct syscall_args *args)
     case SYSLOG_READ_CLEAR:
         if (size < 0 || user_ptr_is_null(arg_user_ptr(args, 1)))
             return -EINVAL;
+        end = log_position_end();
         result = syslog_read_all(arg_user_ptr(args, 1), size);
         if (action == SYSLOG_READ_CLEAR && result >= 0)
-            WRITE_ONCE(syslog_cleared, log_position_end());
+            WRITE_ONCE(syslog_cleared, end); /* what came meanwhile stays */
         return result;
     case SYSLOG_CLEAR:
         WRITE_ONCE(syslog_cleared, log_position_end());

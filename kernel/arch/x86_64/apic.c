@@ -7,8 +7,9 @@
  * at most for our own last message to have left, never for its target.
  *
  * Line 1 is the NMI of the machine (QEMU's `nmi` command); line 0, the PIC's, is masked, and the
- * PICs too. All our interrupts have the same weight: the priority register stays 0, and one that
- * comes while another is handled waits for interrupts to be on, not for the acknowledgement.
+ * PICs too. The priority register stays 0: all vectors may come, but none of the same or a lower
+ * class before the one that is handled was acknowledged. That is done before deferred work runs
+ * with interrupts on, so the work holds up none.
  *
  * Locking: each CPU has its own; interrupts off around a message by memory.
  */

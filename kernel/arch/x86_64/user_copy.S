@@ -15,8 +15,8 @@
 # that interrupts one closes it too and gives it back by iretq's flags. They call nothing and use no
 # stack, so a fault inside finds the frame that the fixups expect.
 #
-# Interrupts stay as they are. Registers: as a C function (psABI 3.2.3); the caller checked that the
-# range is below USER_END, for without SMAP nothing else keeps a program off the kernel's memory.
+# Interrupts stay as they are. Registers: as a C function (psABI 3.2.3). The caller checked that the
+# user's side is below USER_END: here nothing tells a program's address from the kernel's.
 
 #include "user_access.inc"
 
