@@ -48,6 +48,7 @@ static void block_remove(struct buddy *buddy, struct frame *frame)
     frame->kind = FRAME_RESERVED;
 }
 
+/* In the largest aligned blocks that fit, so boot memory needs few merges. */
 void buddy_add(struct buddy *buddy, u64 first, u64 count)
 {
     u64 end = first + count;

@@ -97,6 +97,7 @@ static void stock_fill(struct frame_stock *stock, unsigned flags)
         stock->frames[stock->count++] = block;
 }
 
+/* The oldest half goes: what was freed last is warm, and wanted first. */
 static void stock_drain(struct frame_stock *stock)
 {
     spin_lock(&frames.lock);
@@ -140,6 +141,10 @@ static struct frame *frame_try_alloc(unsigned order, enum frame_kind kind, unsig
     return frame;
 }
 
+/*
+ * Others allocate meanwhile: what the reclaimers freed may be gone, so it is tried a few times
+ * before somebody is ended.
+ */
 static noinline struct frame *frame_alloc_reclaiming(unsigned order, enum frame_kind kind,
                                                      unsigned flags)
 {
@@ -184,6 +189,10 @@ static noinline struct frame *frame_alloc_slowly(unsigned order, enum frame_kind
     return frame;
 }
 
+/*
+ * The stock first, inline: nearly every call ends there. Clearing is done with interrupts as the
+ * caller has them.
+ */
 struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags)
 {
     struct frame *frame = NULL;
@@ -233,6 +242,7 @@ void frame_put(struct frame *frame)
         frame_free(frame);
 }
 
+/* From one count for the block to one a frame: what it was allocated as is forgotten. */
 void frame_block_break(struct frame *first, unsigned order)
 {
     for (u64 i = 0; i < 1ul << order; i++) {
@@ -268,6 +278,7 @@ void frame_block_put(struct frame *first, unsigned order)
     frame_free(first);
 }
 
+/* Roughly, with what lies in the stocks of the CPUs that are there. */
 u64 frames_free_count(void)
 {
     u64 count = READ_ONCE(frames.buddy.free_frames);
@@ -312,6 +323,7 @@ static void reserve_update(void)
     frames.reserve = MIN(MAX(share, (u64)RESERVE_FRAMES_LO), (u64)RESERVE_FRAMES_HI);
 }
 
+/* At boot, and when the initramfs has been unpacked. */
 void frames_release(phys_addr start, u64 bytes)
 {
     u64 first = ALIGN_UP(start, PAGE_SIZE) >> PAGE_SHIFT;

@@ -117,6 +117,7 @@ static void stack_destroy(void *stack, u32 pages)
     slot_release(slot_of(stack));
 }
 
+/* A stack that could not be mapped whole is taken away like any other. */
 static void *stack_create(void)
 {
     u32 slot = slot_reserve();
@@ -145,6 +146,7 @@ static void *stack_take_free(void)
     return stack;
 }
 
+/* Not cleared: a stack's old content is the kernel's own, and no path gives it to user mode. */
 void *kernel_stack_alloc(void)
 {
     u64 interrupts = interrupts_save_disable();
@@ -173,6 +175,7 @@ void kernel_stack_free(void *stack)
     interrupts_restore(interrupts);
 }
 
+/* What lies in the CPUs' own few is not reclaimed: it is used again at once. */
 static u64 stacks_reclaim(u64 wanted)
 {
     u64 pages = 0;

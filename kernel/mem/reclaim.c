@@ -63,6 +63,7 @@ static int reclaim_begin(void)
     return slot;
 }
 
+/* Stops when enough was freed: those that registered first are asked most. */
 u64 memory_reclaim(u64 wanted)
 {
     struct reclaimer *reclaimer;
@@ -88,6 +89,7 @@ void memory_choice_register(bool (*end_somebody)(void))
     choice_hook = end_somebody;
 }
 
+/* Without the lock: only the thread itself writes its own slot. */
 static bool is_reclaiming(void)
 {
     for (int i = 0; i < RECLAIMING_MAX; i++)

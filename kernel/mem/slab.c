@@ -69,6 +69,7 @@ static struct {
 /* The caches that caches are made of. */
 static struct slab_cache cache_cache, magazine_cache;
 
+/* Any address inside a slab leads there: its frame says so. */
 static struct slab *slab_of(const void *object)
 {
     return frame_of(object)->slab.slab;
@@ -149,6 +150,7 @@ static struct slab *cache_give_locked(struct slab_cache *cache, void *object)
     return slab;
 }
 
+/* The block's other frames are of the kind SLAB too, and must not be when it is given back. */
 static void slab_free_block(struct slab *slab, u32 order)
 {
     struct frame *frame = frame_of(slab);
@@ -207,6 +209,10 @@ static void magazine_create(struct slab_cache *cache)
         slab_free(&magazine_cache, magazine);
 }
 
+/*
+ * Half a magazine comes with the object, so that the next calls find some. The magazine is looked
+ * up again under the lock, which keeps the thread on this CPU.
+ */
 static noinline void *slab_alloc_slow(struct slab_cache *cache, unsigned flags)
 {
     void *object;
@@ -234,6 +240,7 @@ static noinline void *slab_alloc_slow(struct slab_cache *cache, unsigned flags)
     }
 }
 
+/* The magazine may be another CPU's a moment later: interrupts are off as long as it is used. */
 void *slab_alloc(struct slab_cache *cache, unsigned flags)
 {
     u64 interrupts;
@@ -291,6 +298,7 @@ static noinline void slab_free_slow(struct slab_cache *cache, void *object)
     }
 }
 
+/* Poisoned before it lies where others may take it. */
 void slab_free(struct slab_cache *cache, void *object)
 {
     u64 interrupts;
@@ -325,6 +333,7 @@ static u64 magazines_count(const struct slab_cache *cache)
     return count;
 }
 
+/* Counts of magazines change meanwhile: the figures are as good as a look. */
 void slab_for_each(void (*visit)(const struct slab_use *use, void *argument), void *argument)
 {
     struct slab_cache *cache;

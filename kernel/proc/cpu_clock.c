@@ -25,6 +25,7 @@ static struct spinlock cpu_alarms_lock = SPINLOCK_INIT(LOCK_CPU_ALARMS);
 
 /* ---- Which clock ---- */
 
+/* Of any process: who may see it, may see what it used (clock_getcpuclockid(3)). */
 int cpu_clock_of_process(int pid, enum cpu_time counts, struct cpu_clock *clock_out)
 {
     struct process *process = process_current();
@@ -94,6 +95,10 @@ static u64 clock_ns_locked(const struct cpu_clock *clock)
     return sum_ns;
 }
 
+/*
+ * A thread's clock needs no lock but its run queue's; a process's must not lose a thread that is
+ * just ending.
+ */
 u64 cpu_clock_ns(const struct cpu_clock *clock)
 {
     u64 ns;
@@ -136,6 +141,7 @@ void cpu_alarm_cancel(struct cpu_alarm *alarm)
     spin_unlock(&cpu_alarms_lock);
 }
 
+/* Rung alarms are off the list before ring() runs, which may set them anew. */
 void cpu_alarms_check_locked(struct process *process)
 {
     struct cpu_alarm *alarm, *following;
@@ -169,6 +175,10 @@ static void sleeper_wake(struct cpu_alarm *alarm)
     thread_wake(sleeper->thread);
 }
 
+/*
+ * The alarm lies on this stack: it is off the list before the function returns, whatever ended the
+ * wait.
+ */
 int cpu_clock_sleep_until(const struct cpu_clock *clock, u64 at_ns)
 {
     struct sleeper sleeper = {.thread = thread_current()};

@@ -54,6 +54,10 @@ struct credentials *credentials_create_root(void)
     return root;
 }
 
+/*
+ * The groups are an array of their own, which two credentials never share: so freeing one needs no
+ * count of it.
+ */
 static struct credentials *credentials_copy(const struct credentials *from)
 {
     struct credentials *copy = slab_alloc(credentials_cache, 0);
@@ -111,6 +115,7 @@ void credentials_install(struct credentials *credentials)
     credentials_put(before);
 }
 
+/* The list is sorted when it is set (setgroups(2)), so a long one costs a dozen comparisons. */
 bool credentials_have_group(const struct credentials *credentials, u32 gid)
 {
     u32 low = 0, high = credentials->group_count;
@@ -137,6 +142,10 @@ static bool any_uid_is_root(const struct credentials *credentials)
     return credentials->uid == 0 || credentials->euid == 0 || credentials->suid == 0;
 }
 
+/*
+ * capabilities(7), "Effect of user ID changes on capabilities": only a process that leaves uid 0
+ * altogether loses what it is permitted.
+ */
 void credentials_uids_changed(struct credentials *changed, const struct credentials *before)
 {
     if (changed->secure_bits & SECURE_NO_SETUID_FIXUP)
@@ -154,6 +163,7 @@ void credentials_uids_changed(struct credentials *changed, const struct credenti
         changed->capabilities_effective = changed->capabilities_permitted;
 }
 
+/* The same for those capabilities alone that are about files. */
 void credentials_fsuid_changed(struct credentials *changed, const struct credentials *before)
 {
     u64 own = changed->capabilities_permitted & CAPABILITIES_FILE_SYSTEM;
@@ -168,6 +178,10 @@ void credentials_fsuid_changed(struct credentials *changed, const struct credent
 
 /* ---- exec ---- */
 
+/*
+ * Not under PR_SET_NO_NEW_PRIVS, nor from a mount that is nosuid. S_ISGID without the group's
+ * execute bit once meant mandatory locking, and gives nothing.
+ */
 static void take_set_ids(const struct file *file, struct credentials *credentials)
 {
     const struct inode *inode = file->inode;
@@ -180,6 +194,10 @@ static void take_set_ids(const struct file *file, struct credentials *credential
         credentials->egid = inode->gid;
 }
 
+/*
+ * capabilities(7), "Transformation of capabilities during execve()", for files without capabilities
+ * of their own.
+ */
 static void transform_capabilities(struct credentials *credentials, bool ids_changed)
 {
     if (ids_changed)
@@ -209,6 +227,7 @@ static void transform(const struct file *file, struct credentials *credentials)
     transform_capabilities(credentials, credentials->euid != euid || credentials->egid != egid);
 }
 
+/* Most programs change nothing: they get a reference instead of a copy. */
 int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
                          u32 *secure_out)
 {
@@ -228,6 +247,10 @@ int credentials_for_exec(const struct file *file, struct credentials **credentia
 
 /* ---- Looking into others ---- */
 
+/*
+ * ptrace(2), "Ptrace access mode checking", without security modules: all three of its ids are the
+ * caller's, and it is dumpable.
+ */
 bool process_may_inspect(struct process *process)
 {
     const struct credentials *own = thread_current()->credentials;
@@ -245,6 +268,7 @@ bool process_may_inspect(struct process *process)
     return same && READ_ONCE(process->dumpable);
 }
 
+/* Asks again until nothing was executed between the two answers: see process_programs. */
 int process_space_inspect(struct process *process, struct address_space **space_out)
 {
     for (;;) {

@@ -43,11 +43,16 @@ static int header_check(const struct elf_header *header)
     return 0;
 }
 
+/* An empty segment maps nothing and proves nothing: it is passed over, checks included. */
 static bool is_loaded(const struct elf_program_header *segment)
 {
     return segment->type == ELF_SEGMENT_LOAD && segment->memory_bytes != 0;
 }
 
+/*
+ * Each sum is made only when it cannot wrap. Offset and address agree modulo the page, or no
+ * mapping could show the one at the other.
+ */
 static int segment_check(const struct elf_program_header *segment)
 {
     if (segment->file_bytes > segment->memory_bytes || segment->memory_bytes > USER_END ||
@@ -95,6 +100,7 @@ static int read_exactly(struct file *file, void *to, size_t bytes, u64 offset)
     return (size_t)result == bytes ? 0 : -ENOEXEC;
 }
 
+/* Once into our memory, then checked: the file may change under us, our copy does not. */
 int elf_image_read(struct elf_image *image)
 {
     struct elf_header *header = &image->header;
@@ -125,6 +131,7 @@ void elf_image_release(struct elf_image *image)
 
 /* ---- The interpreter ---- */
 
+/* A broken interpreter is another error than a broken program: ELIBBAD (execve(2)). */
 static int interpreter_open_named(const struct elf_image *program,
                                   const struct elf_program_header *segment,
                                   struct elf_image *interpreter)
@@ -208,6 +215,10 @@ static int map_file_part(struct elf_image *image, struct address_space *space,
     return address_space_map(space, &request, &address);
 }
 
+/*
+ * The file's part is mapped in whole pages; what of its last page belongs to the memory's part is
+ * cleared, in a private copy; the rest is anonymous.
+ */
 static int map_segment(struct elf_image *image, struct address_space *space,
                        const struct elf_program_header *segment)
 {
@@ -231,6 +242,7 @@ static int map_segment(struct elf_image *image, struct address_space *space,
     return address_space_map(space, &request, &address);
 }
 
+/* /proc/PID/stat's codes and data: the first that is executed, the last that is written. */
 static void note_segment(struct address_space *space, const struct elf_program_header *segment,
                          u64 bias)
 {
@@ -260,6 +272,7 @@ static int map_segments(struct elf_image *image, struct address_space *space)
     return 0;
 }
 
+/* The heap begins behind the program, wherever that was put. */
 int elf_program_map(struct elf_image *image, struct address_space *space, bool has_interpreter)
 {
     int error;

@@ -99,6 +99,7 @@ static u64 image_entry(const struct elf_image *image)
     return image->bias + image->header.entry;
 }
 
+/* Rights are computed of the file that will be mapped: a script's interpreter, not the script. */
 static int image_prepare(struct exec *exec, const struct exec_request *request)
 {
     int error = open_relative(exec, request);
@@ -123,6 +124,10 @@ static int image_prepare(struct exec *exec, const struct exec_request *request)
     return user_range_is_valid(exec->entry, 1) ? 0 : -ENOEXEC;
 }
 
+/*
+ * Given up with the last space that keeps the file, which may be long after exec, in a fork's
+ * child.
+ */
 static void executable_put(void *executable)
 {
     file_allow_write(executable);
@@ -158,6 +163,7 @@ int exec_prepare(struct exec *exec, const struct exec_request *request)
     return error ? error : executable_hold(exec);
 }
 
+/* The large arrays at its end are not cleared; they are written before they are read. */
 struct exec *exec_alloc(const struct exec_request *request)
 {
     struct exec *exec = kmalloc(sizeof(*exec), 0);
@@ -184,6 +190,10 @@ void exec_free(struct exec *exec)
 
 /* ---- The point of no return ---- */
 
+/*
+ * The leader has left already, so its number is free to name us: the process keeps its pid, and
+ * wait(2), /proc and signals see no change (execve(2), "all other threads are destroyed").
+ */
 static void take_over_number(struct process *process, struct thread_identity *identity)
 {
     struct number *own;
@@ -232,6 +242,7 @@ void exec_name_set(struct thread_identity *identity, const char *path)
     (void)string_copy(identity->name, slash ? slash + 1 : path, THREAD_NAME_BYTES);
 }
 
+/* What pointed into the old program's memory, and the name that ps shows. */
 static void identity_reset(struct thread_identity *identity, const char *path)
 {
     identity->alternate = (struct alternate_stack){.flags = SS_DISABLE};
@@ -243,6 +254,11 @@ static void identity_reset(struct thread_identity *identity, const char *path)
     exec_name_set(identity, path);
 }
 
+/*
+ * What the old memory promised to others (robust locks, clear_child_tid) is kept before it goes.
+ * Changing page tables is a switch's work and done as there, with interrupts off; a switch that
+ * comes before it has done it already.
+ */
 static void space_replace(struct thread *thread, struct exec *exec)
 {
     struct address_space *before = thread->space;
@@ -267,6 +283,7 @@ void process_personality_reset(struct process *process, const struct exec *exec)
     process->personality &= ~(exec->secure ? PER_CLEAR_ON_SETID : READ_IMPLIES_EXEC);
 }
 
+/* did_exec closes the time in which a parent may move a child to another group (setpgid(2)). */
 static void process_reset(struct process *process, const struct exec *exec)
 {
     spin_lock(&process_table_lock);
@@ -281,6 +298,10 @@ static void process_reset(struct process *process, const struct exec *exec)
     itimers_exec(process);
 }
 
+/*
+ * In this order; see the head of the file. From the first line on nobody but this thread is in the
+ * process, and nothing fails.
+ */
 static void commit(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
 {
     struct thread *thread = thread_current();
@@ -336,6 +357,7 @@ static int actions_unshare(struct process *process)
     return 0;
 }
 
+/* Each step that can fail, in the order of what it costs to have failed. */
 static int run(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
 {
     int error = exec_prepare(exec, request);

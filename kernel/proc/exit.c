@@ -66,6 +66,10 @@ void thread_memory_release(struct thread *thread)
     clear_child_tid(thread->identity);
 }
 
+/*
+ * The order matters: user memory is touched last here, so it comes before the pointer to it goes;
+ * and others must not find the space once its last user may be gone.
+ */
 static void space_release(struct thread *thread)
 {
     struct address_space *space = thread->space;
@@ -75,6 +79,10 @@ static void space_release(struct thread *thread)
     address_space_put(space);
 }
 
+/*
+ * Readers find the pointers NULL under the lock, or have a reference: closing, which may sleep, is
+ * done outside.
+ */
 static void files_release(struct thread *thread)
 {
     struct file_table *files = thread->files;
@@ -110,6 +118,7 @@ static void signals_close(struct process *process, struct thread_identity *ident
     spin_unlock(&process_table_lock);
 }
 
+/* has_subreaper is inherited, so that most processes need no walk to the root of the tree. */
 static struct process *reaper_for(struct process *process)
 {
     struct process *ancestor;
@@ -132,6 +141,7 @@ static void death_tell(struct process *child)
     (void)signal_send_process(child, &info);
 }
 
+/* The new parent hears of the end by SIGCHLD, whatever the old one had asked for (clone(2)). */
 static void child_hand_over(struct process *child, struct process *reaper)
 {
     list_remove(&child->sibling);
@@ -192,6 +202,9 @@ static bool zombie_announce(struct process *process) must_hold(&process_table_lo
     return unwanted;
 }
 
+/*
+ * Still linked by `sibling`, now in the list of those that the caller puts when it holds no lock.
+ */
 static void zombie_reap_unwanted(struct process *process, struct list *reaped)
     must_hold(&process_table_lock)
 {
@@ -211,6 +224,10 @@ static void children_hand_over(struct process *process, struct list *reaped)
     }
 }
 
+/*
+ * Children go before the parent is told, so a parent that reaps us at once finds none that it would
+ * have to look after.
+ */
 static void process_become_zombie(struct process *process, struct thread_identity *last,
                                   struct list *reaped) must_hold(&process_table_lock)
 {
@@ -305,6 +322,10 @@ noreturn void process_exit_thread(int status)
     thread_exit();
 }
 
+/*
+ * The first caller decides the status. Others that come here, or are told to end, leave with that
+ * one.
+ */
 noreturn void process_exit_group(int status)
 {
     struct process *process = process_current();

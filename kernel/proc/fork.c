@@ -55,6 +55,7 @@ int namespaces_refuse(u64 flags)
     return credentials_can(thread_current()->credentials, CAPABILITY_SYS_ADMIN) ? -EINVAL : -EPERM;
 }
 
+/* Contradictions first, then what is not there, then rights. */
 static int flags_check(const struct clone_request *request)
 {
     u64 flags = request->flags;
@@ -139,6 +140,10 @@ void thread_parts_release(struct thread *thread)
     thread->credentials = NULL;
 }
 
+/*
+ * In the order of their cost, so that a failure has copied the least: memory comes last but for the
+ * FPU's state. On an error all that was taken is put.
+ */
 static int parts_clone(struct thread *parent, struct thread *child, u64 flags)
 {
     int error;
@@ -157,6 +162,10 @@ static int parts_clone(struct thread *parent, struct thread *child, u64 flags)
     return error;
 }
 
+/*
+ * A real-time thread with SCHED_RESET_ON_FORK has ordinary children; others inherit class,
+ * priority, nice value and CPUs (sched(7)).
+ */
 void scheduling_clone(const struct thread *parent, struct thread *child)
 {
     bool reset = READ_ONCE(parent->resets_on_fork);
@@ -172,6 +181,7 @@ void scheduling_clone(const struct thread *parent, struct thread *child)
     child->limits_open_files = parent->limits_open_files;
 }
 
+/* original_rax says that this is no call that a signal could make again. */
 static void registers_clone(struct thread *child, const struct clone_request *request,
                             const struct trap_frame *frame)
 {
@@ -186,6 +196,11 @@ static void registers_clone(struct thread *child, const struct clone_request *re
         child->user.fs_base = request->tls;
 }
 
+/*
+ * The alternate stack is lost where two threads would use it at once: with CLONE_VM but not for a
+ * vfork, whose parent sleeps (sigaltstack(2)). rseq is kept by a child that has the same memory
+ * layout for itself.
+ */
 static void identity_clone(struct thread_identity *parent, struct thread_identity *child,
                            const struct clone_request *request)
 {
@@ -279,6 +294,10 @@ static int parent_check_locked(struct process *process)
     return 0;
 }
 
+/*
+ * Whoever empties the process (exit_group, exec, SIGKILL) holds signals_lock while it tells the
+ * threads: this one is in the list before, and told, or sees that it must not enter.
+ */
 static int thread_enter(struct process *process, struct thread *child, struct number *number)
 {
     int error;
@@ -297,6 +316,9 @@ static int thread_enter(struct process *process, struct thread *child, struct nu
     return error;
 }
 
+/*
+ * CLONE_PARENT makes a sibling: the child is our parent's, and ends with the signal that we would.
+ */
 int process_enter_locked(struct process *parent, struct thread *child, struct number *number,
                          const struct clone_request *request)
 {
@@ -344,6 +366,10 @@ int clone_limits_check(const struct thread *parent)
     return process_count_of_user(credentials->uid) < limit_soft(RLIMIT_NPROC) ? 0 : -EAGAIN;
 }
 
+/*
+ * Killable: a parent that is to end does not wait for a child that never calls exec. The child goes
+ * on, with the memory that it shares.
+ */
 static void vfork_wait(struct process *child)
 {
     int error = 0;
@@ -354,6 +380,10 @@ static void vfork_wait(struct process *child)
     spin_unlock(&child->vfork_queue.lock);
 }
 
+/*
+ * Looked at without the lock first: only a vfork's child, and only once, has anything to tell, and
+ * it is its own flag.
+ */
 void vfork_release(struct process *process)
 {
     if (process->vfork_done)
@@ -387,6 +417,7 @@ static int child_launch(struct thread *child, const struct clone_request *reques
     return tid;
 }
 
+/* A ladder of what is to be undone; thread_put frees the identity, which puts the process. */
 static long clone_thread(const struct clone_request *request, const struct trap_frame *frame)
 {
     struct process *process = process_current();
@@ -410,6 +441,7 @@ abandon:
     return error;
 }
 
+/* The same with a control block, which the thread holds once it is built. */
 static long clone_process(const struct clone_request *request, const struct trap_frame *frame)
 {
     struct process *parent = process_current(), *process;
@@ -465,6 +497,10 @@ long process_clone(const struct clone_request *request, const struct trap_frame 
 
 /* ---- unshare ---- */
 
+/*
+ * unshare(2) of what nobody shares is nothing to do; of what is shared it is refused, so the counts
+ * are asked and not changed.
+ */
 bool process_is_alone(u64 flags)
 {
     struct thread *thread = thread_current();

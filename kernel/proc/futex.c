@@ -43,6 +43,10 @@ void futex_init(void)
 
 /* ---- Keys ---- */
 
+/*
+ * A call without FUTEX_PRIVATE_FLAG may be about private memory: its key is the address all the
+ * same, for nobody else has that word.
+ */
 static bool region_is_shared(struct address_space *space, u64 address)
 {
     struct region *region;
@@ -55,6 +59,7 @@ static bool region_is_shared(struct address_space *space, u64 address)
     return shared;
 }
 
+/* Faulted in for reading: a page of a shared region is the same frame when it is written. */
 int futex_key_get(struct user_ptr at, bool is_private, struct futex_key *key)
 {
     struct address_space *space = thread_current()->space;
@@ -97,6 +102,7 @@ int futex_word_touch(struct user_ptr at, unsigned access)
 
 /* ---- Waiting ---- */
 
+/* The bucket may change until its lock is held: whoever moves the entry holds both. */
 static struct futex_bucket *waiter_bucket_lock(struct futex_waiter *waiter)
 {
     for (;;) {
@@ -137,6 +143,9 @@ static int wait_queued(struct futex_waiter *waiter, struct futex_bucket *bucket,
     return waiter_finish(waiter, result);
 }
 
+/*
+ * A fault in between costs a round: everything is looked at anew, so a word that changed is seen.
+ */
 int futex_wait_with_key(const struct futex_request *request, struct futex_waiter *waiter)
 {
     struct futex_bucket *bucket = futex_bucket_of(&waiter->key);
@@ -193,6 +202,7 @@ void futex_waiter_wake(struct futex_waiter *waiter)
     thread_wake(thread);
 }
 
+/* Those that wait to be moved to a PI lock are passed over: they must not wake without it. */
 u32 futex_wake_locked(struct futex_bucket *bucket, const struct futex_key *key, u32 count,
                       u32 bitset)
 {
@@ -210,6 +220,7 @@ u32 futex_wake_locked(struct futex_bucket *bucket, const struct futex_key *key, 
     return woken;
 }
 
+/* 0 wakes one, as on Linux. */
 long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private)
 {
     struct futex_key key;
@@ -271,6 +282,10 @@ static int any_finish(struct futex_waiter *waiters, u32 count, int result)
     return result;
 }
 
+/*
+ * Woken through any of its entries, the thread sees `woken` under this lock, whoever held which
+ * bucket.
+ */
 static int any_sleep(struct futex_any *any, u64 deadline_ns)
 {
     int error = 0;
@@ -282,6 +297,10 @@ static int any_sleep(struct futex_any *any, u64 deadline_ns)
     return error;
 }
 
+/*
+ * Queues one after the other; a word that has changed, or a fault, ends it there. What was woken
+ * meanwhile counts more than that.
+ */
 static int any_wait(struct futex_waiter *waiters, const struct futex_request *requests, u32 count,
                     u64 deadline_ns)
 {

@@ -86,6 +86,7 @@ static struct thread *owner_clear(struct pi_lock *lock)
     return owner;
 }
 
+/* attempt->fresh was allocated outside the locks, for this. */
 static struct pi_lock *lock_enter(struct pi_attempt *attempt)
 {
     struct pi_lock *lock = attempt->fresh;
@@ -109,6 +110,7 @@ static u32 priority_of(const struct thread *thread)
     return MAX(READ_ONCE(thread->priority), READ_ONCE(thread->lent_priority));
 }
 
+/* Behind those of its own priority: first come, first served among equals. */
 static void waiter_insert(struct pi_lock *lock, struct pi_waiter *waiter)
 {
     struct pi_waiter *other;
@@ -122,6 +124,7 @@ static void waiter_insert(struct pi_lock *lock, struct pi_waiter *waiter)
     list_push_back(&lock->waiters, &waiter->link);
 }
 
+/* Only the first of each lock counts: waiters are sorted. */
 static u32 highest_waiting_for(const struct thread *owner)
 {
     struct pi_lock *lock;
@@ -151,6 +154,10 @@ static void priority_follow(struct thread *owner)
     }
 }
 
+/*
+ * Along the chain of who waits for whom. A chain longer than CHAIN_MAX is taken for a circle that
+ * we are not in.
+ */
 static bool would_deadlock(const struct pi_lock *lock, const struct thread *thread)
 {
     for (int depth = 0; lock && depth < CHAIN_MAX; depth++) {
@@ -178,6 +185,10 @@ void pi_attempt_fini(struct pi_attempt *attempt)
     kfree(attempt->fresh);
 }
 
+/*
+ * What the last attempt lacked: a word in memory, the thread that the word names, memory for a
+ * lock.
+ */
 int pi_attempt_prepare(struct pi_attempt *attempt)
 {
     if (attempt->word_is_missing && futex_word_touch(attempt->at, PAGER_WRITE))
@@ -239,6 +250,7 @@ static int waiter_queue(struct pi_attempt *attempt, struct pi_lock *lock)
     return PI_QUEUED;
 }
 
+/* The word says who owns the lock where nobody waits; the pi_lock does where somebody does. */
 static int attempt_locked(struct pi_attempt *attempt)
 {
     u32 word, tid, own = (u32)attempt->waiter->thread->identity->tid;
@@ -342,6 +354,7 @@ int pi_wait_moved(struct pi_waiter *waiter, struct user_ptr at, u64 deadline_ns)
     return error == -EINTR ? -EAGAIN : error;
 }
 
+/* Each round either ends or has more of what the next one needs; a killed thread gives up. */
 static int lock_with_key(const struct futex_request *request, const struct futex_key *key)
 {
     struct pi_waiter waiter = {.thread = thread_current()};
@@ -391,6 +404,10 @@ static struct thread *hand_over(struct pi_lock *lock, struct pi_waiter *next)
     return before;
 }
 
+/*
+ * Without waiters the word is all there is; with some, it names the next owner before that one
+ * runs.
+ */
 static int unlock_locked(struct pi_attempt *attempt, struct thread **before_out)
 {
     struct thread *own = thread_current();
@@ -441,6 +458,10 @@ int futex_unlock_pi(struct user_ptr at, bool is_private)
     return result;
 }
 
+/*
+ * pi_released is set under the lock, so no waiter queues behind a thread that hands nothing over
+ * any more.
+ */
 void pi_locks_release(struct thread *thread)
 {
     struct thread_identity *identity = thread->identity;

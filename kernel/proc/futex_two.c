@@ -21,6 +21,7 @@ struct two_keys {
     struct futex_bucket *from, *to;
 };
 
+/* Both keys hold their frames until the end, so neither word becomes another's. */
 static int two_keys_get(const struct futex_request *request, struct two_keys *keys)
 {
     int error = futex_key_get(request->at, request->is_private, &keys->first);
@@ -43,6 +44,7 @@ static void two_keys_put(struct two_keys *keys)
     futex_key_put(&keys->second);
 }
 
+/* `bucket` is read by the waiter without a lock (waiter_bucket_lock); it may change under both. */
 static void waiter_move(struct futex_waiter *waiter, struct two_keys *keys)
 {
     list_remove(&waiter->link);
@@ -76,6 +78,7 @@ static u32 requeue_locked(struct two_keys *keys, u32 count)
     return moved;
 }
 
+/* What does not fault is done under both locks at once, or not at all. */
 static int requeue_attempt(const struct futex_request *request, struct two_keys *keys,
                            long *result_out)
 {
@@ -140,6 +143,7 @@ static s32 sign_extend_12(u32 value)
     return (s32)(value << 20) >> 20;
 }
 
+/* A loop of compare-and-exchange: other threads may change the word from user mode meanwhile. */
 static int word_operate(struct user_ptr at, u32 encoded, u32 *old_out)
 {
     u32 operation = encoded >> 28, argument = sign_extend_12(encoded >> 12 & 0xfff), old, seen;
@@ -160,6 +164,10 @@ static int word_operate(struct user_ptr at, u32 encoded, u32 *old_out)
     return error;
 }
 
+/*
+ * The word is changed before anybody is woken, under the locks: a waiter that comes now sees the
+ * new value.
+ */
 static int wake_operation_attempt(const struct futex_request *request, struct two_keys *keys,
                                   long *result_out)
 {
@@ -221,6 +229,10 @@ static int requeued_wait_end(struct futex_waiter *waiter, struct user_ptr lock_a
     return result;
 }
 
+/*
+ * The lock's key is looked up before it waits, since the mover compares it with the one that it was
+ * told.
+ */
 int futex_wait_requeue_pi(const struct futex_request *request)
 {
     struct futex_waiter waiter = {

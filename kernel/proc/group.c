@@ -24,6 +24,7 @@
 
 /* ---- Life ---- */
 
+/* Its number may stand in for one that the process does not bear yet (group_place). */
 int group_create(struct number *number, struct session *session, struct process_group **group_out)
 {
     struct process_group *group = kmalloc(sizeof(*group), ALLOC_CLEARED);
@@ -69,6 +70,10 @@ void group_join_locked(struct process *process, struct process_group *group)
     list_push_back(&group->members, &process->group_link);
 }
 
+/*
+ * A group without members is found no more; its memory waits for whoever still has it, a terminal's
+ * foreground say.
+ */
 struct process_group *group_leave_locked(struct process *process)
 {
     struct process_group *group = process->group;
@@ -130,6 +135,10 @@ static int move_locked(struct process *caller, int pid, int id, struct process_g
     return 0;
 }
 
+/*
+ * The group that may be needed is made first, as if for the process; it is freed unseen if there is
+ * one by that number already.
+ */
 int process_set_group(int pid, int id)
 {
     struct process *caller = process_current();
@@ -182,6 +191,9 @@ void group_place_fini(struct group_place *place)
         session_put(session);
 }
 
+/*
+ * The group, and the session, come into being with their only member: nobody ever finds them empty.
+ */
 struct process_group *group_place_locked(struct process *process, struct group_place *place)
 {
     struct process_group *group = place->group, *left;
@@ -203,6 +215,7 @@ struct process_group *group_place_locked(struct process *process, struct group_p
     return left;
 }
 
+/* A leader of a group may not: the new session's id would be a group's in another session. */
 long process_create_session(void)
 {
     struct process *process = process_current();
@@ -235,6 +248,10 @@ static bool member_links_group(const struct process *member, const struct proces
     return parent->group != member->group && parent->group->session == member->group->session;
 }
 
+/*
+ * As it will be when `leaving` is gone; POSIX asks at the end of a process, before its children
+ * have another parent.
+ */
 static bool group_is_orphaned_without(struct process_group *group, const struct process *leaving)
 {
     struct process *member;
@@ -260,6 +277,7 @@ static bool group_has_stopped_member(struct process_group *group)
     return false;
 }
 
+/* SIGHUP first, so that a program which handles it does so when SIGCONT lets it run. */
 static void group_tell_orphaned(struct process_group *group)
 {
     static const int signals[] = {SIGHUP, SIGCONT};
@@ -294,6 +312,7 @@ void group_orphan_check_locked(struct process *process)
             orphan_check(child->group, child);
 }
 
+/* One that is not there any more can be continued by nobody. */
 bool process_group_is_orphaned(s32 id)
 {
     struct process_group *group;

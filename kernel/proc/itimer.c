@@ -29,6 +29,7 @@ static u64 next_deadline(const struct interval_timer *timer, u64 now_ns)
     return timer->deadline_ns + periods * timer->interval_ns;
 }
 
+/* It may have been set anew since it fired: then it is not due, and is only armed again. */
 static void real_timer_expired(struct timer *core)
 {
     struct process *process = container_of(core, struct process, real_timer_core);
@@ -69,6 +70,10 @@ void itimers_init(struct process *process)
     timer_init(&process->real_timer_core, real_timer_expired);
 }
 
+/*
+ * Cancelled and waited for before the lock is taken, since its function takes it. Another thread
+ * may set it in between; the later one wins, and deadline_ns is what counts.
+ */
 static void real_timer_set(struct process *process, const struct interval_timer *value)
 {
     timer_cancel_wait(&process->real_timer_core);
@@ -85,6 +90,7 @@ void itimers_exec(struct process *process)
     posix_timers_clear(process);
 }
 
+/* Before the process goes: an armed timer would find freed memory. */
 void itimers_clear(struct process *process)
 {
     static const struct interval_timer none;
@@ -98,6 +104,10 @@ void itimers_clear(struct process *process)
 
 /* ---- CPU time ---- */
 
+/*
+ * The interval begins anew at the sample that ended it, so that it does not drift more than the
+ * samples do.
+ */
 static void count_down(struct process *process, struct interval_timer *timer, u64 used_ns,
                        int signal) must_hold(&process->signals_lock)
 {
@@ -114,6 +124,7 @@ static void count_down(struct process *process, struct interval_timer *timer, u6
     (void)signal_send_process_locked(process, &info);
 }
 
+/* SIGXCPU each second above the soft limit, SIGKILL at the hard one (getrlimit(2)). */
 static void check_cpu_limit(struct process *process) must_hold(&process->signals_lock)
 {
     const struct abi_rlimit *limit = &process->limits[RLIMIT_CPU];

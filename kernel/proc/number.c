@@ -57,6 +57,7 @@ static int number_choose(void)
     return 0;
 }
 
+/* The object comes first, without the lock; what is left under it cannot sleep. */
 int number_alloc(int wanted, struct number **number_out)
 {
     struct number *number = slab_alloc(number_cache, ALLOC_CLEARED);
@@ -168,6 +169,10 @@ struct thread *thread_find(int tid)
     return thread;
 }
 
+/*
+ * So a walk over all processes holds no lock between two of them, and sees each that lives through
+ * all of it exactly once.
+ */
 struct process *process_next(int pid)
 {
     struct process *found = NULL;
@@ -187,6 +192,7 @@ struct process *process_next(int pid)
     return found;
 }
 
+/* By number again: the process that was shown may be reaped by now, and others may be new. */
 struct process *process_next_put(struct process *process)
 {
     int pid = process->pid;
@@ -195,6 +201,7 @@ struct process *process_next_put(struct process *process)
     return process_next(pid);
 }
 
+/* Threads, not processes, as Linux counts for RLIMIT_NPROC; a zombie's number has none. */
 u64 process_count_of_user(u32 uid)
 {
     struct number *number;

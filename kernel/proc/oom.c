@@ -52,6 +52,10 @@ static void candidate_fill(struct oom_candidate *candidate, const struct process
     };
 }
 
+/*
+ * Kernel threads have no memory to give; who shares memory with process 1 would end the machine; a
+ * victim is not chosen twice.
+ */
 static s64 score_locked(struct process *process) must_hold(&process_table_lock)
 {
     struct address_space *space = process_space_locked(process);
@@ -74,6 +78,7 @@ static s64 process_score(struct process *process)
     return score;
 }
 
+/* Linux's scale, so that tools that sort by it agree. */
 u64 process_oom_score(struct process *process)
 {
     s64 score = process_score(process), total = frames_total_count();
@@ -111,6 +116,7 @@ u64 process_oom_kills(void)
     return READ_ONCE(kills);
 }
 
+/* The line that administrators search for, with all that the choice was made by. */
 static void victim_log(struct process *process, const struct oom_candidate *candidate, s64 score)
 {
     char name[THREAD_NAME_BYTES], asking[THREAD_NAME_BYTES] = "the kernel";
@@ -180,6 +186,10 @@ static void victim_reap(void)
     oom.space = NULL;
 }
 
+/*
+ * A thread that is to end fails at once: its end is what frees memory. Of all others one chooses,
+ * and the rest pause and try again.
+ */
 static bool oom_end_somebody(void)
 {
     bool somebody = true, waits = true;

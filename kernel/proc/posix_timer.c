@@ -51,6 +51,7 @@ static u64 timer_now_ns(const struct posix_timer *timer)
     return is_on_cpu_clock(timer) ? cpu_clock_ns(&timer->setup.cpu_clock) : clock_monotonic_ns();
 }
 
+/* A timer without a signal is never armed: what is left of it is computed when it is asked. */
 static void timer_arm(struct posix_timer *timer)
 {
     if (timer->setup.notify == SIGEV_NONE)
@@ -70,6 +71,7 @@ static u64 timer_forward(struct posix_timer *timer, u64 now_ns)
     return missed;
 }
 
+/* While its entry is queued, one more expiry is one more overrun (timer_getoverrun(2)). */
 static void timer_signal(struct posix_timer *timer) must_hold(&timer->process->signals_lock)
 {
     struct abi_siginfo abi = {.signal = timer->setup.signal, .code = SI_TIMER};
@@ -85,6 +87,9 @@ static void timer_signal(struct posix_timer *timer) must_hold(&timer->process->s
     signal_send_queued_locked(timer->process, timer->setup.target, timer->queued);
 }
 
+/*
+ * An ignored signal is dropped and never taken: then the timer goes on by itself, but not too fast.
+ */
 static void timer_expire(struct posix_timer *timer, u64 now_ns)
 {
     timer_signal(timer);
@@ -103,6 +108,10 @@ static void timer_expire(struct posix_timer *timer, u64 now_ns)
     timer_arm(timer);
 }
 
+/*
+ * deadline_ns under the lock is what counts: a timer that was set anew, stopped or deleted may
+ * still fire once.
+ */
 static void timer_expired(struct timer *core)
 {
     struct posix_timer *timer = container_of(core, struct posix_timer, core);
@@ -119,6 +128,10 @@ static void timer_expired(struct timer *core)
     spin_unlock(&process->signals_lock);
 }
 
+/*
+ * Under locks that a signal may not be sent under; the core timer that it sets off comes without
+ * them.
+ */
 static void alarm_rang(struct cpu_alarm *alarm)
 {
     struct posix_timer *timer = container_of(alarm, struct posix_timer, alarm);
@@ -126,6 +139,10 @@ static void alarm_rang(struct cpu_alarm *alarm)
     timer_set(&timer->core, 0);
 }
 
+/*
+ * signals_lock is held. Overruns are told with the signal, and how many there were until now can
+ * only be computed now.
+ */
 void posix_timer_signal_taken(struct posix_timer *timer, struct signal_info *info)
 {
     struct abi_siginfo abi = {};
@@ -155,6 +172,7 @@ static struct posix_timer *timer_find_locked(struct process *process, int id)
     return NULL;
 }
 
+/* The lowest free one, as Linux gives them to a process that deletes none. */
 static int id_choose_locked(struct process *process)
 {
     int id = 0;
@@ -177,6 +195,9 @@ static void timer_withdraw_locked(struct posix_timer *timer)
     }
 }
 
+/*
+ * Its function may still run for the last time: it is waited for, so no lock that it takes is held.
+ */
 static void timer_free(struct posix_timer *timer)
 {
     timer_fini(&timer->core);
@@ -316,6 +337,7 @@ static void timer_set_locked(struct posix_timer *timer, const struct posix_timer
         timer_arm(timer);
 }
 
+/* The clock is read between two looks, and so the timer is found twice. */
 int posix_timer_exchange(int id, const struct posix_timer_value *value,
                          struct interval_timer *left_out)
 {
@@ -354,6 +376,7 @@ int posix_timer_delete(int id)
     return 0;
 }
 
+/* One after the other, for each is waited for outside the lock. */
 void posix_timers_clear(struct process *process)
 {
     struct posix_timer *timer;

@@ -103,6 +103,10 @@ static void identity_free(struct thread *thread)
     slab_free(identity_cache, identity);
 }
 
+/*
+ * thread->on_free ties the identity's end to the thread's: whoever puts the last reference, perhaps
+ * at the end of a switch, frees both.
+ */
 int process_thread_adopt(struct process *process, struct thread *thread)
 {
     struct thread_identity *identity = slab_alloc(identity_cache, ALLOC_CLEARED);
@@ -139,6 +143,10 @@ int process_thread_alloc(struct process *process, void (*entry)(void *), void *a
     return error;
 }
 
+/*
+ * Under process_table_lock, and signals_lock too if the process can be seen already. living_count
+ * is atomic since exit counts it down without either.
+ */
 void identity_publish(struct thread_identity *identity, struct number *number)
 {
     struct process *process = identity->process;
@@ -168,6 +176,10 @@ void process_publish(struct process *process, struct number *number)
     process_get(process); /* the table's; whoever reaps it gives it up */
 }
 
+/*
+ * The parent forgets it, and its number is free unless a group or session still bears it. The
+ * table's reference passes to the caller.
+ */
 void process_unpublish_locked(struct process *process)
 {
     struct number *number = process->number;
@@ -179,6 +191,10 @@ void process_unpublish_locked(struct process *process)
     number_free_unused(number);
 }
 
+/*
+ * Threads come and go between two calls, so the walk goes by number, not by place in the list; a
+ * tid that exec changes meanwhile may be met twice or missed.
+ */
 struct thread *process_thread_next(struct process *process, int tid)
 {
     struct thread_identity *identity, *best = NULL;
@@ -300,6 +316,10 @@ struct thread_identity *process_leader_locked(const struct process *process)
     return list_first_entry(&process->threads, struct thread_identity, link);
 }
 
+/*
+ * Those of the last thread stay with a zombie: its parent is told the uid, and others ask whose it
+ * is.
+ */
 struct credentials *process_credentials_locked(const struct process *process)
 {
     const struct thread_identity *leader = process_leader_locked(process);
@@ -319,6 +339,7 @@ struct credentials *process_credentials(struct process *process)
     return credentials;
 }
 
+/* Threads may be renamed while it is copied, so the copy is ended by hand. */
 void process_name(struct process *process, char name_out[THREAD_NAME_BYTES])
 {
     struct thread_identity *leader;

@@ -67,6 +67,7 @@ void session_terminal_describe(struct process *process, u64 *device_out, s32 *fo
     spin_unlock(&process_table_lock);
 }
 
+/* Only to be compared: the terminal may go as soon as the lock is free. */
 struct tty *session_terminal_current(void)
 {
     struct session *session;
@@ -93,6 +94,10 @@ struct tty *session_terminal_get(void)
     return tty;
 }
 
+/*
+ * One that has a terminal keeps it. The reference is taken under the lock, so that a hangup finds
+ * it.
+ */
 void session_set_terminal(struct tty *tty)
 {
     struct session *session;
@@ -106,6 +111,9 @@ void session_set_terminal(struct tty *tty)
     spin_unlock(&process_table_lock);
 }
 
+/*
+ * By id: the caller, a terminal that is being hung up, knows no more, and the session may be gone.
+ */
 void session_clear_terminal(s32 id)
 {
     struct session *session;
@@ -122,6 +130,7 @@ void session_clear_terminal(s32 id)
         terminals->put(tty);
 }
 
+/* The terminal stays the session's until the hangup takes it away (session_clear_terminal). */
 struct tty *session_leader_ended_locked(struct process *leader)
 {
     struct session *session = process_session(leader);

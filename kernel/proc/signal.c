@@ -80,6 +80,7 @@ struct queued_signal *queued_signal_alloc(struct process *process)
     return is_reached ? NULL : entry_alloc(process);
 }
 
+/* The count goes to who was charged: a timer's entry may outlive the timer in a queue. */
 void queued_signal_free(struct queued_signal *queued)
 {
     __atomic_fetch_sub(&queued->charged->pending_count, 1, __ATOMIC_RELAXED);
@@ -94,6 +95,7 @@ static void queued_remove(struct queued_signal *queued)
         queued_signal_free(queued);
 }
 
+/* An entry of a timer stays the timer's, out of the queue, for its next time. */
 void pending_flush(struct pending_signals *pending, u64 set)
 {
     struct queued_signal *queued, *following;
@@ -169,6 +171,10 @@ static void pending_take_one(struct pending_signals *pending, int signal,
     queued_remove(found);
 }
 
+/*
+ * The lowest number first, but faults before all others: they are about the instruction that the
+ * thread stands on.
+ */
 static int pending_take(struct pending_signals *pending, u64 set, struct signal_info *info_out)
 {
     u64 candidates = pending->set & set;
@@ -183,6 +189,10 @@ static int pending_take(struct pending_signals *pending, u64 set, struct signal_
     return signal;
 }
 
+/*
+ * A thread's own before the process's. An interval timer learns here that its SIGALRM was taken
+ * (itimer.c).
+ */
 int signal_take_locked(struct process *process, struct thread_identity *identity, u64 set,
                        struct signal_info *info_out)
 {
@@ -260,6 +270,7 @@ void signal_info_to_abi(const struct signal_info *info, struct abi_siginfo *abi_
 
 /* ---- The calling thread's mask ---- */
 
+/* A stop or an end of the process counts as something to look at, even with no signal pending. */
 void signal_work_update_locked(struct process *process, struct thread_identity *identity)
 {
     u64 blocked = identity->blocked | identity->waits_for;
@@ -289,6 +300,10 @@ void signals_offer_others(struct process *process, struct thread_identity *own, 
     }
 }
 
+/*
+ * What becomes blocked while it is pending for the process is offered to the others; what becomes
+ * unblocked sets WORK_SIGNAL, so it is delivered before the call returns (sigprocmask(2)).
+ */
 void signal_mask_set(u64 mask)
 {
     struct process *process = process_current();
@@ -305,6 +320,10 @@ void signal_mask_set(u64 mask)
     spin_unlock(&process->signals_lock);
 }
 
+/*
+ * The old mask comes back on the way to user mode: after the handler, whose frame has it, or at
+ * once if none ran. So no signal falls between the call's end and the old mask.
+ */
 void signal_mask_replace_temporarily(u64 mask)
 {
     struct thread_identity *identity = identity_current();
@@ -324,6 +343,7 @@ void signal_mask_restore(void)
     signal_mask_set(identity->saved_mask);
 }
 
+/* Without the lock: a signal that comes right now is found on the way out. */
 bool signal_is_pending(void)
 {
     struct thread_identity *identity = identity_current();

@@ -76,6 +76,7 @@ bool signal_actions_are_shared(const struct signal_actions *actions)
     return refcount_read(&actions->references) > 1;
 }
 
+/* exec: an ignored signal stays ignored (nohup), all else is the default, with no flags. */
 void signal_actions_reset(struct signal_actions *actions)
 {
     spin_lock(&actions->lock);
@@ -135,6 +136,10 @@ static void actions_exchange(struct signal_actions *actions, int signal,
     spin_unlock(&actions->lock);
 }
 
+/*
+ * Only what begins to be ignored needs the queues, and so the process's lock; other changes are
+ * seen by whoever asks next.
+ */
 void signal_action_exchange(int signal, const struct abi_sigaction *changed,
                             struct abi_sigaction *before_out)
 {

@@ -122,6 +122,7 @@ static bool frame_is_of_call(const struct trap_frame *frame)
     return (s64)frame->original_rax >= 0;
 }
 
+/* original_rax is spent: a handler that runs first must not move rip back once more. */
 static void call_again(struct trap_frame *frame, u64 number)
 {
     frame->rax = number;
@@ -171,6 +172,10 @@ static void restart_with_handler(struct trap_frame *frame, const struct signal_a
 
 /* ---- Handlers ---- */
 
+/*
+ * With SS_AUTODISARM the thread is never "on" it: the kernel forgot it when the handler began, so
+ * that a switch of stacks in it is safe (sigaltstack(2)).
+ */
 static bool is_on_stack(const struct alternate_stack *stack, u64 stack_pointer)
 {
     return !(stack->flags & (SS_DISABLE | SS_AUTODISARM)) &&
@@ -184,6 +189,10 @@ u32 alternate_stack_status(const struct alternate_stack *stack, u64 stack_pointe
     return (stack->flags & SS_AUTODISARM) | (is_on_stack(stack, stack_pointer) ? SS_ONSTACK : 0);
 }
 
+/*
+ * Nothing of the thread's state changes before the frame is written: one that cannot be written is
+ * a SIGSEGV in the state before the signal.
+ */
 static int handler_enter(struct trap_frame *frame, const struct signal_info *info,
                          const struct signal_action *action)
 {
@@ -239,6 +248,10 @@ static void handler_failed(int signal)
     signal_force(&info);
 }
 
+/*
+ * Handlers are stacked until nothing is left to deliver; only then is it known whether an
+ * interrupted call has to go on.
+ */
 static void deliver(struct trap_frame *frame)
 {
     struct process *process = process_current();
@@ -259,6 +272,10 @@ static void deliver(struct trap_frame *frame)
     signal_mask_restore();
 }
 
+/*
+ * `work` is one look: what is set after it is seen by the next, since the way out tests the word
+ * again with interrupts off (arch/).
+ */
 void user_return(struct trap_frame *frame)
 {
     struct thread *thread = thread_current();

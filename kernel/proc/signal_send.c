@@ -28,6 +28,7 @@
  */
 #include "internal.h"
 
+/* One that a sigtimedwait waits for is wanted, blocked or not. */
 static bool signal_would_do_nothing(struct process *process, struct thread_identity *target,
                                     int signal)
 {
@@ -42,6 +43,7 @@ static bool signal_would_do_nothing(struct process *process, struct thread_ident
     return signal_default_is_ignore(signal) || process == process_init || process->is_kernel;
 }
 
+/* A stopped thread takes nothing but SIGKILL until it is continued. */
 static bool thread_wants(const struct thread_identity *identity, int signal)
 {
     u64 bit = signal_bit(signal);
@@ -72,6 +74,7 @@ static struct thread_identity *taker_of(struct process *process, int signal)
     return NULL;
 }
 
+/* In a hurry: a thread of the idle class could hold its memory for minutes beside busy ones. */
 void process_kill_threads_locked(struct process *process, struct thread *except)
 {
     struct thread_identity *identity;
@@ -84,6 +87,7 @@ void process_kill_threads_locked(struct process *process, struct thread *except)
     }
 }
 
+/* No entry is queued: group_exit says it all, and cannot fail for want of memory. */
 static void process_doom(struct process *process) must_hold(&process->signals_lock)
 {
     process->group_exit = true;
@@ -92,6 +96,7 @@ static void process_doom(struct process *process) must_hold(&process->signals_lo
     process_kill_threads_locked(process, NULL);
 }
 
+/* signalfd_tell comes first: its readers may take the signal before any thread looks. */
 static void taker_tell(struct process *process, struct thread_identity *target, int signal)
 {
     struct thread_identity *taker = target;
@@ -138,6 +143,10 @@ static int send_locked(struct process *process, struct thread_identity *target,
     return error;
 }
 
+/*
+ * A timer's signal. Those that do more than be pending go the usual way, and leave the timer its
+ * entry.
+ */
 void signal_send_queued_locked(struct process *process, struct thread *target,
                                struct queued_signal *queued)
 {
@@ -239,6 +248,10 @@ int signal_permission_locked(struct process *process, int signal)
     return -EPERM;
 }
 
+/*
+ * kill(2) of a group succeeds if one member could be signalled, and else says why the last could
+ * not.
+ */
 int signal_send_members_locked(struct process_group *group, const struct signal_info *info)
 {
     struct process *member;

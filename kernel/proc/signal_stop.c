@@ -42,6 +42,7 @@ static void child_info_init(struct signal_info *info, struct process *child, int
     memcpy(info, &abi, sizeof(*info));
 }
 
+/* Each waiter looks for itself: what it waits for is in its own request. */
 static void parent_wake_locked(struct process *parent)
 {
     struct waiter *waiter;
@@ -50,6 +51,10 @@ static void parent_wake_locked(struct process *parent)
         thread_wake(waiter->thread);
 }
 
+/*
+ * A parent that ignores stops by SA_NOCLDSTOP gets no signal, and is woken all the same: it may
+ * wait for them.
+ */
 void parent_notify_locked(struct process *child, int code, int status)
 {
     struct process *parent = child->parent;
@@ -80,6 +85,10 @@ static void parent_notify(struct process *process, int code, int status)
 
 /* ---- Stopping ---- */
 
+/*
+ * A stop that is on already, or an end, takes this one up. The threads that still run are counted,
+ * so that the last to stop is known.
+ */
 void process_stop_begin_locked(struct process *process, int signal)
 {
     struct thread_identity *identity;
@@ -111,6 +120,10 @@ static bool stop_count_down(struct process *process)
     return true;
 }
 
+/*
+ * The loop, because a second stop may have begun when a continued thread gets the lock: then it is
+ * still stopped, and nobody was told otherwise.
+ */
 void process_stop_self(struct process *process, int signal)
 {
     struct thread_identity *identity = identity_current();
@@ -127,11 +140,19 @@ void process_stop_self(struct process *process, int signal)
     }
 }
 
+/*
+ * A thread that ends will not stop; if it was the last one missing, the stop is complete by its
+ * end.
+ */
 bool process_stop_leave_locked(struct process *process, struct thread_identity *identity)
 {
     return !identity->stopped && stop_count_down(process);
 }
 
+/*
+ * continues counts even where nothing was stopped: a stop that is just being decided must see it
+ * (signal_deliver.c).
+ */
 void process_continue_locked(struct process *process)
 {
     struct thread_identity *identity;

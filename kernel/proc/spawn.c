@@ -63,6 +63,7 @@ static void parts_move(struct thread *thread, struct exec *exec, struct spawn_re
     request->directories = NULL;
 }
 
+/* Once the parts are moved, thread_parts_release gives them up and exec_free finds none. */
 static int thread_make(struct process *process, struct exec *exec, struct spawn_request *request,
                        struct thread **thread_out)
 {
@@ -113,6 +114,10 @@ free_number:
     return error;
 }
 
+/*
+ * Into the parent's group and out of it again under one hold of the lock: nobody sees the child
+ * where it was not asked to be.
+ */
 static int child_enter(struct thread *child, struct number *number,
                        const struct clone_request *request, struct group_place *place)
 {
@@ -129,6 +134,7 @@ static int child_enter(struct thread *child, struct number *number,
     return error;
 }
 
+/* The pidfd exists before the child can run, so the child's end cannot be missed. */
 static int launch(struct thread *child, const struct spawn_request *request)
 {
     static const struct clone_request plain = {.exit_signal = SIGCHLD};

@@ -20,6 +20,7 @@ static struct process *process_kernel; /* [const] after boot */
 
 /* ---- Kernel threads ---- */
 
+/* Panics without memory: kernel threads are made at boot, and for devices that are found then. */
 static void adopt_kernel_thread(struct thread *thread)
 {
     struct number *number;
@@ -35,6 +36,7 @@ static void adopt_kernel_thread(struct thread *thread)
 
 /* ---- Sessions of the first two ---- */
 
+/* Both have sessions of their own, so that every process has a group and a session. */
 static void session_create_first(struct process *process, struct number *number)
 {
     struct session *session = kmalloc(sizeof(*session), ALLOC_CLEARED);
@@ -80,6 +82,7 @@ static struct process *process_create_first(const char *name)
 
 static void (*prepare_hook)(void);
 
+/* process_exec fills in the trap frame on this very stack; nothing returns to it. */
 static void init_begin(void *argument)
 {
     static const char *const arguments[] = {"/init", NULL};
@@ -124,6 +127,10 @@ void proc_start_init(void (*prepare)(void))
 
 /* ---- Hooks of the folders below ---- */
 
+/*
+ * vm/ asks in pages and knows no credentials: who has CAP_IPC_LOCK locks without a limit
+ * (mlock(2)).
+ */
 static u64 space_limit_pages(enum space_limit limit)
 {
     static const u8 resources[] = {

@@ -31,6 +31,9 @@ void usage_add(struct cpu_usage *to, const struct cpu_usage *more)
     to->peak_resident_pages = MAX(to->peak_resident_pages, more->peak_resident_pages);
 }
 
+/*
+ * Counters that a running thread may be changing: each is read as it is, and none goes backwards.
+ */
 void usage_add_thread(struct cpu_usage *to, struct thread *thread)
 {
     u64 user_ns, system_ns;
@@ -51,6 +54,10 @@ void usage_add_space(struct cpu_usage *to, const struct address_space *space)
         MAX(to->peak_resident_pages, address_space_peak_resident_pages(space));
 }
 
+/*
+ * The space's part is asked of the space while there is one, since its threads share it; afterwards
+ * it is what exit noted.
+ */
 void process_usage_locked(struct process *process, struct cpu_usage *usage_out)
 {
     const struct address_space *space = process_space_locked(process);
@@ -65,6 +72,10 @@ void process_usage_locked(struct process *process, struct cpu_usage *usage_out)
         usage_add(usage_out, &process->space_usage);
 }
 
+/*
+ * exec calls it between two programs: the new one's faults and peak begin at nothing, the process's
+ * sums do not.
+ */
 void usage_keep_space(struct process *process)
 {
     spin_lock(&process_table_lock);

@@ -22,6 +22,10 @@
  */
 #include "internal.h"
 
+/*
+ * waitid(2) and wait4(2): a child that ends with another signal than SIGCHLD is a "clone" child,
+ * which only __WCLONE or __WALL waits for.
+ */
 static bool child_matches(const struct process *child, const struct wait_request *request)
 {
     bool is_clone = child->exit_signal != SIGCHLD;
@@ -77,6 +81,7 @@ static bool try_stopped(struct process *child, const struct wait_request *reques
     return found;
 }
 
+/* A zombie first: it has nothing else to tell. WNOWAIT leaves it for another call. */
 static bool try_child(struct process *parent, struct process *child,
                       const struct wait_request *request, struct wait_result *result_out,
                       struct process **reaped_out) must_hold(&process_table_lock)
@@ -111,6 +116,9 @@ static int try_children(struct process *parent, const struct wait_request *reque
     return result;
 }
 
+/*
+ * WNOHANG and a signal both end the loop only after a look, so neither hides a child that is ready.
+ */
 int process_wait(const struct wait_request *request, struct wait_result *result_out)
 {
     struct process *parent = process_current(), *reaped = NULL;

@@ -29,6 +29,7 @@ void sched_sample_register(void (*hook)(struct thread *thread, u64 period_ns))
     sample_hook = hook;
 }
 
+/* Of the thread that the timer interrupted, on its own CPU: nobody else writes these counters. */
 static void sample(struct timer *timer)
 {
     struct run_queue *queue = container_of(timer, struct run_queue, sample_timer);
@@ -56,6 +57,10 @@ void sampling_init(struct run_queue *queue)
     timer_init(&queue->sample_timer, sample);
 }
 
+/*
+ * The timer stops by itself when it finds the CPU idle, so an idle machine has no periodic
+ * interrupt.
+ */
 void sampling_start(struct run_queue *queue)
 {
     if (queue->sampling)
@@ -76,6 +81,10 @@ void idle_settle(struct run_queue *queue, u64 now_ns)
     queue->idle_since_ns += spent_ns;
 }
 
+/*
+ * Both changes are the same CPU's: a thread that is woken gets another one only after its state has
+ * changed.
+ */
 void iowait_change(struct thread *thread, s32 change, u64 now_ns)
 {
     struct run_queue *queue = run_queue_of(thread->cpu);
@@ -97,6 +106,10 @@ static void ran_look(struct thread *thread, u64 total_ns, u64 ns_out[THREAD_MODE
     memcpy(ns_out, thread->ran.told_ns, THREAD_MODES * sizeof(ns_out[0]));
 }
 
+/*
+ * What was told never goes backwards: samples only divide what came since the last look
+ * (time_split.h).
+ */
 void thread_times(struct thread *thread, u64 *user_ns_out, u64 *system_ns_out)
 {
     struct run_queue *queue = run_queue_lock_of(thread);
@@ -158,6 +171,7 @@ static u64 thread_times_copy(struct thread *thread, u64 time_in_ns[THREAD_STATES
     return now_ns - thread->born_ns;
 }
 
+/* Time that is nobody's: a DEAD thread has none, RUNNING and WAITING are divided further. */
 u64 thread_microstates(struct thread *thread, u64 ns_out[MICROSTATES])
 {
     u64 time_in_ns[THREAD_STATES], waited_ns[WAIT_REASONS], modes_ns[THREAD_MODES];
@@ -190,6 +204,7 @@ void thread_schedule_describe(struct thread *thread, struct thread_schedule *out
 
 /* ---- Times of CPUs ---- */
 
+/* Busy time is what is not idle, so that the columns add up to the time since the boot. */
 void cpu_times_of(u32 cpu, struct cpu_times *times_out)
 {
     struct run_queue *queue = run_queue_of(cpu);
@@ -227,6 +242,7 @@ u64 context_switches_total(void)
 
 /* ---- Load averages ---- */
 
+/* Without locks: a snapshot of hints, as procs_running is on Linux. */
 void threads_count_active(u32 *running_out, u32 *blocked_out)
 {
     u32 running = 0, cpu;

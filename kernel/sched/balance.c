@@ -39,6 +39,7 @@
 
 static u64 cpus_idle; /* [atomic] */
 
+/* Read before it is written: the word is shared by all CPUs, and is mostly right already. */
 void cpu_mark_idle(u32 cpu)
 {
     if (!(READ_ONCE(cpus_idle) & BIT(cpu)))
@@ -99,6 +100,10 @@ static u32 cheapest_cpu(const struct thread *thread, u64 candidates, u32 preferr
     return cheapest;
 }
 
+/*
+ * A thread whose old CPU has not left its stack waits for that one, which will run it at once or
+ * give it away later.
+ */
 static u32 choose_cpu(const struct thread *thread, enum policy_push why)
 {
     u64 allowed = READ_ONCE(thread->affinity) & READ_ONCE(cpus_online), near;
@@ -118,6 +123,7 @@ static u32 choose_cpu(const struct thread *thread, enum policy_push why)
     return cheapest_cpu(thread, near, thread->cpu);
 }
 
+/* Charged before the push, so that the newcomer's place is that of this moment. */
 void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_ns)
 {
     struct run_queue *queue = run_queue_of(choose_cpu(thread, why));
@@ -137,6 +143,7 @@ void thread_make_runnable(struct thread *thread, enum policy_push why, u64 now_n
 
 /* ---- Stealing and balance ---- */
 
+/* Who still stands on his stack cannot run elsewhere. */
 static bool can_move(const struct run_queue *to, const struct thread *thread)
 {
     return thread_can_run_on(thread, to->cpu) && !READ_ONCE(thread->on_cpu);
@@ -145,6 +152,7 @@ static bool can_move(const struct run_queue *to, const struct thread *thread)
 /* Which of the READY threads of `from` is to go to `to`, whose locks are held; NULL: none. */
 typedef struct thread *chooser(struct run_queue *to, struct run_queue *from, u64 now_ns);
 
+/* What came last has its turn last, so its wait is shortened most. */
 static struct thread *choose_last(struct run_queue *to, struct run_queue *from, u64 now_ns)
 {
     struct thread *thread;
@@ -194,6 +202,10 @@ static struct thread *choose_settled(struct run_queue *to, struct run_queue *fro
     return oldest;
 }
 
+/*
+ * Both locks, by address, held from the choice to the push: nobody sees the thread in neither queue
+ * or in both.
+ */
 static bool pull(struct run_queue *to, struct run_queue *from, chooser *choose) no_lock_check
 {
     struct thread *thread;
@@ -231,6 +243,7 @@ bool run_queue_steal(struct run_queue *queue)
     return pull_from_any(queue, choose_last);
 }
 
+/* An idle CPU looks for itself when it is woken; this one only knows that there is work. */
 void run_queue_balance(struct run_queue *queue)
 {
     u64 idle = READ_ONCE(cpus_idle) & ~BIT(queue->cpu);

@@ -40,6 +40,7 @@
 #include "life.h"
 #include "state.h"
 
+/* Which bits end which kind of wait: the table of wait_kind. */
 static bool work_ends_wait(const struct thread *thread, enum wait_kind kind)
 {
     static const u64 ends[] = {
@@ -64,6 +65,7 @@ static void leave_cpu(struct thread *thread, struct spinlock *lock, u64 now_ns)
     schedule_locked(queue, LEAVE_BLOCKED, now_ns);
 }
 
+/* One spinlock at most, the condition's, or the wait would hold locks asleep. */
 static void assert_may_block(const struct thread *thread, const struct spinlock *lock)
 {
     const struct cpu *cpu = cpu_current();
@@ -103,6 +105,10 @@ static void make_ready(struct thread *thread, int result)
     thread_make_runnable(thread, POLICY_PUSH_WOKEN, now_ns);
 }
 
+/*
+ * In the timer's interrupt. It is waited for before another wait begins (thread_block_and_release),
+ * so it never ends the wrong one.
+ */
 void thread_sleep_expired(struct timer *timer)
 {
     struct thread *thread = container_of(timer, struct thread, sleep_timer);
@@ -113,6 +119,10 @@ void thread_sleep_expired(struct timer *timer)
     spin_unlock(&thread->lock);
 }
 
+/*
+ * A deadline that has passed does not block, but a signal that is pending counts first, as after a
+ * block.
+ */
 int thread_block_and_release(enum wait_kind kind, enum wait_reason reason, struct spinlock *lock,
                              u64 deadline_ns)
 {
@@ -192,6 +202,10 @@ void thread_stack_walk(struct thread *thread, void (*visit)(u64 return_address, 
     spin_unlock(&thread->lock);
 }
 
+/*
+ * A thread that runs user code elsewhere looks when the interrupt takes it into the kernel; one
+ * that runs in the kernel looks on its way out, or when it would block.
+ */
 void thread_notify(struct thread *thread)
 {
     spin_lock(&thread->lock);
@@ -206,6 +220,7 @@ void thread_notify(struct thread *thread)
     spin_unlock(&thread->lock);
 }
 
+/* Like block(), but only SIGKILL keeps it from stopping; that, or thread_continue, ends it. */
 void thread_stop(struct spinlock *lock)
 {
     struct thread *thread = thread_current();

@@ -40,6 +40,10 @@ struct anew {
     u64 now_ns;
 };
 
+/*
+ * The thread is on no queue and in no policy's account until anew_end. Both locks are held
+ * meanwhile.
+ */
 static void anew_begin(struct anew *anew, struct thread *thread) no_lock_check
 {
     struct run_queue *queue;
@@ -55,6 +59,7 @@ static void anew_begin(struct anew *anew, struct thread *thread) no_lock_check
         policy_of(queue, thread)->block(part_of(queue, thread), &thread->policy, anew->now_ns);
 }
 
+/* A turn that was begun under another policy is over: its length meant something else there. */
 static void anew_end(struct anew *anew, struct thread *thread) no_lock_check
 {
     struct run_queue *queue = anew->queue;
@@ -93,6 +98,7 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
     return 0;
 }
 
+/* Looked at without locks first: most threads that are killed have the usual share already. */
 void thread_hasten(struct thread *thread)
 {
     struct anew anew;
@@ -106,6 +112,7 @@ void thread_hasten(struct thread *thread)
     anew_end(&anew, thread);
 }
 
+/* To a thread that waits it does nothing now; it is queued by the new priority when it wakes. */
 void thread_lend_priority(struct thread *thread, u32 priority)
 {
     struct anew anew;

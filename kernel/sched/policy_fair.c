@@ -35,6 +35,7 @@
 
 #define REQUEST_NS 3000000ull /* short enough for typing, long enough to keep caches warm */
 
+/* A thread of twice the weight ages half as fast. */
 static u64 to_virtual(u64 ns, u32 weight)
 {
     return ns * POLICY_WEIGHT_DEFAULT / weight;
@@ -62,6 +63,7 @@ static void least_summarize(struct tree_node *node)
     thread_of(node)->subtree = least;
 }
 
+/* Equals keep the order in which they came, since the tree puts a new one behind them. */
 static bool deadline_before(const struct tree_node *a, const struct tree_node *b)
 {
     return is_before(thread_of(a)->deadline_ns, thread_of(b)->deadline_ns);
@@ -110,6 +112,10 @@ static u64 request_of(const struct policy_queue *queue, const struct policy_thre
     return to_virtual(queue->parameters.quantum_ns, thread->weight);
 }
 
+/*
+ * The deadline is where the perfect machine would have served the request, counted from what the
+ * thread has had.
+ */
 static void request_begin(const struct policy_queue *queue, struct policy_thread *thread)
 {
     thread->slice_left_ns = queue->parameters.quantum_ns;
@@ -168,6 +174,10 @@ static void yield(const struct policy_queue *queue, struct policy_thread *thread
     thread->deadline_ns = queue->virtual_now_ns + 2 * request_of(queue, thread);
 }
 
+/*
+ * Coming back from running it keeps its place in virtual time; from elsewhere, place() gives it
+ * one.
+ */
 static void fair_push(struct policy_queue *queue, struct policy_thread *thread,
                       enum policy_push why, u64 now_ns)
 {
@@ -237,6 +247,10 @@ static void fair_block(struct policy_queue *queue, struct policy_thread *running
     queue_settle(queue);
 }
 
+/*
+ * Nobody who is as light as the running one interrupts it within its request: two interactive
+ * threads would only take turns more often.
+ */
 static bool fair_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                                 u64 now_ns)
 {

@@ -31,6 +31,7 @@ static u32 level_of(const struct policy_queue *queue, const struct policy_thread
     return thread->boost == queue->boost ? thread->level : 0;
 }
 
+/* Doubled a level; a shift that would overflow means no limit. */
 static u64 quantum_of(const struct policy_queue *queue, u32 level)
 {
     u64 quantum = queue->parameters.quantum_ns;
@@ -75,6 +76,9 @@ static void mlfq_init(struct policy_queue *queue)
     queue->boost = 0;
 }
 
+/*
+ * Preempted within its quantum it goes to the head and keeps the rest: it did not use up its turn.
+ */
 static void mlfq_push(struct policy_queue *queue, struct policy_thread *thread,
                       enum policy_push why, u64 now_ns)
 {
@@ -126,6 +130,9 @@ static void mlfq_charge(struct policy_queue *queue, struct policy_thread *runnin
     thread_boost(queue, running);
 }
 
+/*
+ * Under the book's first rule a thread that waits gets a new quantum: the experiment that games it.
+ */
 static void mlfq_block(struct policy_queue *queue, struct policy_thread *running, u64 now_ns)
 {
     if (queue->parameters.mlfq_account == POLICY_MLFQ_ACCOUNT_LOST)

@@ -114,6 +114,7 @@ struct policy_queue *part_of(struct run_queue *queue, const struct thread *threa
     return thread_is_realtime(thread) ? &queue->realtime : &queue->base;
 }
 
+/* By trial: the thread may move while we wait for the lock of the queue that it was in. */
 struct run_queue *run_queue_lock_of(struct thread *thread)
 {
     for (;;) {
@@ -141,6 +142,10 @@ static u64 realtime_left_ns(const struct run_queue *queue, u64 now_ns)
     return runtime_ns - MIN(runtime_ns, queue->realtime_used_ns);
 }
 
+/*
+ * A period begins with the first real-time work after the last one was over, so that an idle CPU's
+ * periods do not save up time.
+ */
 static void realtime_charge(struct run_queue *queue, u64 ran_ns, u64 now_ns)
 {
     if (now_ns >= queue->realtime_period_end_ns) {
@@ -202,6 +207,7 @@ int realtime_limits_change(void (*change)(struct realtime_limits *limits, s64 va
 
 /* ---- In and out of one queue ---- */
 
+/* nice is a share, the idle class nearly none: 3 of 1024 beside one thread at nice 0. */
 u32 thread_weight(const struct thread *thread)
 {
     if (thread->class == CLASS_IDLE)
@@ -209,11 +215,15 @@ u32 thread_weight(const struct thread *thread)
     return nice_weights[thread->nice + 20];
 }
 
+/* Real-time threads count as the nicest can, so that they are spread over the CPUs. */
 u64 thread_load(const struct thread *thread)
 {
     return thread_is_realtime(thread) ? nice_weights[0] : thread->policy.weight;
 }
 
+/*
+ * Also where a thread changes its CPU: it is in no queue now, so nobody finds it in the wrong one.
+ */
 void run_queue_push(struct run_queue *queue, struct thread *thread, enum policy_push why,
                     u64 now_ns)
 {
@@ -246,6 +256,10 @@ void run_queue_remove(struct run_queue *queue, struct thread *thread, u64 now_ns
     run_queue_took_out(queue, thread);
 }
 
+/*
+ * Real-time threads first, unless they have used up their period and others wait. Nobody runs now,
+ * so the shares of the running one are cleared.
+ */
 struct thread *run_queue_pick(struct run_queue *queue, u64 now_ns)
 {
     struct policy_queue *part = &queue->base;
@@ -305,6 +319,10 @@ static void burst_grow(struct thread *thread, u64 ran_ns)
     }
 }
 
+/*
+ * Called before anything else is done with the queue, so that policies always see times of one
+ * moment.
+ */
 void run_queue_charge(struct run_queue *queue, u64 now_ns)
 {
     struct thread *running = queue->running;
@@ -322,6 +340,10 @@ void run_queue_charge(struct run_queue *queue, u64 now_ns)
     policy_of(queue, running)->charge(part_of(queue, running), &running->policy, ran_ns, now_ns);
 }
 
+/*
+ * A thread that may not run here any more is put into no queue: it still stands on its stack.
+ * switch_finish places it when it has left.
+ */
 void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns)
 {
     struct thread *running = queue->running;
@@ -346,6 +368,7 @@ void run_queue_put_running(struct run_queue *queue, enum leave leave, u64 now_ns
 
 /* ---- Preemption ---- */
 
+/* Once is enough until the CPU has looked: WORK_RESCHEDULE says that it was asked. */
 void run_queue_reschedule(struct run_queue *queue)
 {
     struct thread *running = queue->running;
@@ -401,6 +424,7 @@ void run_queue_arm_slice(struct run_queue *queue, u64 now_ns)
     timer_set(&queue->slice_timer, deadline_ns);
 }
 
+/* Between the two parts the mechanism decides, within one its policy. */
 static bool running_should_give_way(struct run_queue *queue, u64 now_ns)
 {
     struct thread *running = queue->running;
@@ -439,6 +463,10 @@ static void preemption_check_now(struct run_queue *queue)
     spin_unlock(&queue->lock);
 }
 
+/*
+ * The timer may be early, or about a thread that has left: the question is asked anew, not
+ * answered.
+ */
 static void slice_expired(struct timer *timer)
 {
     struct run_queue *queue = container_of(timer, struct run_queue, slice_timer);

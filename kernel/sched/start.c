@@ -17,6 +17,10 @@ struct worker {
 };
 static DEFINE_PER_CPU(struct worker, worker);
 
+/*
+ * It never was NEW: what becomes it is running already. It is outside the state graph and on no
+ * queue.
+ */
 static void idle_thread_init(u32 id)
 {
     struct thread *idle = &idle_threads[id];
@@ -75,6 +79,7 @@ static void worker_run(void *argument)
     }
 }
 
+/* From the end of an interrupt that had too much to do: this CPU's worker goes on with it. */
 static void worker_wake(void)
 {
     struct worker *own = this_cpu(worker);
@@ -85,6 +90,7 @@ static void worker_wake(void)
     spin_unlock(&own->queue.lock);
 }
 
+/* A worker for each CPU that may come, bound to it; those of CPUs that never start never run. */
 void sched_init_late(void)
 {
     u32 cpu;

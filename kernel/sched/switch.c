@@ -57,6 +57,10 @@ static void switch_finish(void)
         thread_put(left);
 }
 
+/*
+ * From here on two stacks are in play: what is read after context_switch is this thread's, some
+ * time later, maybe on another CPU.
+ */
 static void switch_to(struct run_queue *queue, struct thread *from, struct thread *to)
 {
     struct cpu *cpu = cpu_current();
@@ -80,6 +84,10 @@ static void switch_to(struct run_queue *queue, struct thread *from, struct threa
     switch_finish();
 }
 
+/*
+ * Whoever sends a thread to a CPU reads its mark: it is set before the last look at the queue
+ * (sched_run).
+ */
 static void note_idleness(struct run_queue *queue, const struct thread *from,
                           const struct thread *to, u64 now_ns)
 {
@@ -93,6 +101,10 @@ static void note_idleness(struct run_queue *queue, const struct thread *from,
     }
 }
 
+/*
+ * The one place where a CPU changes its thread. Called with the state of the leaving one set; the
+ * queue's lock is let go by whoever comes.
+ */
 void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns)
 {
     struct thread *from = queue->running, *to;
@@ -126,6 +138,7 @@ void schedule_locked(struct run_queue *queue, enum leave leave, u64 now_ns)
     switch_to(queue, from, to);
 }
 
+/* The other end of a first switch: it lets the lock go that the thread before took. */
 void thread_begin(void *argument)
 {
     struct thread *thread = argument;
@@ -158,6 +171,7 @@ void sched_yield(void)
     interrupts_enable();
 }
 
+/* Cheap enough for inner loops: one word of this CPU's, mostly. */
 void sched_point(void)
 {
     struct cpu *cpu = cpu_current();

@@ -54,12 +54,17 @@ void address_space_release(struct address_space *space)
         slab_free(space_cache, space);
 }
 
+/* Called under process_table_lock: nothing here sleeps. */
 void address_space_doom(struct address_space *space)
 {
     refcount_inc(&space->holders);
     WRITE_ONCE(space->doomed, true);
 }
 
+/*
+ * Tried, not waited for: see oom.c. Pages go; regions stay, since who runs in it still has the lock
+ * to take.
+ */
 bool address_space_reap(struct address_space *space)
 {
     struct gather gather;
@@ -91,6 +96,7 @@ void address_space_put(struct address_space *space)
     address_space_release(space);
 }
 
+/* What exec decided, the child has too; the executable file with a reference of its own. */
 static void layout_copy(const struct address_space *from, struct address_space *to)
 {
     to->heap_start = from->heap_start;

@@ -168,6 +168,7 @@ static bool large_entry_lock(struct fault *fault, pte **entry_out)
     return false;
 }
 
+/* Clearing 2 MiB takes long; others may run in between, for no spinlock is held. */
 static void large_clear(struct frame *first)
 {
     for (u32 i = 0; i < LARGE_PAGES; i++) {
@@ -318,6 +319,10 @@ static int fill_around(struct fault *fault)
     return fill_entries(fault, frames, first, count);
 }
 
+/*
+ * The pager's own frame, which it has marked as written: through a shared mapping that is the
+ * file's page itself.
+ */
 static int fill_written(struct fault *fault)
 {
     struct frame *frame;
@@ -326,6 +331,7 @@ static int fill_written(struct fault *fault)
     return error ? error : entry_fill(fault, frame, PTE_WRITE_NOW);
 }
 
+/* Which of the cases of the table above, for an entry that is 0. */
 static int fault_absent(struct fault *fault)
 {
     if (!fault->region->pager)
@@ -460,6 +466,7 @@ static int large_resolve(struct fault *fault, pte **entry_io) no_lock_check
     return 0;
 }
 
+/* An entry is there, but did not allow the access; or did not when the processor looked. */
 static int fault_present(struct fault *fault)
 {
     u32 flags = fault->region->flags;
@@ -543,6 +550,10 @@ out:
     return error;
 }
 
+/*
+ * The stack grows outside the read lock, with the lock for writing: then everything is looked at
+ * anew.
+ */
 int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code)
 {
     struct fault fault;

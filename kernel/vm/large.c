@@ -70,6 +70,9 @@ bool region_may_be_large(const struct region *region)
            ALIGN_UP(region->start, LARGE_BYTES) + LARGE_BYTES <= region->end;
 }
 
+/*
+ * A block that is free as a whole, or none: nobody is asked to move, and no cache to give up pages.
+ */
 struct frame *large_alloc(void)
 {
     struct frame *first = frame_alloc(LARGE_ORDER, FRAME_ANONYMOUS, ALLOC_NOWAIT);
@@ -108,6 +111,7 @@ static bool has_one_entry(const struct frame *first)
     return __atomic_load_n(&first->anonymous.large_entries, __ATOMIC_ACQUIRE) == 1;
 }
 
+/* All 512, since a part may be referred to alone. */
 bool large_is_ours(const struct frame *first)
 {
     if (!has_one_entry(first))

@@ -56,6 +56,7 @@ void commit_add(s64 pages)
     __atomic_fetch_add(&committed, (u64)pages, __ATOMIC_RELAXED);
 }
 
+/* GUESS refuses what could never fit even alone: a mistake, mostly. */
 bool commit_allows(u64 pages)
 {
     switch (READ_ONCE(overcommit.mode)) {
@@ -81,6 +82,10 @@ void commit_give(u64 pages)
     commit_add(-(s64)pages);
 }
 
+/*
+ * Pages of a private writable region may each need a frame; shared ones are counted with their
+ * object.
+ */
 u32 region_commitment(u32 flags)
 {
     if ((flags & (REGION_WRITE | REGION_SHARED)) != REGION_WRITE)
@@ -92,6 +97,7 @@ u32 region_commitment(u32 flags)
 
 /* ---- Growing ---- */
 
+/* RLIMIT_MEMLOCK is -EAGAIN, all else -ENOMEM (mmap(2)). */
 int space_growth_check(const struct address_space *space, u32 flags, u64 pages)
 {
     if (space->total_pages + pages > space_limit(SPACE_LIMIT_TOTAL))

@@ -121,6 +121,7 @@ static int region_create(struct address_space *space, const struct map_request *
     return 0;
 }
 
+/* Limits before places: a MAP_FIXED that is refused by a limit has unmapped nothing. */
 static int map_locked(struct address_space *space, const struct map_request *request, u64 bytes,
                       u64 *start_out)
 {
@@ -137,6 +138,10 @@ static int map_locked(struct address_space *space, const struct map_request *req
     return error ? error : region_create(space, request, *start_out, *start_out + bytes);
 }
 
+/*
+ * Shared memory without a file gets an object of its own, made before the lock is taken; the region
+ * holds it from then on.
+ */
 int address_space_map(struct address_space *space, const struct map_request *request,
                       u64 *address_out)
 {
@@ -193,6 +198,10 @@ static bool is_one_shared(const struct region *region, u64 start, u64 end)
     return true;
 }
 
+/*
+ * remap_file_pages(2): another part of the same object takes the place, with the old regions'
+ * rights.
+ */
 int address_space_map_pages(struct address_space *space, u64 address, u64 bytes, u64 offset_pages)
 {
     struct map_request request = {.address = address, .map_flags = MAP_FIXED};
@@ -266,6 +275,10 @@ int address_space_unmap(struct address_space *space, u64 address, u64 bytes)
     return error;
 }
 
+/*
+ * shmdt(2): pieces that mprotect or munmap left of one attachment are known by lying where the
+ * whole would have put them.
+ */
 int address_space_unmap_object(struct address_space *space, u64 address,
                                bool (*accepts)(const struct region *region, u64 *bytes_out))
 {
@@ -311,6 +324,7 @@ static int heap_extend(struct address_space *space, u64 old, u64 new)
     return space->region_count < REGIONS_MAX ? region_create(space, &request, old, new) : -ENOMEM;
 }
 
+/* brk(2) never fails: it says where the end is, and the C library compares. */
 u64 address_space_set_heap_end(struct address_space *space, u64 end)
 {
     u64 old, new;

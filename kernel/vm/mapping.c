@@ -30,6 +30,10 @@ void mapping_init(struct mapping *mapping)
     list_init(&mapping->regions);
 }
 
+/*
+ * A new region goes to the end of the list: a walk that is under way meets it, and finds nothing to
+ * do or does it.
+ */
 void mapping_add(struct mapping *mapping, struct region *region)
 {
     region->mapping = mapping;
@@ -110,6 +114,10 @@ static struct region *cursor_next(struct mapping *mapping, struct region *cursor
     return NULL;
 }
 
+/*
+ * The list's lock is let go for each region, so the walk's place in it is kept by the cursor, and
+ * what it works on by the space's holders.
+ */
 static void mapping_walk(struct mapping *mapping, u64 first, u64 count, region_work *work)
 {
     u64 walk = __atomic_add_fetch(&walks, 1, __ATOMIC_RELAXED);
@@ -151,6 +159,7 @@ struct mapping_visitor {
     struct gather *gather;
 };
 
+/* Frames that are no cache's are private copies, which stay. */
 static void forget_entries(struct table_visitor *visitor, u64 address, pte *entries, unsigned count)
 {
     struct mapping_visitor *work = container_of(visitor, struct mapping_visitor, visitor);
@@ -169,6 +178,7 @@ static void forget_entries(struct table_visitor *visitor, u64 address, pte *entr
     }
 }
 
+/* Private entries are read-only already, or copies. */
 static void protect_entries(struct table_visitor *visitor, u64 address, pte *entries,
                             unsigned count)
 {

@@ -39,6 +39,7 @@ static pte may_write_now(u32 flags, const struct frame *frame, pte old)
     return frame_is_ours(frame) ? PTE_WRITE_NOW : 0;
 }
 
+/* Only then must TLBs forget: a right that was gained costs at most one fault. */
 static bool rights_were_lost(pte old, pte new)
 {
     pte lost = old & ~new &(PTE_PRESENT | PTE_WRITABLE);
@@ -46,6 +47,7 @@ static bool rights_were_lost(pte old, pte new)
     return (old & PTE_PRESENT) && (lost || (new & ~old &PTE_NO_EXECUTE));
 }
 
+/* Frames stay what they are; only what may be done with them changes. */
 static void protect_entries(struct table_visitor *visitor, u64 address, pte *entries,
                             unsigned count)
 {

@@ -36,6 +36,7 @@ static struct region *child_region(struct tree_node *node)
     return region_entry(node);
 }
 
+/* The tree calls it from the bottom up after each change. */
 static void region_summarize(struct tree_node *node)
 {
     struct region *region = tree_entry(node, struct region, node);
@@ -141,6 +142,7 @@ u64 region_find_room(const struct address_space *space, u64 bytes, u64 low, u64 
 
 /* ---- Changing the tree ---- */
 
+/* A copy, but in no tree and known to no mapping: its pager has not heard of it. */
 struct region *region_alloc(const struct region *like)
 {
     struct region *region = slab_alloc(region_cache, 0);
@@ -186,6 +188,7 @@ void region_close(struct region *region)
         region->pager->region_closed(region);
 }
 
+/* Counted and opened in the same step, so that whoever finds it finds it whole. */
 void region_insert(struct region *region)
 {
     struct address_space *space = region->space;
@@ -196,6 +199,7 @@ void region_insert(struct region *region)
     region_open(region);
 }
 
+/* space->dropped is linked through node.right, which is free once the region is out of the tree. */
 void region_drop(struct region *region)
 {
     struct address_space *space = region->space;
@@ -223,6 +227,7 @@ void space_write_unlock(struct address_space *space)
     }
 }
 
+/* The start may move: what is shown there stays the same page of the object. */
 void region_resize(struct region *region, u64 start, u64 end)
 {
     struct address_space *space = region->space;
@@ -241,6 +246,7 @@ void region_set_flags(struct region *region, u32 flags)
     sums_add(region->space, flags, region_pages(region));
 }
 
+/* The upper part is a new region, opened on its own; -ENOMEM leaves it as it was. */
 int region_split(struct region *region, u64 address)
 {
     struct region *upper;
@@ -289,6 +295,7 @@ static void regions_join(struct region *lower, struct region *upper)
     region_resize(lower, lower->start, end);
 }
 
+/* Called by who changed flags or bounds, so that mprotect and back leaves one region, not three. */
 struct region *region_merge(struct region *region)
 {
     struct region *lower = region_previous(region), *upper = region_next(region);
@@ -342,6 +349,7 @@ static struct region *leaf_take(struct tree *tree, struct tree_node **cursor)
     return tree_entry(node, struct region, node);
 }
 
+/* The tree is taken apart leaf by leaf, in time proportional to its size. */
 void regions_drop_all(struct address_space *space)
 {
     struct tree_node *cursor = space->regions.root;

@@ -136,6 +136,7 @@ static int place_choose(struct move *move, u64 *new_out)
     return space_unmap_locked(space, new, new + move->new_bytes);
 }
 
+/* The copy is inserted before pages are moved into it, for entries lie in regions, always. */
 static int region_move(struct move *move, u64 *address_out)
 {
     struct address_space *space = move->space;
@@ -178,6 +179,7 @@ static int growth_check(const struct move *move)
     return space_growth_check(move->space, move->region->flags, pages);
 }
 
+/* Only a region that ends where the old place ends can grow without moving. */
 static bool has_room_behind(const struct move *move)
 {
     struct region *next = region_next(move->region);
@@ -186,6 +188,7 @@ static bool has_room_behind(const struct move *move)
     return move->region->end == move->old_end && end <= USER_END && (!next || next->start >= end);
 }
 
+/* In the order of mremap(2)'s errors: the old place, what the flags allow, then limits. */
 static int remap_locked(struct move *move, u64 *address_out)
 {
     const struct remap_request *request = move->request;

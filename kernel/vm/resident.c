@@ -54,6 +54,7 @@ static u64 entry_users(const struct frame *frame)
     return MAX(references, 1ul);
 }
 
+/* Private or shared is a question of users, not of the mapping: proc(5), smaps. */
 static void pages_count(struct region_resident *sum, pte entry, const struct frame *frame,
                         u64 users, u64 pages)
 {
@@ -135,6 +136,7 @@ static void resident_visit_large(struct table_visitor *visitor, u64 address, pte
         self->sum->large += count;
 }
 
+/* One table's span at a time, so that the lock is held for 512 entries at most. */
 static void visit_locked(struct resident_visitor *self, u64 start, u64 end)
 {
     struct address_space *space = self->space;
@@ -173,6 +175,7 @@ struct forgetter {
     struct gather *gather;
 };
 
+/* The flush is gathered for spans: a translation that stays cached would hide the next use. */
 static void forget_entry(struct forgetter *self, pte *entry, u64 address, u64 bytes)
 {
     /* Atomically, for the processor may set Dirty meanwhile. */
@@ -237,6 +240,7 @@ static u64 tables_count(pte entry, unsigned level)
     return count;
 }
 
+/* Sums over all regions: asked rarely, so kept nowhere. */
 void address_space_sizes(struct address_space *space, struct space_sizes *sizes_out)
 {
     const pte *root = phys_to_virt(space->root);
@@ -276,6 +280,7 @@ static void cached_mark(struct region *region, u64 start, u64 end, u8 *bytes)
     }
 }
 
+/* mincore(2): a file's page counts if it is in the page cache, mapped here or not. */
 int address_space_resident(struct address_space *space, u64 address, u64 pages, u8 *resident_out)
 {
     u64 end = address + (pages << PAGE_SHIFT);

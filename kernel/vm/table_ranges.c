@@ -50,6 +50,7 @@ pte *table_lookup(const struct address_space *space, u64 address)
     return level == 1 || *entry ? entry : NULL;
 }
 
+/* The processor's rule: a write needs the bit on every level. */
 bool table_allows_write(const struct address_space *space, u64 address)
 {
     pte *table = phys_to_virt(space->root);
@@ -66,6 +67,7 @@ bool table_allows_write(const struct address_space *space, u64 address)
     return true;
 }
 
+/* One table's span, or that of an absent one, so callers can let a lock go in between. */
 u64 tables_visit_one(const struct address_space *space, u64 start, u64 end,
                      struct table_visitor *visitor)
 {
@@ -88,6 +90,7 @@ void tables_visit(const struct address_space *space, u64 start, u64 end,
         start = tables_visit_one(space, start, end, visitor);
 }
 
+/* For what one step may add: a table on each level. */
 static void gather_make_room(struct gather *gather)
 {
     if (gather->count + TABLE_LEVELS > GATHER_FRAMES)
@@ -112,6 +115,7 @@ static int own_span(struct address_space *space, u64 start, u64 next, unsigned f
     return large_split(space, entry);
 }
 
+/* Goes on where it was after memory was found: what is owned already is found so. */
 int tables_own_range(struct address_space *space, u64 start, u64 end, unsigned flags,
                      struct gather *gather)
 {
@@ -187,6 +191,7 @@ static void drop_below(struct address_space *space, pte *entry, struct gather *g
     }
 }
 
+/* Ends when the table is empty: sparse ranges are long. */
 static void unmap_pages(struct address_space *space, pte *entry, u64 start, u64 end,
                         struct gather *gather)
 {

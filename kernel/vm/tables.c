@@ -74,6 +74,7 @@ static void table_start(struct frame *table, unsigned level)
     table->table.kinds = 0;
 }
 
+/* Without waiting: table_lock may be held. Who may wait makes room without it, and comes again. */
 struct frame *table_alloc(unsigned level)
 {
     u64 interrupts = interrupts_save_disable();
@@ -100,6 +101,7 @@ static void table_free(struct frame *table)
     interrupts_restore(interrupts);
 }
 
+/* A root that comes from the stock has the kernel's half already, which never changes. */
 struct frame *root_alloc(void)
 {
     u64 interrupts = interrupts_save_disable();
@@ -158,6 +160,7 @@ void table_put(struct frame *table)
     table_free(table);
 }
 
+/* Only where regions are: the rest of a root is empty, and long to search. */
 void tables_destroy(struct address_space *space)
 {
     pte *root = phys_to_virt(space->root);
@@ -307,6 +310,7 @@ int table_own_level_2(struct address_space *space, u64 address, struct gather *g
     return own_down(space, address, 2, gather, entry_out);
 }
 
+/* Down along the boundary, as long as it lies inside what an entry spans. */
 int table_own_cut(struct address_space *space, u64 address, struct gather *gather)
 {
     pte *table = phys_to_virt(space->root);

@@ -157,6 +157,7 @@ void gather_flush(struct gather *gather)
     forgotten(gather);
 }
 
+/* The references are given up only now: until here a processor may have read the frames. */
 void gather_finish(struct gather *gather)
 {
     gather_flush(gather);
@@ -173,6 +174,7 @@ void gather_finish(struct gather *gather)
     gather->count = 0;
 }
 
+/* On each CPU that has it loaded: an idle one keeps a dead process's tables no longer than this. */
 static void leave(void *argument)
 {
     struct address_space *space = argument;
