@@ -28,6 +28,7 @@ void allocation_fail_nth(u64 n)
     __atomic_store_n(&countdown, n, __ATOMIC_RELEASE);
 }
 
+/* Exactly one fails: the counter that reaches 0 is off. */
 bool allocation_must_fail(void)
 {
     u64 left = __atomic_load_n(&countdown, __ATOMIC_ACQUIRE);

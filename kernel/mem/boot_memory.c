@@ -66,6 +66,7 @@ static void ranges_of_frames(struct ranges *ranges)
                ALIGN_UP(boot_info.initramfs + boot_info.initramfs_bytes, PAGE_SIZE));
 }
 
+/* What is taken now but given back later, the initramfs, has its frames in the array too. */
 void boot_memory_finish(struct ranges *ranges_out)
 {
     struct ranges with_frames;

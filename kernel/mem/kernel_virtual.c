@@ -106,6 +106,7 @@ int kernel_map_large(u64 virtual, phys_addr physical, u64 flags)
     return map_at_level(virtual, physical, flags | PTE_LARGE, 2);
 }
 
+/* Addresses are given once and never come back: devices do not go. */
 volatile void *device_map(phys_addr address, size_t bytes)
 {
     phys_addr first = ALIGN_DOWN(address, PAGE_SIZE);

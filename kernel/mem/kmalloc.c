@@ -67,6 +67,7 @@ void *kmalloc(size_t bytes, unsigned flags)
     return frame ? frame_data(frame) : NULL;
 }
 
+/* Only a pointer that kmalloc gave: the middle of a block has no kind of its own. */
 void kfree(void *memory)
 {
     struct frame *frame;

@@ -29,6 +29,7 @@ static void range_insert(struct ranges *ranges, u32 at, phys_addr start, phys_ad
     ranges->count++;
 }
 
+/* Rounded inwards: half a page is no page. */
 void ranges_add(struct ranges *ranges, phys_addr start, phys_addr end)
 {
     u32 at = ranges->count;
@@ -42,6 +43,10 @@ void ranges_add(struct ranges *ranges, phys_addr start, phys_addr end)
     range_insert(ranges, at, start, end);
 }
 
+/*
+ * Rounded outwards: half a page that is taken is taken. A range that is cut in the middle becomes
+ * two.
+ */
 void ranges_remove(struct ranges *ranges, phys_addr start, phys_addr end)
 {
     start = ALIGN_DOWN(start, PAGE_SIZE);

@@ -83,6 +83,7 @@ static int substitute(struct exec *exec, const char *name, const char *argument)
     return error;
 }
 
+/* The strings are changed before the interpreter is opened: an error ends exec anyway. */
 static int enter_interpreter(struct exec *exec)
 {
     char *name, *argument;

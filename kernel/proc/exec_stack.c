@@ -36,6 +36,7 @@ struct stack_layout {
     u64 words; /* from rsp on */
 };
 
+/* Executable only if the program's PT_GNU_STACK asks for it. */
 static int map_stack(struct exec *exec, u64 needed)
 {
     struct address_space *space = exec->space;
@@ -53,6 +54,7 @@ static int map_stack(struct exec *exec, u64 needed)
     return address_space_map(space, &request, &address);
 }
 
+/* From the top down; alignment is lost between the random bytes and the vector. */
 static void layout(const struct exec *exec, struct stack_layout *layout)
 {
     const struct exec_strings *strings = &exec->strings;
@@ -67,6 +69,7 @@ static void layout(const struct exec *exec, struct stack_layout *layout)
     layout->vector = ALIGN_DOWN(at - layout->words * sizeof(u64), 16);
 }
 
+/* Where the table lies in memory, by the segment that has it; 0: in none. */
 static u64 program_headers_address(const struct elf_image *image)
 {
     u64 offset = image->header.program_headers;

@@ -52,6 +52,7 @@ static int grow(struct exec_strings *strings)
     return 0;
 }
 
+/* A string that does not end within the room grows the buffer and is read again from its start. */
 static int append_user(struct exec_strings *strings, struct user_ptr from)
 {
     for (;;) {
@@ -96,6 +97,7 @@ static int check_limit(const struct exec_strings *strings)
     return strings->bytes + pointers * sizeof(u64) > strings->limit ? -E2BIG : 0;
 }
 
+/* A killed caller stops: strings may be many, and their pages may have to be read. */
 static int append_vector(struct exec_strings *strings, struct user_ptr vector, u32 *count_out)
 {
     int error = 0;
@@ -152,6 +154,7 @@ int exec_strings_copy(struct exec_strings *strings, const struct exec_request *r
                        &strings->environment_count);
 }
 
+/* In place: the strings behind move up or down. */
 int exec_strings_replace_first(struct exec_strings *strings, const char *head, size_t bytes,
                                u32 count)
 {

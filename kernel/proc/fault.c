@@ -67,6 +67,7 @@ static void fault_force(int signal, int code, u64 address)
     signal_force(&info);
 }
 
+/* For the frame of a handler; original_rax holds the vector's error code here. */
 static void note_fault(const struct trap_frame *frame, u64 vector, u64 address)
 {
     struct thread_identity *identity = identity_current();
@@ -89,6 +90,7 @@ static void fault_from_user(struct trap_frame *frame, u8 vector)
     thread_current()->mode = THREAD_IN_SYSTEM;
 }
 
+/* No memory at all is SIGKILL: a handler could not run either. */
 static void page_fault_from_user(struct trap_frame *frame, const struct fault_signal *fault)
 {
     note_fault(frame, VECTOR_PAGE_FAULT, fault->address);

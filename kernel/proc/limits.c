@@ -32,6 +32,7 @@ static const struct abi_rlimit initial_limits[RLIMITS] = {
     [RLIMIT_RTTIME] = {RLIM_INFINITY, RLIM_INFINITY},
 };
 
+/* signals_lock keeps the list of threads. */
 static void limits_publish_locked(struct process *process)
 {
     struct thread_identity *identity;
@@ -58,6 +59,7 @@ void limits_init_thread(struct thread *thread)
     thread->limits_open_files = thread->process->limits[RLIMIT_NOFILE].soft;
 }
 
+/* A soft limit may go anywhere below the hard one, also below what is used already. */
 static int change_locked(struct process *process, unsigned resource,
                          const struct abi_rlimit *new_limit)
 {

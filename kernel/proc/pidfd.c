@@ -21,6 +21,10 @@ static void pidfd_file_release(struct file *file)
     process_put(file->private_data);
 }
 
+/*
+ * The entry is on the queue before the state is read, and the state is ZOMBIE before the queue is
+ * woken.
+ */
 static u32 pidfd_poll(struct file *file, struct poll_table *table)
 {
     struct process *process = file->private_data;
@@ -29,6 +33,7 @@ static u32 pidfd_poll(struct file *file, struct poll_table *table)
     return READ_ONCE(process->state) == PROCESS_ALIVE ? 0 : POLL_IN | POLL_RDNORM;
 }
 
+/* proc(5), fdinfo: -1 once nobody has the number. */
 static void pidfd_describe(struct file *file, struct text_sink *sink)
 {
     const struct process *process = file->private_data;
@@ -94,6 +99,7 @@ struct process *pidfd_process_to_signal(int fd)
     return process;
 }
 
+/* Rights first: whether a descriptor is open is not to be learnt without. */
 static int file_find(struct process *process, int fd, struct file **file_out)
 {
     struct file_table *files;

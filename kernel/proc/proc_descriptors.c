@@ -29,6 +29,7 @@ static struct file *descriptor_file(struct process *process, u32 fd, u32 *close_
     return file;
 }
 
+/* EPERM of the look into another process is EACCES of a path (path_resolution(7)). */
 static int link_follow(void *object, u64 key, struct path *path_out)
 {
     struct file *file;
@@ -114,6 +115,7 @@ static s64 parse_fd(const char *name, u32 bytes)
     return value;
 }
 
+/* Only whether it is: a name in the listing may be closed before it is used. */
 static bool is_open(void *object, u64 fd)
 {
     u32 close_on_exec;
@@ -137,6 +139,7 @@ static int descriptor_lookup(void *object, const char *name, u32 bytes, void **o
     return 0;
 }
 
+/* The link's mode shows how it was opened, and so must be asked of the file each time. */
 static int fd_lookup(void *object, const char *name, u32 bytes, const struct proc_entry **entry_out,
                      void **object_out, u64 *key_out)
 {
@@ -157,6 +160,7 @@ static int info_lookup(void *object, const char *name, u32 bytes,
     return descriptor_lookup(object, name, bytes, object_out, key_out);
 }
 
+/* By number, so descriptors that are closed meanwhile are passed over and none is listed twice. */
 static bool descriptor_next(void *object, u64 *key, char *name, size_t size)
 {
     struct file_table *files = process_files(object);

@@ -36,6 +36,7 @@ ssize_t proc_link_text(const struct path *path, char *buffer, size_t size)
     return length;
 }
 
+/* Kernel threads have no directories; they are shown process 1's, where / is. */
 static int directories_path(struct process *process, bool root, struct path *path_out)
 {
     struct directories *directories =
@@ -124,6 +125,7 @@ static void thread_object_put(void *object)
     thread_put(object);
 }
 
+/* The shared entries of a thread's directory are its process's. */
 static void *thread_process(void *object)
 {
     return ((struct thread *)object)->process;
@@ -139,6 +141,7 @@ static bool thread_permits(void *object)
     return process_may_inspect(thread_process(object));
 }
 
+/* What a file of a thread shows is its program's: exec makes open ones stale. */
 static u64 thread_generation(void *object)
 {
     return process_programs(thread_process(object));
@@ -176,6 +179,7 @@ static int parse_number(const char *name, u32 bytes)
     return value;
 }
 
+/* A number of another process's thread is not in this directory. */
 static int task_lookup(void *object, const char *name, u32 bytes,
                        const struct proc_entry **entry_out, void **object_out, u64 *key_out)
 {
@@ -416,6 +420,7 @@ static const struct proc_directory process_directory = {
 static const struct proc_entry process_entry = {.mode = S_IFDIR | 0555,
                                                 .directory = &process_directory};
 
+/* pidfd_send_signal(2) takes such a directory as well. */
 struct process *proc_directory_process(const struct file *directory)
 {
     struct process *process = NULL;
@@ -429,6 +434,7 @@ struct process *proc_directory_process(const struct file *directory)
 
 /* ---- The root: a directory for each process ---- */
 
+/* Only pids: a thread is found below its process alone, where Linux also has a hidden /proc/TID. */
 static int root_lookup(void *object, const char *name, u32 bytes,
                        const struct proc_entry **entry_out, void **object_out, u64 *key_out)
 {
@@ -456,6 +462,7 @@ static bool root_next(void *object, u64 *key, char *name, size_t size, u32 *type
     return true;
 }
 
+/* A zombie is still there; what was waited for is not. */
 static bool root_is_valid(void *object, u64 key)
 {
     return READ_ONCE(((struct process *)object)->state) != PROCESS_REAPED;

@@ -57,6 +57,7 @@ void proc_print_intr(struct text_sink *sink)
     text_print(sink, "\n");
 }
 
+/* Ten columns, as every reader expects; nine are 0. */
 void proc_print_softirq(struct text_sink *sink)
 {
     u64 all = deferred_sum();

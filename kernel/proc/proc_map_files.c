@@ -55,6 +55,7 @@ static int mapped_at(struct process *process, u64 start, struct mapped *mapped_o
     return -ENOENT;
 }
 
+/* As maps has the bounds, but without leading zeros. */
 static u32 mapped_name(const struct mapped *mapped, char *name, size_t size)
 {
     return format_text(name, size, "%lx-%lx", mapped->start, mapped->end);
@@ -142,6 +143,7 @@ static int map_lookup(void *object, const char *name, u32 bytes,
     return 0;
 }
 
+/* The file is of no use for the name; the reference came with the look. */
 static bool map_next(void *object, u64 *key, char *name, size_t size, u32 *type_out)
 {
     struct mapped mapped;

@@ -54,6 +54,7 @@ static bool region_copy(struct address_space *space, u64 from, unsigned flags,
     return region;
 }
 
+/* What maps names in brackets; "" has no name, as anonymous memory. */
 static const char *region_name(const struct shown_region *shown)
 {
     if (shown->special)
@@ -286,6 +287,7 @@ static void resident_add(struct region_resident *sum, const struct region_reside
         to[i] += from[i];
 }
 
+/* One region after the other, summed: no picture of one moment either. */
 int proc_show_smaps_rollup(struct text_sink *sink, void *object)
 {
     struct address_space *space = process_space(object);
@@ -354,6 +356,7 @@ static ssize_t words_read(struct address_space *space, struct io_buffer *io, u64
     return done;
 }
 
+/* Frames of a program that is gone are not told: the file is checked once the space is held. */
 static ssize_t pagemap_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct address_space *space;

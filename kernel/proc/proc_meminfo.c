@@ -15,12 +15,14 @@ struct memory_use {
     u64 total, free, cached, shared, anonymous, slab, slab_reclaimable, tables, stacks, large;
 };
 
+/* The caches that the reclaimer of names gives back. */
 static void reclaimable_add(const struct slab_use *use, void *argument)
 {
     if (!strcmp(use->name, "dentry") || !strcmp(use->name, "inode"))
         *(u64 *)argument += use->slabs * use->frames_a_slab;
 }
 
+/* Each counter is right, their sum only nearly: frames change their kind meanwhile. */
 static void memory_use_take(struct memory_use *use)
 {
     *use = (struct memory_use){

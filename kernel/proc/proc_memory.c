@@ -65,6 +65,7 @@ int proc_show_environ(struct text_sink *sink, void *object)
     return error;
 }
 
+/* Up to AT_NULL and with it; what lies behind is no entry. */
 int proc_show_auxv(struct text_sink *sink, void *object)
 {
     struct address_space *space = process_space(object);
@@ -79,6 +80,7 @@ int proc_show_auxv(struct text_sink *sink, void *object)
     return 0;
 }
 
+/* The space keeps the file, also when its name is gone. */
 int proc_follow_exe(void *object, u64 key, struct path *path_out)
 {
     struct address_space *space = process_space(object);

@@ -33,6 +33,7 @@ int proc_store_oom_score_adj(void *object, const char *text, size_t bytes)
     return process_oom_adjust(object, (s32)value);
 }
 
+/* The scale of old: -17 never, 15 first. */
 int proc_show_oom_adj(struct text_sink *sink, void *object)
 {
     s32 value = READ_ONCE(((struct process *)object)->oom_adjustment);

@@ -62,6 +62,7 @@ static u64 kernel_priority(const struct thread *thread)
     return (u64)(PRIORITY_NICE0 + thread->nice);
 }
 
+/* The names and the order are Linux's debugging text, which tools read. */
 int proc_show_thread_sched(struct text_sink *sink, void *object)
 {
     struct thread *thread = object;
@@ -238,6 +239,7 @@ static void set_period(struct realtime_limits *limits, s64 value)
     limits->period_us = value;
 }
 
+/* -1 takes the limit away. */
 static void set_runtime(struct realtime_limits *limits, s64 value)
 {
     limits->runtime_us = value;

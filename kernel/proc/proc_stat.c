@@ -18,6 +18,7 @@
  */
 #include "proc_snapshot.h"
 
+/* One look at both kinds of pending signals and all actions, as kill's callers compare them. */
 static void snapshot_signals(struct snapshot *snapshot)
 {
     struct process *process = snapshot->process;
@@ -81,6 +82,7 @@ static char process_letter(struct process *process)
     return letter;
 }
 
+/* The thread, if one is asked for, else the process's first stands for priority and place. */
 void snapshot_take(struct snapshot *snapshot, struct process *process, struct thread *thread)
 {
     *snapshot = (struct snapshot){.process = process, .one_thread = thread};
@@ -154,6 +156,7 @@ static void print_stat_memory(struct text_sink *sink, const struct snapshot *s)
         text_print(sink, " 1 1 0 0 0");
 }
 
+/* Old fields of 31 signals each: status has the whole sets. */
 static void print_stat_tail(struct text_sink *sink, const struct snapshot *s)
 {
     const struct thread *thread = s->thread;
@@ -180,6 +183,10 @@ static void print_stat_tail(struct text_sink *sink, const struct snapshot *s)
 #define FLAG_KERNEL     0x200000u
 #define FLAG_RANDOMIZED 0x400000u
 
+/*
+ * F of ps: 1 for what was forked and never executed anything. Who used superuser rights (4), nobody
+ * keeps.
+ */
 static u32 stat_flags(const struct snapshot *s)
 {
     const struct process *process = s->process;

@@ -7,6 +7,7 @@
  */
 #include "proc_snapshot.h"
 
+/* The words that Linux has for the letters of stat. */
 static const char *state_name(char letter)
 {
     switch (letter) {
@@ -29,6 +30,7 @@ static const char *state_name(char letter)
     }
 }
 
+/* Without credentials it is a process that was just reaped: the lines are left out. */
 static void print_status_ids(struct text_sink *sink, const struct snapshot *s)
 {
     const struct credentials *c = s->credentials;

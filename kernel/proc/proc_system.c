@@ -21,6 +21,7 @@ static void print_cpu(struct text_sink *sink, const struct cpu_times *t)
                ticks(t->system_ns), ticks(t->idle_ns), ticks(t->iowait_ns));
 }
 
+/* CPUs one after the other: columns of a sum may be a moment apart. */
 static void cpu_times_sum(struct cpu_times *sum)
 {
     u32 cpu;
@@ -61,6 +62,7 @@ static int show_stat(struct text_sink *sink, void *argument)
     return 0;
 }
 
+/* Idle time is all CPUs', so it may be more than the time since the boot (proc(5)). */
 static int show_uptime(struct text_sink *sink, void *argument)
 {
     u64 up = clock_monotonic_ns() / (NS_PER_SECOND / 100);

@@ -31,6 +31,7 @@ int proc_show_thread_comm(struct text_sink *sink, void *object)
     return 0;
 }
 
+/* Only a thread's own process may rename it, whoever may write to the file (proc(5)). */
 int proc_store_thread_comm(void *object, const char *text, size_t bytes)
 {
     struct thread *thread = object;
@@ -125,6 +126,7 @@ int proc_show_syscall(struct text_sink *sink, void *object)
 
 /* ---- io ---- */
 
+/* The same lines of a thread and of a process. */
 static int print_io(struct text_sink *sink, const struct cpu_usage *usage)
 {
     text_print(sink, "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\n", usage->io.bytes_read,

@@ -34,6 +34,7 @@ struct sequence {
 /* What the thread sees before it is told, and after it unregistered: "uninitialised". */
 #define CPU_UNKNOWN (0xfffffffful << 32)
 
+/* The same area again is an error of its own, so that two libraries notice each other (EBUSY). */
 int rseq_register(struct user_ptr area, u32 bytes, u32 signature)
 {
     struct thread *thread = thread_current();
@@ -54,6 +55,7 @@ int rseq_register(struct user_ptr area, u32 bytes, u32 signature)
     return 0;
 }
 
+/* The area says that no CPU is known before the kernel forgets it: a reader falls back. */
 int rseq_unregister(struct user_ptr area, u32 bytes, u32 signature)
 {
     struct thread *thread = thread_current();
@@ -70,6 +72,7 @@ int rseq_unregister(struct user_ptr area, u32 bytes, u32 signature)
     return 0;
 }
 
+/* Called for the thread itself or one that does not run yet. */
 void rseq_enable(struct thread *thread)
 {
     thread->told_cpu = CPU_NONE;
@@ -90,6 +93,7 @@ static bool lies_in(const struct sequence *sequence, u64 address)
     return address - sequence->start < sequence->post_commit_offset;
 }
 
+/* What the program wrote: no part of it is believed before it is checked. */
 static int sequence_check(const struct rseq *rseq, const struct sequence *sequence)
 {
     u32 signature;
@@ -139,6 +143,7 @@ static void rseq_broken(struct thread *thread)
     signal_force(&info);
 }
 
+/* Before the frame is built: the handler's return must go to abort_ip. */
 void rseq_before_handler(struct trap_frame *frame)
 {
     struct thread *thread = thread_current();
@@ -147,6 +152,7 @@ void rseq_before_handler(struct trap_frame *frame)
         rseq_broken(thread);
 }
 
+/* Which CPU it is may change until user mode runs; then WORK_RESTART is set again, and this too. */
 void rseq_return(struct trap_frame *frame)
 {
     struct thread *thread = thread_current();

@@ -20,6 +20,7 @@
 #define CODE_PRI 5
 #define CODE_HUP 6
 
+/* The first that applies: one signal tells one thing. */
 static int code_of(u32 band)
 {
     if (band & POLL_MESSAGE)
@@ -71,6 +72,7 @@ static void tell_process(const struct signal_target *target, struct process *pro
         tell(target, list_first_entry(&process->threads, struct thread_identity, link), info);
 }
 
+/* Nothing here fails for the sender: what cannot be told is lost, as on Linux. */
 void signal_send_target(const struct signal_target *target, u32 band)
 {
     struct thread_identity *identity;

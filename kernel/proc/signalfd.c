@@ -76,6 +76,7 @@ static void record_make(const struct signal_info *info, struct signalfd_record *
     }
 }
 
+/* The first may be waited for; those behind it are taken as they come. */
 static int next_record(struct file *file, u64 set, bool may_wait, struct signalfd_record *record)
 {
     struct signal_info info;
@@ -115,6 +116,7 @@ static ssize_t signalfd_read(struct file *file, struct io_buffer *io, u64 *offse
     return done;
 }
 
+/* Of the caller's own signals, not of whoever opened it. */
 static u32 signalfd_poll(struct file *file, struct poll_table *table)
 {
     const struct signalfd *signalfd = file->private_data;

@@ -58,6 +58,9 @@ static bool take_or_mark(struct mutex *mutex)
     }
 }
 
+/*
+ * Under queue.lock, where the holder also looks before it gives the lock back to those that wait.
+ */
 static noinline int lock_slowly(struct mutex *mutex, enum wait_kind kind)
 {
     int error = 0;
@@ -93,6 +96,7 @@ int mutex_lock_killable(struct mutex *mutex)
     return error;
 }
 
+/* Never waits, and so is no link in a chain of locks that are waited for. */
 bool mutex_try_lock(struct mutex *mutex)
 {
     if (!owner_replace(mutex, 0, self()))
@@ -102,6 +106,7 @@ bool mutex_try_lock(struct mutex *mutex)
     return true;
 }
 
+/* Free before the wake-up: who is on a CPU takes it now, and the woken one tries again. */
 static noinline void unlock_slowly(struct mutex *mutex)
 {
     spin_lock(&mutex->queue.lock);

@@ -33,6 +33,7 @@ void policy_burst_init(struct policy_queue *queue)
     queue->count = 0;
 }
 
+/* In one scale: ns of burst, and of waiting divided by how much that counts. */
 u64 policy_burst_rank(const struct policy_queue *queue, const struct policy_thread *thread,
                       u64 burst_ns)
 {

@@ -80,6 +80,7 @@ static void lottery_remove(struct policy_queue *queue, struct policy_thread *thr
     queue->count--;
 }
 
+/* The winning ticket is looked for as in a list of all tickets in the order of the tree. */
 static struct policy_thread *lottery_pick(struct policy_queue *queue, u64 now_ns)
 {
     struct tree_node *node = queue->tree.root;

@@ -38,6 +38,7 @@ static struct policy_thread *rr_pick(struct policy_queue *queue, u64 now_ns)
     return policy_fifo.pick(queue, now_ns);
 }
 
+/* An equal one only when the quantum is over; a higher one at once. */
 static bool rr_should_preempt(struct policy_queue *queue, const struct policy_thread *running,
                               u64 now_ns)
 {

@@ -40,6 +40,7 @@ static void stride_init(struct policy_queue *queue)
     queue->virtual_now_ns = 0;
 }
 
+/* From elsewhere it joins as far ahead of the queue's pass as it was when it left. */
 static void stride_push(struct policy_queue *queue, struct policy_thread *thread,
                         enum policy_push why, u64 now_ns)
 {
@@ -80,6 +81,10 @@ static struct policy_thread *stride_pick(struct policy_queue *queue, u64 now_ns)
     return thread_of(first);
 }
 
+/*
+ * The queue's pass follows the least one, which is the running thread's until it overtakes the
+ * first.
+ */
 static void stride_charge(struct policy_queue *queue, struct policy_thread *running, u64 ran_ns,
                           u64 now_ns)
 {

@@ -58,6 +58,7 @@ static bool grant(struct rwlock *lock, struct lock_waiter *first)
     return true;
 }
 
+/* In the order of the queue, up to the first that may not: so nobody overtakes. */
 static void grant_all_that_may(struct rwlock *lock)
 {
     struct lock_waiter *first;
@@ -68,6 +69,10 @@ static void grant_all_that_may(struct rwlock *lock)
     __atomic_fetch_and(&lock->state, ~WAITED_FOR, __ATOMIC_RELEASE);
 }
 
+/*
+ * The bit is set before the entry is on the queue, both under queue.lock: from then on all others
+ * come here too.
+ */
 static noinline void lock_slowly(struct rwlock *lock, bool writes)
 {
     struct lock_waiter own = {.waiter.thread = thread_current(), .writes = writes};
@@ -97,6 +102,7 @@ static noinline void hand_on(struct rwlock *lock)
     spin_unlock(&lock->queue.lock);
 }
 
+/* The last reader with somebody waiting; with a writer in the lock there are no readers. */
 void rwlock_read_unlock(struct rwlock *lock)
 {
     sleep_check_release(lock->class);
@@ -113,6 +119,7 @@ void rwlock_write_lock(struct rwlock *lock)
     lock->writer = thread_current();
 }
 
+/* Fails also while anybody waits, though the lock were free. */
 bool rwlock_write_try_lock(struct rwlock *lock)
 {
     if (!state_replace(lock, 0, WRITER))

@@ -45,6 +45,7 @@ static u64 shake_next(void)
     return x;
 }
 
+/* Only where others are READY and a switch is allowed: elsewhere it would show nothing. */
 void sched_shake_now(void)
 {
     const struct run_queue *queue = this_cpu(run_queue);

@@ -82,6 +82,9 @@ u64 threads_uninterruptible(void)
     return __atomic_load_n(&uninterruptible, __ATOMIC_RELAXED);
 }
 
+/*
+ * Read without a lock, for /proc. Kernel threads that wait for work are idle, and count as no load.
+ */
 char thread_state_letter(const struct thread *thread)
 {
     enum thread_state state = READ_ONCE(thread->state);

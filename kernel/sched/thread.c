@@ -88,6 +88,7 @@ void thread_start(struct thread *thread)
     spin_unlock(&thread->lock);
 }
 
+/* The timer of timed waits is waited for while that can still be done. */
 noreturn void thread_exit(void)
 {
     struct thread *thread = thread_current();
@@ -105,6 +106,7 @@ noreturn void thread_exit(void)
     panic("a dead thread ran");
 }
 
+/* DEAD, or never started: nobody runs on the stack that goes. */
 void thread_put(struct thread *thread)
 {
     if (!refcount_dec_is_zero(&thread->references))
@@ -122,6 +124,7 @@ void kernel_thread_register(void (*adopt)(struct thread *thread))
     kernel_thread_adopt = adopt;
 }
 
+/* Before proc/ has registered there is no process to adopt it: boot's own threads. */
 int kernel_thread_create(const char *name, void (*entry)(void *), void *argument,
                          struct thread **thread_out)
 {

@@ -42,6 +42,7 @@ int wait_queue_wait(struct wait_queue *queue, enum wait_kind kind, enum wait_rea
     return wait_queue_wait_until(queue, kind, reason, U64_MAX);
 }
 
+/* One wake-up, or none: the caller looks at its condition again, under the same lock. */
 int wait_queue_wait_until(struct wait_queue *queue, enum wait_kind kind, enum wait_reason reason,
                           u64 deadline_ns)
 {
@@ -56,6 +57,10 @@ int wait_queue_wait_until(struct wait_queue *queue, enum wait_kind kind, enum wa
     return error;
 }
 
+/*
+ * Entries that are not exclusive (polls) are always told; of the others those that came first, and
+ * only who did wake counts.
+ */
 int wait_queue_wake_locked(struct wait_queue *queue, int count, u32 events)
 {
     struct waiter *waiter, *following;
@@ -86,6 +91,7 @@ void wait_queue_wake(struct wait_queue *queue, int count, u32 events)
     spin_unlock(&queue->lock);
 }
 
+/* At the end: who came first is woken first. */
 void wait_queue_add(struct wait_queue *queue, struct waiter *waiter)
 {
     spin_lock(&queue->lock);

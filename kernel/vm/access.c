@@ -26,6 +26,7 @@
 /* Faults that one access may need: filled, written, and lost to others in between. */
 #define TRIES_MAX 16
 
+/* A walk over neighbours: adjacent regions count as one range, whatever they are. */
 bool range_is_mapped(struct address_space *space, u64 start, u64 end)
 {
     struct region *region = region_find(space, start);
@@ -99,6 +100,7 @@ int address_space_frame_get(struct address_space *space, u64 address, unsigned a
     return error && error != -ENOMEM ? -EFAULT : error;
 }
 
+/* A page at a time, so that others run and a killed caller stops. */
 int address_space_populate(struct address_space *space, u64 address, u64 bytes, unsigned access)
 {
     for (u64 at = address & PAGE_MASK; at < address + bytes; at += PAGE_SIZE) {

@@ -38,6 +38,7 @@ static u64 random_offset(const struct address_space *space, u32 least, u64 pages
     return space->randomness < least ? 0 : (random_u64() & (pages - 1)) << PAGE_SHIFT;
 }
 
+/* mmap begins below the lowest address that the stack could grow to. */
 void layout_place_stack(struct address_space *space, u64 stack_limit_bytes)
 {
     /* Room for the stack, wherever it begins, and for its guard. */
@@ -55,6 +56,7 @@ u64 layout_program_base(const struct address_space *space)
     return PROGRAM_BASE + random_offset(space, LAYOUT_RANDOM_BUT_HEAP, RANDOM_PAGES);
 }
 
+/* Random as a whole number of pages; brk programs expect the heap behind their data. */
 u64 layout_heap_start(const struct address_space *space, u64 program_end)
 {
     return ALIGN_UP(program_end, PAGE_SIZE) +

@@ -22,6 +22,7 @@ static u64 unlocked_pages(struct address_space *space, u64 start, u64 end)
     return pages;
 }
 
+/* Counted before anything changes. A vDSO is never locked: its frames are the kernel's. */
 static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned flags)
 {
     u64 limit = flags & SPACE_LOCK ? space_limit(SPACE_LIMIT_LOCKED) : U64_MAX;

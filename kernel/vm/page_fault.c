@@ -49,6 +49,10 @@ static int mend(u64 address, u64 code)
     return error;
 }
 
+/*
+ * SEGV_MAPERR: no region; SEGV_ACCERR: one that forbids it; BUS_ADRERR: a file that is too short or
+ * cannot be read.
+ */
 static struct fault_signal signal_for(int error, u64 address)
 {
     switch (error) {
@@ -79,6 +83,10 @@ static void fault_of_user(struct trap_frame *frame, u64 address, u64 code)
     raise_hook(frame, &signal);
 }
 
+/*
+ * A copy under a spinlock cannot wait for a page: it takes its fixup, and its caller touches the
+ * page without the lock and tries again.
+ */
 static void fault_of_kernel(struct trap_frame *frame, u64 address, u64 code)
 {
     u64 instruction = frame->rip;

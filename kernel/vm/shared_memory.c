@@ -43,6 +43,7 @@ int shared_memory_create(u64 pages, void **object_out)
     return 0;
 }
 
+/* The last region is gone, so no fault can be asking for a frame. */
 void shared_memory_put(void *object)
 {
     struct shared_memory *memory = object;
@@ -77,6 +78,7 @@ static int frame_publish(struct shared_memory *memory, u64 index, struct frame *
     return error == -ENOMEM ? error : 0;
 }
 
+/* The frame is allocated without the lock; whoever publishes first wins. */
 static int shared_fill(struct region *region, u64 index, unsigned access, struct frame **frame_out)
 {
     struct shared_memory *memory = region->object;

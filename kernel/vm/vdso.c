@@ -55,6 +55,7 @@ const struct pager vdso_pager = {
     .region_closed = nothing,
 };
 
+/* One search for both places together, so that the code finds its data one page before itself. */
 int address_space_map_vdso(struct address_space *space, u64 *address_out)
 {
     struct map_request request = {
