@@ -196,7 +196,8 @@ long sys_io_submit(const struct syscall_args *args)
             error = submit_one(context, at);
         if (!error)
             count++;
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     aio_context_put(context);
     return count ? count : error;

@@ -268,7 +268,8 @@ static long messages_do(struct file *file, const struct syscall_args *args,
             flags |= MSG_DONTWAIT;
         if (has_passed(deadline))
             break;
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     return done ? (long)done : error;
 }

@@ -64,8 +64,7 @@ static long vm_copy_run(struct vm_copy *copy, vm_step *step)
                 return done ? done : -EFAULT;
             address += copied;
             left -= copied;
-            sched_point();
-            if (fatal_signal_is_pending())
+            if (sched_point_killable())
                 return done;
         }
     }

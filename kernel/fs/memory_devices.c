@@ -28,7 +28,8 @@ static noinline ssize_t zero_read_pages(struct io_buffer *io)
         done += cleared;
         if (cleared < wanted)
             return done ? (ssize_t)done : -EFAULT;
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     return (ssize_t)done;
 }
@@ -61,7 +62,8 @@ static ssize_t random_read(struct file *file, struct io_buffer *io, u64 *offset)
         done += copied;
         if (copied < wanted)
             return done ? (ssize_t)done : -EFAULT;
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     return (ssize_t)done;
 }
@@ -78,6 +80,8 @@ static ssize_t random_write(struct file *file, struct io_buffer *io, u64 *offset
             return done ? (ssize_t)done : -EFAULT;
         random_add_entropy(chunk, copied);
         done += copied;
+        if (sched_point_killable())
+            break;
     }
     return (ssize_t)done;
 }

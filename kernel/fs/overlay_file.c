@@ -143,7 +143,8 @@ static int range_zero(struct inode *inode, u64 from, u64 to)
 
         error = page_write(inode, index, &change);
         from = next;
-        sched_point();
+        if (!error)
+            error = sched_point_killable();
     }
     return error;
 }
@@ -170,7 +171,8 @@ static int range_fill(struct inode *inode, u64 from, u64 to)
 
     for (u64 index = from / PAGE_SIZE; index < DIV_ROUND_UP(to, PAGE_SIZE) && !error; index++) {
         error = page_write(inode, index, &none);
-        sched_point();
+        if (!error)
+            error = sched_point_killable();
     }
     return error;
 }

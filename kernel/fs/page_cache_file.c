@@ -108,6 +108,8 @@ ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offse
             error = -EFAULT;
             break;
         }
+        if (io->bytes_left && sched_point_killable())
+            break;
     }
     file_accessed(file);
     return done ? done : error;
@@ -226,7 +228,8 @@ static ssize_t write_pages(struct inode *inode, struct io_buffer *io, u64 *posit
             return done ? done : part;
         *position += (u64)part;
         done += part;
-        sched_point();
+        if (io->bytes_left && sched_point_killable())
+            break;
     }
     return done;
 }

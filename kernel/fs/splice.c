@@ -442,7 +442,8 @@ static ssize_t copy_slots(struct file *from, u64 *from_offset, struct file *to, 
             break;
         if (!(slot.flags & PIPE_SLOT_SHARED) && slot.bytes < PAGE_SIZE) /* a device's short read */
             break;
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     return done ? (ssize_t)done : result;
 }

@@ -65,9 +65,10 @@ static int pages_fill(struct inode *inode, u64 first, u64 end)
             error = page_mark_dirty(&inode->pages, frame);
         page_unlock(frame);
         frame_put(frame);
+        if (!error)
+            error = sched_point_killable();
         if (error)
             return error;
-        sched_point();
     }
     return 0;
 }

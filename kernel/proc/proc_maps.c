@@ -351,7 +351,8 @@ static ssize_t words_read(struct address_space *space, struct io_buffer *io, u64
         done += copied;
         if (copied < count * sizeof(u64))
             return done ? done : -EFAULT;
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     return done;
 }

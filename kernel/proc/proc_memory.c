@@ -135,7 +135,7 @@ static ssize_t memory_access(struct file *file, struct io_buffer *io, u64 *offse
     void *page = space ? kmalloc(PAGE_SIZE, 0) : NULL;
     ssize_t done = 0;
 
-    while (page && io->bytes_left && is_current && !fatal_signal_is_pending()) {
+    while (page && io->bytes_left && is_current) {
         size_t wanted = MIN(io->bytes_left, PAGE_SIZE - *offset % PAGE_SIZE);
         size_t copied = step(space, io, *offset, page, wanted);
 
@@ -145,7 +145,8 @@ static ssize_t memory_access(struct file *file, struct io_buffer *io, u64 *offse
             done = done ? done : -EIO;
             break;
         }
-        sched_point();
+        if (sched_point_killable())
+            break;
     }
     if (space && !page)
         done = -ENOMEM;

@@ -184,6 +184,12 @@ void sched_point(void)
     sched_preempt();
 }
 
+int sched_point_killable(void)
+{
+    sched_point();
+    return fatal_signal_is_pending() ? -EINTR : 0;
+}
+
 /*
  * Who makes a thread READY for an idle CPU interrupts it, unless WORK_RESCHEDULE says that somebody
  * has: that interrupt may be over, and what it was for stolen. Under the lock, so that who is next

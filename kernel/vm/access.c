@@ -110,8 +110,7 @@ int address_space_populate(struct address_space *space, u64 address, u64 bytes, 
         if (error)
             return error;
         frame_put(frame);
-        sched_point();
-        if (fatal_signal_is_pending() && at + PAGE_SIZE < address + bytes)
+        if (at + PAGE_SIZE < address + bytes && sched_point_killable())
             return -EINTR;
     }
     return 0;

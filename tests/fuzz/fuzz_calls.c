@@ -43,6 +43,7 @@
 #define CALLS_A_SLICE   250
 #define SLICE_SECONDS   2  /* then it is killed: it waits with the timer's signal blocked */
 #define DEATH_SECONDS   60 /* after that it hangs */
+#define TURN_SECONDS    10
 #define TIMER_MS        20 /* interrupts what waits */
 #define FUZZ_USER       65534
 #define WORKERS_MAX     16
@@ -412,7 +413,7 @@ static struct worker {
     pid_t pid;
     uint64_t seed;
     double started;
-    int killed;
+    double killed; /* when, or 0 */
 } workers[WORKERS_MAX];
 
 static double now(void)
@@ -446,24 +447,34 @@ static void user_kill(void)
     waitpid(killer, NULL, 0);
 }
 
-/* Returns how many seconds longest a slice is at work, after killing what is late. */
-static double late_kill(int count)
+/* Kills slices that are late. Returns whether one did not die of it. */
+static int late_kill(int count)
 {
-    double longest = 0;
+    int hang = 0;
 
     for (int i = 0; i < count; i++) {
-        double age = now() - workers[i].started;
+        struct worker *worker = &workers[i];
 
-        if (workers[i].pid <= 0)
+        if (worker->pid <= 0)
             continue;
-        if (age > longest)
-            longest = age;
-        if (age > SLICE_SECONDS && !workers[i].killed) {
-            kill(workers[i].pid, SIGKILL);
-            workers[i].killed = 1;
+        if (worker->killed) {
+            hang |= now() - worker->killed > DEATH_SECONDS;
+        } else if (now() - worker->started > SLICE_SECONDS) {
+            kill(worker->pid, SIGKILL);
+            worker->killed = now();
         }
     }
-    return longest;
+    return hang;
+}
+
+/* A fuzzer that did not get its turn for so long has found something, or the host is busy. */
+static void turn_check(double *last)
+{
+    double passed = now() - *last;
+
+    if (passed > TURN_SECONDS)
+        printf("the fuzzer had no turn for %.0f s\n", passed);
+    *last += passed;
 }
 
 static void proc_print(const char *folder, const char *name)
@@ -490,6 +501,8 @@ static void hang_print(const struct worker *worker)
     DIR *tasks;
 
     printf("FAIL hang: seed %llu\n", (unsigned long long)worker->seed);
+    snprintf(folder, sizeof(folder), "/proc/%d", worker->pid);
+    proc_print(folder, "stat");
     snprintf(path, sizeof(path), "/proc/%d/task", worker->pid);
     tasks = opendir(path);
     while (tasks && (entry = readdir(tasks))) {
@@ -509,6 +522,7 @@ static void hang_print(const struct worker *worker)
 static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
 {
     int running = 0, slices = 0;
+    double last_turn = now();
 
     random_state = seed;
     do {
@@ -532,7 +546,8 @@ static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
         }
         if (ended <= 0)
             usleep(2000);
-        if (late_kill(count) > SLICE_SECONDS + DEATH_SECONDS) {
+        turn_check(&last_turn);
+        if (late_kill(count)) {
             for (int i = 0; i < count; i++) {
                 if (workers[i].pid > 0 && workers[i].killed)
                     hang_print(&workers[i]);

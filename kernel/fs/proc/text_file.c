@@ -201,11 +201,12 @@ static int piece_find(struct proc_text *text, const struct proc_node *node, u64 
     while (!piece_has(text, offset) && text->cursor != TEXT_END) {
         int error = piece_make(text, node);
 
+        if (!error)
+            error = sched_point_killable();
         if (error) {
             text_rewind(text);
             return error;
         }
-        sched_point();
     }
     return 0;
 }

@@ -253,6 +253,8 @@ static inline bool fatal_signal_is_pending(void)
 }
 /* Where a long loop in the kernel lets others run; may block. No spinlock is held. */
 void sched_point(void);
+/* The same in a loop whose length a program chose. -EINTR: the thread is to end. */
+int sched_point_killable(void) must_check;
 /* Called by the way back to user mode when WORK_RESCHEDULE is set. */
 void sched_preempt(void);
 /* The class of a NEW thread. Nobody else knows it. */
