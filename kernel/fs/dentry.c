@@ -419,23 +419,38 @@ static struct dentry *parent_get(const struct dentry *dentry)
     return parent;
 }
 
+/*
+ * Who waits for the directory while others ask for the same name takes the answer to what they sent
+ * since it came here: a thousand processes that start at once ask for the interpreter but once.
+ */
 int dentry_renew(struct dentry *dentry)
 {
-    u64 until = READ_ONCE(dentry->valid_until_ns);
+    u64 until = READ_ONCE(dentry->valid_until_ns), now, late_enough;
     struct dentry *parent;
     int valid = 1;
 
     /* 0: each walk asks; and what it was told then is as good as a new answer. */
-    if (likely(until == U64_MAX) || until == 0 ||
-        clock_monotonic_ns() - READ_ONCE(dentry->asked_ns) < RENEW_AFTER_NS)
+    if (likely(until == U64_MAX) || until == 0)
+        return 0;
+    now = clock_monotonic_ns();
+    late_enough = now > RENEW_AFTER_NS ? now - RENEW_AFTER_NS : 0;
+    if (READ_ONCE(dentry->asked_ns) > late_enough)
         return 0;
     parent = parent_get(dentry);
-    mutex_lock(&parent->inode->lock);
+    valid = mutex_lock_killable(&parent->inode->lock);
+    if (valid) {
+        dentry_put(parent);
+        return valid;
+    }
+    valid = 1;
+    now = clock_monotonic_ns();
     if (dentry->parent == parent && (dentry->flags & DENTRY_HASHED) &&
-        parent->inode->operations->revalidate)
+        READ_ONCE(dentry->asked_ns) <= late_enough && parent->inode->operations->revalidate)
         valid = parent->inode->operations->revalidate(parent->inode, dentry);
     if (valid == 0)
         dentry_forget(dentry);
+    else if (valid > 0 && READ_ONCE(dentry->asked_ns) > now)
+        WRITE_ONCE(dentry->asked_ns, now);
     mutex_unlock(&parent->inode->lock);
     dentry_put(parent);
     return valid < 0 ? valid : valid ? 0 : -ESTALE;
