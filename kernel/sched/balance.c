@@ -61,7 +61,7 @@ static u64 load_of(const struct run_queue *queue)
 
 /* An idle CPU among `allowed`, the thread's own first; it is the caller's. CPU_NONE: there is none.
  */
-static u32 claim_idle_cpu(const struct thread *thread, u64 allowed)
+static noinline u32 claim_idle_cpu(const struct thread *thread, u64 allowed)
 {
     u64 idle;
 
@@ -83,7 +83,7 @@ static u64 cost_of(u32 cpu, const struct thread *thread)
 }
 
 /* The cheapest of `candidates`; `preferred`, if it is one, unless another is cheaper. */
-static u32 cheapest_cpu(const struct thread *thread, u64 candidates, u32 preferred)
+static noinline u32 cheapest_cpu(const struct thread *thread, u64 candidates, u32 preferred)
 {
     u32 cheapest = candidates & BIT(preferred) ? preferred : (u32)__builtin_ctzl(candidates);
     u64 least = cost_of(cheapest, thread);
@@ -120,7 +120,7 @@ static u32 choose_cpu(const struct thread *thread, enum policy_push why)
     near = allowed & (BIT(thread->cpu) | BIT(cpu_current()->id));
     if (why == POLICY_PUSH_NEW || thread_is_realtime(thread) || !near)
         near = allowed;
-    return cheapest_cpu(thread, near, thread->cpu);
+    return near == BIT(thread->cpu) ? thread->cpu : cheapest_cpu(thread, near, thread->cpu);
 }
 
 /* Charged before the push, so that the newcomer's place is that of this moment. */

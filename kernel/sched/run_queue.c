@@ -68,11 +68,6 @@ static int policy_parameter(const char *value)
 PARAMETER(sched, "sched", "NAME", "the scheduling policy of normal threads (fair)",
           policy_parameter);
 
-struct run_queue *run_queue_of(u32 cpu)
-{
-    return of_cpu(run_queue, cpus[cpu]);
-}
-
 static void reschedule_interrupt(struct trap_frame *frame, u8 vector);
 static void slice_expired(struct timer *timer);
 
@@ -99,19 +94,12 @@ void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle)
     vector_register(VECTOR_RESCHEDULE, reschedule_interrupt);
 }
 
-/* The tables and the queue of a thread: fifo and rr share one queue, each with its own table. */
-const struct policy *policy_of(const struct run_queue *queue, const struct thread *thread)
+/* fifo and rr share one part of the queue, each with its own table. */
+const struct policy *realtime_policy_of(const struct thread *thread)
 {
-    enum thread_class class = thread_class_now(thread);
+    bool is_lent = thread->lent_priority > thread->priority;
 
-    if (class == CLASS_FIFO)
-        return &policy_fifo;
-    return class == CLASS_RR ? &policy_rr : queue->base.policy;
-}
-
-struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread)
-{
-    return thread_is_realtime(thread) ? &queue->realtime : &queue->base;
+    return thread->class == CLASS_RR && !is_lent ? &policy_rr : &policy_fifo;
 }
 
 /* By trial: the thread may move while we wait for the lock of the queue that it was in. */

@@ -51,16 +51,9 @@ enum leave {
 };
 
 /* As what it is scheduled: with a priority that was lent to it, as a real-time thread. */
-static inline enum thread_class thread_class_now(const struct thread *thread)
-{
-    return thread->lent_priority > thread->priority ? CLASS_FIFO : thread->class;
-}
-
 static inline bool thread_is_realtime(const struct thread *thread)
 {
-    enum thread_class class = thread_class_now(thread);
-
-    return class == CLASS_FIFO || class == CLASS_RR;
+    return thread->policy.priority > 0;
 }
 
 static inline bool thread_can_run_on(const struct thread *thread, u32 cpu)
@@ -68,7 +61,10 @@ static inline bool thread_can_run_on(const struct thread *thread, u32 cpu)
     return READ_ONCE(thread->affinity) & BIT(cpu);
 }
 
-struct run_queue *run_queue_of(u32 cpu);
+static inline struct run_queue *run_queue_of(u32 cpu)
+{
+    return of_cpu(run_queue, cpus[cpu]);
+}
 /* Prepares the queue of a CPU that runs its idle thread, or will when it starts. */
 void run_queue_init(struct run_queue *queue, u32 cpu, struct thread *idle);
 u32 thread_weight(const struct thread *thread);
@@ -94,8 +90,18 @@ void run_queue_set_running(struct run_queue *queue, const struct thread *thread)
 /* After somebody joined the queue: does the running thread give way, or when is to be asked? */
 void preemption_check(struct run_queue *queue, u64 now_ns) must_hold(&queue->lock);
 /* The tables and the part of the queue that a thread is scheduled by. */
-const struct policy *policy_of(const struct run_queue *queue, const struct thread *thread);
-struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread);
+const struct policy *realtime_policy_of(const struct thread *thread);
+static inline const struct policy *policy_of(const struct run_queue *queue,
+                                             const struct thread *thread)
+{
+    if (unlikely(thread_is_realtime(thread)))
+        return realtime_policy_of(thread);
+    return queue->base.policy;
+}
+static inline struct policy_queue *part_of(struct run_queue *queue, const struct thread *thread)
+{
+    return thread_is_realtime(thread) ? &queue->realtime : &queue->base;
+}
 
 /* balance.c */
 /* Puts a thread that is READY, on no queue and on no CPU, on the best CPU's queue. */

@@ -34,11 +34,12 @@ void lock_check_release(const void *lock, enum lock_class class); /* SAN=1 */
 
 static inline void spin_lock(struct spinlock *lock) acquires(lock) no_lock_check
 {
-    u64 flags = interrupts_save_disable();
     struct cpu *cpu = cpu_current();
 
-    if (cpu->spinlocks_held++ == 0)
-        cpu->interrupts_were_on = flags & BIT(9);
+    /* Under another lock they are off: saving flags and CLI are the dear part of this function. */
+    if (cpu->spinlocks_held == 0)
+        cpu->interrupts_were_on = interrupts_save_disable() & BIT(9);
+    cpu->spinlocks_held++;
     if (SAN)
         lock_check_acquire(lock, lock->class);
     /* Pairs with the release in spin_unlock. */
