@@ -143,7 +143,11 @@ void qemu_build_arguments(struct strings *arguments, const char *qemu,
     add(arguments, "-cpu", cpu_model(options, accelerator));
     add(arguments, "-smp", text("%u", options->cpus));
     add(arguments, "-m", text("size=%llub", bytes));
-    add(arguments, "-object", text("memory-backend-memfd,id=memory,size=%llub,share=on", bytes));
+    /* Shared with the file server, if there is one: else the host may use large pages for it. */
+    add(arguments, "-object",
+        text(fds->files >= 0 ? "memory-backend-memfd,id=memory,size=%llub,share=on"
+                             : "memory-backend-ram,id=memory,size=%llub",
+             bytes));
     strings_add(arguments, "-nodefaults");
     strings_add(arguments, "-no-user-config");
     strings_add(arguments, "-no-reboot");

@@ -57,10 +57,14 @@ static void array_back(u64 from, u64 to)
     }
 }
 
-/* What is to have frames: also what is taken now and may be given back (frames_release). */
+/*
+ * What is to have frames: also what is taken now and may be given back (frames_release), and frame
+ * 0, on which the entries of page tables count that are 0 (vm/tables.c).
+ */
 static void ranges_of_frames(struct ranges *ranges)
 {
     *ranges = free_ranges;
+    ranges_add(ranges, 0, PAGE_SIZE);
     ranges_add(ranges, boot_info.kernel_start, boot_info.kernel_end);
     ranges_add(ranges, ALIGN_DOWN(boot_info.initramfs, PAGE_SIZE),
                ALIGN_UP(boot_info.initramfs + boot_info.initramfs_bytes, PAGE_SIZE));

@@ -6,6 +6,11 @@
  * kept. The least of a few tries counts, since the host may take the CPU away in any of them. The
  * trampoline's page, not yet in use, is what they are tried on.
  *
+ * Stores of 16 bytes need an SSE register, which holds a user thread's state, or nobody's: it is
+ * borrowed, and put back as it was. Nothing can come between that looks at it: the kernel does not
+ * switch here, and an interrupt that borrows it too puts it back before it returns. So no state is
+ * saved but that register. (Legacy SSE leaves the upper half of the AVX register alone.)
+ *
  * Invariant: the two pointers are always valid routines, also before the choice and during it.
  * Context: any; the choice is made on the boot CPU, before others run.
  */
@@ -35,19 +40,24 @@ static void clear_by_bytes(void *page)
 
 static void clear_by_stores(void *page)
 {
-    u64 *word = page;
+    void *end = (char *)page + PAGE_SIZE;
+    u8 saved[16];
 
-    for (u64 i = 0; i < WORDS; i += 8) {
-        __asm__ volatile("" : : : "memory"); /* stays a loop of stores */
-        word[i] = 0;
-        word[i + 1] = 0;
-        word[i + 2] = 0;
-        word[i + 3] = 0;
-        word[i + 4] = 0;
-        word[i + 5] = 0;
-        word[i + 6] = 0;
-        word[i + 7] = 0;
-    }
+    __asm__ volatile("movups %%xmm0, %[saved]\n"
+                     "xorps %%xmm0, %%xmm0\n"
+                     "1:\n"
+                     ".set offset, 0\n"
+                     ".rept 16\n"
+                     "movaps %%xmm0, offset(%[at])\n"
+                     ".set offset, offset + 16\n"
+                     ".endr\n"
+                     "addq $256, %[at]\n"
+                     "cmpq %[end], %[at]\n"
+                     "jne 1b\n"
+                     "movups %[saved], %%xmm0"
+                     : [at] "+r"(page), [saved] "=m"(saved)
+                     : [end] "r"(end)
+                     : "memory", "cc");
 }
 
 static void copy_by_words(void *to, const void *from)

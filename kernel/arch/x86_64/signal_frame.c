@@ -86,8 +86,10 @@ struct fpu_software {
 /* What stands around the FPU state in each frame. [const] after signal_frame_init */
 static struct {
     struct fpu_software software;
-    struct xsave_header header; /* XSAVE leaves most of it as it is */
+    struct xsave_header header; /* XSAVE leaves all but `present` as it is */
 } fpu_words;
+/* Up to where XRSTOR looks: in the standard form it ignores the rest (SDM 2D "XRSTOR"). */
+#define FPU_WORDS_BYTES __builtin_offsetof(__typeof__(fpu_words), header.reserved[1])
 static const u32 fpu_end_word = FP_XSTATE_MAGIC2;
 
 u64 signal_stack_min;
@@ -170,7 +172,7 @@ static int fpu_push(struct user_context *context, struct user_ptr to)
     if (!fpu_layout.components)
         return fpu_push_copy(context, to);
     if (copy_out(user_ptr_add(to, __builtin_offsetof(struct fpu_registers, software)), &fpu_words,
-                 sizeof(fpu_words)) ||
+                 FPU_WORDS_BYTES) ||
         (fpu_save_to_user(context, to) && fpu_push_copy(context, to)))
         return -EFAULT;
     return copy_out(user_ptr_add(to, fpu_layout.bytes), &fpu_end_word, sizeof(fpu_end_word));

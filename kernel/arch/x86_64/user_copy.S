@@ -39,9 +39,17 @@ user_copy:
     leaq (%rsi, %rcx, 8), %rsi /* rcx: the words that are left, less than 0, counts up to the end */
     leaq (%rdi, %rcx, 8), %rdi
     negq %rcx
-1:  movq (%rsi, %rcx, 8), %rax
+    testb $1, %cl
+    jz 1f
+10: movq (%rsi, %rcx, 8), %rax
 11: movq %rax, (%rdi, %rcx, 8)
     incq %rcx
+    jz 3f
+1:  movq (%rsi, %rcx, 8), %rax
+13: movq 8(%rsi, %rcx, 8), %r8
+14: movq %rax, (%rdi, %rcx, 8)
+15: movq %r8, 8(%rdi, %rcx, 8)
+    addq $2, %rcx
     jnz 1b
     jmp 3f
 2:  rep movsq
@@ -64,7 +72,7 @@ user_copy:
 5:  USER_ACCESS_END
     xorl %eax, %eax
     ret
-# A word faulted: rcx words and the odd bytes are left. Copy bytes until it faults again.
+# A word, or one of two, faulted: rcx words and the odd bytes are left. Copy bytes until it faults again.
 12: leaq (%rsi, %rcx, 8), %rsi
     leaq (%rdi, %rcx, 8), %rdi
     negq %rcx
@@ -82,8 +90,12 @@ user_copy:
 9:  USER_ACCESS_END
     movl %edx, %eax
     ret
-    FIXUP 1b, 12b
+    FIXUP 10b, 12b
     FIXUP 11b, 12b
+    FIXUP 1b, 12b
+    FIXUP 13b, 12b
+    FIXUP 14b, 12b
+    FIXUP 15b, 12b
     FIXUP 2b, 6b
     FIXUP 31b, 4b
     FIXUP 32b, 4b

@@ -198,6 +198,15 @@ static inline void cpu_wait_for_interrupt(void)
 }
 
 /*
+ * Adds 1 to the number `offset_bytes` behind `base`, atomically, without an order. For loops that
+ * do little else: compilers compute an address for each atomic access.
+ */
+static inline void atomic_increment_at(u32 *base, u64 offset_bytes)
+{
+    __asm__ volatile("lock incl (%0,%1)" : : "r"(base), "r"(offset_bytes) : "memory", "cc");
+}
+
+/*
  * The 8 bytes from `at` on, wherever it points. They may lie behind an object's end, if what is
  * there is not used: the sanitizer does not look at this load.
  */
