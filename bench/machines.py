@@ -35,6 +35,27 @@ class Result:
         self.total, self.kernel, self.marks = counts
         self.counts = None
 
+    def times(self):
+        """{operation: how often it was done}"""
+        found = (re.match(r'(.+): (\d+) (\d+) (\d+)\s*$', line) for line in self.lines)
+        return {row[1].strip(): int(row[3]) for row in found if row}
+
+    def lock_waits(self):
+        """{operation: {lock class: (waits, ns)}} of what bench/scaling.c printed: sums since the
+        boot after each operation, so the operation's own are their difference."""
+        waits, before, operation = {}, {}, None
+        for line in self.lines:
+            found = re.match(r'lock (\w+) (\d+) (\d+)', line)
+            if found and operation:
+                now = int(found[2]), int(found[3])
+                own = tuple(a - b for a, b in zip(now, before.get(found[1], (0, 0))))
+                before[found[1]] = now
+                waits[operation][found[1]] = own
+            elif re.match(r'.+: (\d+) (\d+) (\d+)\s*$', line):
+                operation = line.split(':')[0]
+                waits[operation] = {}
+        return waits
+
     def rows(self):
         """{operation: (ns, kernel instructions or None)} of what bench/operations.c printed."""
         rows, mark = {}, 0

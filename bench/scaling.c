@@ -74,6 +74,19 @@ static void *worker(void *argument)
     return NULL;
 }
 
+/* Pith's count of waits for locks since the boot: "lock NAME COUNT NS" each, after every operation.
+ */
+static void report_lock_waits(void)
+{
+    FILE *file = fopen("/proc/pith/lock_waits", "r");
+    char line[80];
+
+    while (file && fgets(line, sizeof(line), file))
+        printf("lock %s", line);
+    if (file)
+        fclose(file);
+}
+
 static void measure(const struct scaling *scaling, unsigned workers)
 {
     pthread_t threads[WORKERS_MAX];
@@ -90,6 +103,7 @@ static void measure(const struct scaling *scaling, unsigned workers)
     for (unsigned i = 0; i < workers; i++)
         pthread_join(threads[i], NULL);
     report(scaling->name, now_ns() - began, scaling->times * workers, 1);
+    report_lock_waits();
 }
 
 void scaling_measure(void)

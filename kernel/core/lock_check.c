@@ -26,9 +26,6 @@ struct held_locks {
 
 static DEFINE_PER_CPU(struct held_locks, held_locks); /* [cpu] */
 
-#define LOCK_CLASS_NAME(name, kind, why) #name,
-static const char *const class_names[] = {LOCK_CLASSES(LOCK_CLASS_NAME)};
-
 /* Classes of which a child is taken below its parent, wherever the two lie. */
 static bool class_is_of_a_tree(enum lock_class class)
 {
@@ -44,15 +41,15 @@ static bool checks_are_off(void)
 static void check_against(const struct held_lock *held, const void *lock, enum lock_class class)
 {
     if (held->lock == lock)
-        panic("lock %s (%p) is taken by its holder", class_names[class], lock);
+        panic("lock %s (%p) is taken by its holder", lock_class_name(class), lock);
     if (held->class < class)
         return;
     if (held->class > class)
         panic("lock %s (%p) is taken under %s (%p): the order is the other way round",
-              class_names[class], lock, class_names[held->class], held->lock);
+              lock_class_name(class), lock, lock_class_name(held->class), held->lock);
     if (held->lock > lock && !class_is_of_a_tree(class))
         panic("two locks %s are taken not in the order of their addresses: %p, then %p",
-              class_names[class], held->lock, lock);
+              lock_class_name(class), held->lock, lock);
 }
 
 void lock_check_acquire(const void *lock, enum lock_class class)
@@ -82,5 +79,5 @@ void lock_check_release(const void *lock, enum lock_class class)
         held->locks[i] = held->locks[--held->count];
         return;
     }
-    panic("lock %s (%p) is let go, but this CPU does not hold it", class_names[class], lock);
+    panic("lock %s (%p) is let go, but this CPU does not hold it", lock_class_name(class), lock);
 }

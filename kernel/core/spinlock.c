@@ -7,15 +7,18 @@
  *
  * Context: any; interrupts are off.
  */
-#include <pith/spinlock.h>
+#include <pith/core.h>
 
 void spin_lock_wait(struct spinlock *lock)
 {
+    u64 since_ns = clock_monotonic_ns();
+
     do {
         /* Reads only, so that the line stays shared until the holder writes it. */
         while (READ_ONCE(lock->held))
             cpu_relax();
     } while (__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE));
+    lock_waited(lock->class, since_ns);
 }
 
 void spin_lock_pair(struct spinlock *a, struct spinlock *b) no_lock_check

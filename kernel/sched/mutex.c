@@ -63,6 +63,7 @@ static bool take_or_mark(struct mutex *mutex)
  */
 static noinline int lock_slowly(struct mutex *mutex, enum wait_kind kind)
 {
+    u64 since_ns = clock_monotonic_ns();
     int error = 0;
 
     assert((READ_ONCE(mutex->owner) & ~WAITED_FOR) != self());
@@ -73,6 +74,7 @@ static noinline int lock_slowly(struct mutex *mutex, enum wait_kind kind)
             break;
     }
     spin_unlock(&mutex->queue.lock);
+    lock_waited(mutex->class, since_ns);
     return error;
 }
 

@@ -76,6 +76,7 @@ static void grant_all_that_may(struct rwlock *lock)
 static noinline void lock_slowly(struct rwlock *lock, bool writes)
 {
     struct lock_waiter own = {.waiter.thread = thread_current(), .writes = writes};
+    u64 since_ns = clock_monotonic_ns();
 
     spin_lock(&lock->queue.lock);
     __atomic_fetch_or(&lock->state, WAITED_FOR, __ATOMIC_RELAXED);
@@ -84,6 +85,7 @@ static noinline void lock_slowly(struct rwlock *lock, bool writes)
     while (!own.granted)
         thread_block(WAIT_UNINTERRUPTIBLE, WAIT_FOR_LOCK, &lock->queue.lock);
     spin_unlock(&lock->queue.lock);
+    lock_waited(lock->class, since_ns);
 }
 
 void rwlock_read_lock(struct rwlock *lock)

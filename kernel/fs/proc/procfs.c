@@ -225,4 +225,5 @@ void proc_fs_init(void)
     mounts_text_init();
     proc_values_init();
     proc_memory_use_init();
+    proc_lock_waits_init();
 }

@@ -66,6 +66,7 @@ struct file_system *proc_tree_create(const struct file_system_type *type, u64 ma
 void mounts_text_init(void);     /* mounts_text.c */
 void proc_values_init(void);     /* values.c */
 void proc_memory_use_init(void); /* memory_use.c */
+void proc_lock_waits_init(void); /* lock_waits.c */
 void sys_fs_init(void);          /* sysfs.c */
 void sys_machine_init(void);     /* sys_machine.c */
 /* An empty folder, and those before it in its name. */

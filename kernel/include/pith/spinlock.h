@@ -69,4 +69,13 @@ static inline bool spin_is_held(const struct spinlock *lock)
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
 
+/* Waits for locks of a class, on all CPUs since the boot (core/lock_waits.c). */
+struct lock_waits {
+    u64 count, ns;
+};
+/* Who had to wait for a lock says so when he has it. */
+void lock_waited(enum lock_class class, u64 since_ns);
+struct lock_waits lock_waits_of(enum lock_class class);
+const char *lock_class_name(enum lock_class class);
+
 #define assert_held(lock) assert(spin_is_held(lock))
