@@ -10,7 +10,10 @@
 
 #include <pith/abi/acl.h>
 
-/* Never changes: another takes its place. Valid by the rules of acl(5), and in their order. */
+/*
+ * Never changes: another takes its place, so who reads one under RCU reads one list. Valid by the
+ * rules of acl(5), and in their order.
+ */
 struct access_list {
     struct rcu_head rcu;
     u32 count;

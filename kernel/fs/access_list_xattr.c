@@ -3,7 +3,11 @@
  * system.posix_acl_default, which are a version and the entries one by one (acl(5), xattr(7)).
  *
  * Everybody may read them; the owner sets them. A list that says no more than a mode can is kept as
- * the mode alone.
+ * the mode alone. What a program sets is checked whole before anything changes: the order of the
+ * entries (tags_after), that none is missing, and that there is a mask where somebody is named.
+ *
+ * Locking: inode.lock, held by xattr.c. Errors: -EINVAL (no list), -EOPNOTSUPP (another version; a
+ *          link), -EACCES (an initial list for what is no directory), -EPERM, -ENOMEM.
  */
 #include <pith/file_calls.h>
 

@@ -6,6 +6,7 @@
 
 #include "dentry.h"
 
+/* The table of all dentries: there is one. */
 struct name_cache {
     struct dentry **buckets; /* [const] the array; [rcu] what is in it */
     u32 shift;               /* [const] 64 - log2(number of buckets) */

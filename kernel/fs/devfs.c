@@ -1,6 +1,10 @@
 /*
  * /dev: one tmpfs that is the same wherever it is mounted, in which devices appear as they register
- * (Linux's devtmpfs).
+ * (Linux's devtmpfs). Programs may make, remove and change names in it as in any tmpfs.
+ *
+ * Names are made through a mount that lies nowhere, by the calls that programs use
+ * (change_names.c), so what watches /dev is told of them. Devices that register before /dev is
+ * there are published when it comes up (devices_publish).
  */
 #include "change_names.h"
 #include "device.h"

@@ -2,7 +2,10 @@
  * Character devices: from a number to the operations of who registered for it.
  *
  * Opening a device's inode looks its number up, gives the file the operations found and goes on
- * with their `open`. Registrations never end, so finding one needs the lock only to walk the list.
+ * with their `open`. Registrations never end, so finding one needs the lock only to walk the list,
+ * and who found one keeps it without.
+ *
+ * There are no block devices, and a socket's name is connected to, not opened: ENXIO for both.
  */
 #include "device.h"
 
@@ -13,12 +16,13 @@
 #define DEVICE_NAME_BYTES   64
 #define DEVICE_MAJORS_SHOWN 512
 
+/* All [const] but the link. */
 struct character_device {
-    struct list link;
-    u32 major, minor, count;
-    const char *name;
+    struct list link;        /* guarded by devices.lock */
+    u32 major, minor, count; /* minor .. minor + count - 1 */
+    const char *name;        /* in /dev; NULL: none */
     const struct file_operations *operations;
-    u32 mode;
+    u32 mode; /* of the name: permissions */
 };
 
 static struct {
@@ -81,18 +85,17 @@ int character_device_register(u32 major, u32 minor, u32 count, const char *name,
 }
 
 /* Majors whose devices /proc/devices does not name one by one. */
+static const struct {
+    u32 major;
+    const char *driver;
+} drivers[] = {{1, "mem"}, {136, "pts"}, {240, "host"}};
+
 static const char *driver_name(u32 major)
 {
-    switch (major) {
-    case 1:
-        return "mem";
-    case 136:
-        return "pts";
-    case 240:
-        return "host";
-    default:
-        return NULL;
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+        if (drivers[i].major == major)
+            return drivers[i].driver;
+    return NULL;
 }
 
 static void major_show(struct text_sink *sink, u32 major)

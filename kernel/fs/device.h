@@ -1,9 +1,9 @@
-/* Devices, between their files. */
+/* Devices, between their files: the table by number (device.c) and the names in /dev (devfs.c). */
 #pragma once
 
 #include <pith/fs.h>
 
-/* A name in /dev, with the directories before it; `target` for a link, else a device. */
+/* A name in /dev, with the directories before it. -EEXIST, -ENOMEM, -ENOSPC. */
 int devfs_add(const char *name, u32 mode, u64 rdev) must_check;
 int devfs_add_link(const char *name, const char *target) must_check;
 void devfs_init(void);

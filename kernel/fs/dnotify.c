@@ -6,6 +6,10 @@
  * open directory and file table, and a process that closes any descriptor of the directory ends its
  * own. Without DN_MULTISHOT the first event ends it (IN_ONESHOT).
  *
+ *     fcntl(F_NOTIFY) --> watch --> inode of the directory
+ *          |                '--told--> file --> its owner: a signal, for F_SETSIG with the number
+ *          '-- teller: the file table, only compared
+ *
  * Lifetime: a watch does not count the file that it tells through; it is taken away when the file
  *           ends, before its owner is. So one that was made while another thread closed the
  *           descriptor lives as long as that file, and not longer.

@@ -55,9 +55,10 @@ struct epoll {
 
 struct epoll_item;
 
+/* An item's waiter on one of its file's queues. guarded_by(&epoll_tree_lock) */
 struct epoll_entry {
     struct waiter waiter;
-    struct wait_queue *queue; /* NULL: not used */
+    struct wait_queue *queue; /* the file's, which keeps it until the item has left */
     struct epoll_item *item;
 };
 
@@ -74,10 +75,11 @@ struct epoll_item {
     u32 entry_count;
 };
 
+/* What a file's poll operation is asked with when an item is added. [owner] */
 struct epoll_table {
     struct poll_table table;
     struct epoll_item *item;
-    int error;
+    int error; /* -ENOSPC: it names more queues than an item has entries */
 };
 
 static struct mutex epoll_tree_lock; /* LOCK_EPOLL */

@@ -1,4 +1,6 @@
-/* What file_owner.c asks of proc/, and when a file ends. */
+/*
+ * What file_owner.c asks of proc/ by its hooks, and what others tell it of a file (file_calls.h).
+ */
 #pragma once
 
 #include <pith/fs.h>

@@ -33,10 +33,10 @@ struct fuse_request {
     /* More that the server reads (or else writes): pages of files. Borrowed. */
     const struct virtio_piece *pieces;
     u32 piece_count;
-    bool pieces_are_read; /* by the server: a WRITE */
-    u32 written_bytes;    /* by the server, headers not counted */
-    bool done;            /* guarded_by(&queue.lock) */
-    struct wait_queue queue;
+    bool pieces_are_read;    /* by the server: a WRITE */
+    u32 written_bytes;       /* by the server; headers not counted once the call has returned */
+    bool done;               /* guarded_by(&queue.lock): the memory is ours again */
+    struct wait_queue queue; /* the one who made the request waits here */
 };
 
 /* What we keep of a file: inode.private_data. guarded_by(&inode->lock) but where it says. */
@@ -56,8 +56,8 @@ struct fuse_node {
     /* The same of its names, which lie in the page cache. */
     s64 listing_modified_ns;
     u64 listing_bytes;
-    u64 listing_next; /* the offset of the entry that is to be kept next */
-    bool listing_is_whole;
+    u64 listing_next;      /* the offset of the entry that is to be kept next */
+    bool listing_is_whole; /* a reader has come to its end: it may be given to others */
 };
 
 /* One mounted server: file_system.private_data. */

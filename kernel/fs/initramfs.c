@@ -3,6 +3,12 @@
  *
  * Directories come before what is in them. Hard links: all but the last entry of an inode number
  * are empty; the data comes with the last, or the first; each further name links to the first.
+ *
+ * The archive is read where it lies; its text is checked by cpio.c, and its names are walked like
+ * any others, from the first mount's root. An entry that fails is logged and ends the unpacking:
+ * without its first files the machine has nothing to run.
+ *
+ * Context: once, at boot, in process 1, which has no credentials yet and so all rights.
  */
 #include "cpio.h"
 

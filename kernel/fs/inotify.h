@@ -8,6 +8,7 @@
 
 #include "notify.h"
 
+/* An instance: a file that tells events, or (dnotify.c) one watch that tells by signals. */
 struct inotify {
     struct wait_queue queue; /* its lock also guards events and event_count */
     struct list events;
@@ -22,13 +23,16 @@ struct inotify {
     const struct file_table *teller; /* [const] whose descriptor it was; to compare */
 };
 
+/*
+ * That an instance wants to hear of an inode. guarded by notify_lock, where it does not say const
+ */
 struct inotify_watch {
-    struct tree_node node;
+    struct tree_node node;      /* in inotify.watches */
     struct inotify *inotify;    /* [const] */
     struct inode *inode;        /* [const] a reference */
     struct inotify_watch *next; /* of the same inode; once it is taken out: of those to be freed */
-    s32 number;                 /* [const] */
-    u32 mask;
+    s32 number;                 /* [const] what inotify_add_watch(2) returned */
+    u32 mask;                   /* IN_* that it wants, and how */
 };
 
 extern struct spinlock notify_lock; /* LOCK_NOTIFY */

@@ -25,32 +25,11 @@
  *          structure itself is made once for an inode (private_lock), lives as long, and is on the
  *          list of all for /proc/locks, whose lock comes before the queue's.
  */
-#include "locks.h"
-
-#include <pith/proc_fs.h>
+#include "locks_internal.h"
 
 #include "inode_internal.h"
 
-#define PID_OF_FILES (-1)
-#define EDGES_MAX    10 /* of a circle that is looked for, as in Linux */
-
-/* guarded by the queue's lock of its file_locks */
-struct file_lock {
-    struct list link;
-    u64 start, end;          /* the last byte, too; U64_MAX: for ever */
-    const void *owner;       /* a file, or a file_table; not counted, only compared */
-    const struct file *file; /* through which it was taken; not counted, only compared */
-    s32 pid;                 /* as F_GETLK tells it; PID_OF_FILES: an open file's */
-    s16 type;                /* F_RDLCK, F_WRLCK */
-};
-
-struct file_locks {
-    struct inode *inode; /* [const] not counted: it owns us */
-    struct list link;    /* on the list of all; guarded by all.lock */
-    struct wait_queue queue;
-    struct list flocks;  /* guarded_by(&queue.lock) */
-    struct list records; /* guarded_by(&queue.lock) */
-};
+#define EDGES_MAX 10 /* of a circle that is looked for, as in Linux */
 
 /* A thread in F_SETLKW. guarded by edges.lock */
 struct edge {
@@ -64,10 +43,8 @@ static struct {
     struct list list;
 } edges = {SPINLOCK_INIT(LOCK_LEAF), LIST_INIT(edges.list)};
 
-static struct {
-    struct spinlock lock; /* LOCK_FILE_LOCKS */
-    struct list list;
-} all = {SPINLOCK_INIT(LOCK_FILE_LOCKS), LIST_INIT(all.list)};
+struct all_file_locks all_file_locks = {SPINLOCK_INIT(LOCK_FILE_LOCKS),
+                                        LIST_INIT(all_file_locks.list)};
 
 /* ---- Deadlocks ---- */
 
@@ -147,9 +124,9 @@ static struct file_locks *locks_of(struct inode *inode)
     }
     spin_unlock(&inode->private_lock);
     if (!made) {
-        spin_lock(&all.lock);
-        list_push_back(&all.list, &locks->link);
-        spin_unlock(&all.lock);
+        spin_lock(&all_file_locks.lock);
+        list_push_back(&all_file_locks.list, &locks->link);
+        spin_unlock(&all_file_locks.lock);
     }
     kfree(made);
     return locks;
@@ -169,9 +146,9 @@ void file_locks_free(struct inode *inode)
 
     if (!locks)
         return;
-    spin_lock(&all.lock);
+    spin_lock(&all_file_locks.lock);
     list_remove(&locks->link);
-    spin_unlock(&all.lock);
+    spin_unlock(&all_file_locks.lock);
     list_free(&locks->flocks);
     list_free(&locks->records);
     kfree(locks);
@@ -482,112 +459,4 @@ int file_lock_command(struct file *file, int fd, int command, struct flock *floc
         error = -EBADF;
     }
     return error;
-}
-
-/* ---- /proc/locks ---- */
-
-struct shown_lock {
-    struct file_lock lock;
-    u64 device, inode_number;
-    const char *kind;
-};
-
-struct shown_locks {
-    struct shown_lock *list;
-    u32 count, size; /* that there are; that fit */
-    /* Only those that were taken through this file, by it or by who has `files`; NULL: all. */
-    const struct file *file;
-    const struct file_table *files;
-};
-
-static void shown_add(struct shown_locks *shown, const struct file_locks *locks,
-                      const struct list *list, const char *kind)
-{
-    struct file_lock *lock;
-
-    list_for_each (lock, list, link) {
-        if (shown->file && (lock->file != shown->file ||
-                            (lock->owner != shown->file && lock->owner != shown->files)))
-            continue;
-        if (shown->count++ >= shown->size)
-            continue;
-        shown->list[shown->count - 1] =
-            (struct shown_lock){.lock = *lock,
-                                .device = locks->inode->file_system->device,
-                                .inode_number = locks->inode->number,
-                                .kind = lock->pid == PID_OF_FILES ? "OFDLCK" : kind};
-    }
-}
-
-static void shown_add_inode(struct shown_locks *shown, struct file_locks *locks)
-{
-    spin_lock(&locks->queue.lock);
-    shown_add(shown, locks, &locks->flocks, "FLOCK");
-    shown_add(shown, locks, &locks->records, "POSIX");
-    spin_unlock(&locks->queue.lock);
-}
-
-static void shown_collect(struct shown_locks *shown)
-{
-    struct file_locks *locks;
-
-    shown->count = 0;
-    if (shown->file) {
-        /* Pairs with the release in locks_of. */
-        locks = __atomic_load_n(&shown->file->inode->locks, __ATOMIC_ACQUIRE);
-        if (locks)
-            shown_add_inode(shown, locks);
-        return;
-    }
-    spin_lock(&all.lock);
-    list_for_each (locks, &all.list, link)
-        shown_add_inode(shown, locks);
-    spin_unlock(&all.lock);
-}
-
-static void shown_print(struct text_sink *sink, u32 number, const struct shown_lock *shown)
-{
-    const struct file_lock *lock = &shown->lock;
-
-    text_print(sink, "%u: %-6s ADVISORY  %s %d %02lx:%02lx:%lu %lu ", number, shown->kind,
-               lock->type == F_WRLCK ? "WRITE" : "READ", lock->pid, shown->device >> 8 & 0xfff,
-               shown->device & 0xff, shown->inode_number, lock->start);
-    if (lock->end == U64_MAX)
-        text_print(sink, "EOF\n");
-    else
-        text_print(sink, "%lu\n", lock->end);
-}
-
-static int shown_show(struct text_sink *sink, struct shown_locks *shown, const char *before)
-{
-    for (;;) {
-        shown_collect(shown);
-        if (shown->count <= shown->size)
-            break;
-        kfree(shown->list); /* more than there was room for: again, with room for all of these */
-        shown->size = shown->count;
-        shown->list = kmalloc(shown->size * sizeof(*shown->list), 0);
-        if (!shown->list)
-            return -ENOMEM;
-    }
-    for (u32 i = 0; i < shown->count; i++) {
-        text_print(sink, "%s", before);
-        shown_print(sink, i + 1, &shown->list[i]);
-    }
-    kfree(shown->list);
-    return 0;
-}
-
-int file_locks_show(struct text_sink *sink, void *argument)
-{
-    struct shown_locks shown = {0};
-
-    return shown_show(sink, &shown, "");
-}
-
-int proc_show_file_locks(struct text_sink *sink, struct file *file, const struct file_table *files)
-{
-    struct shown_locks shown = {.file = file, .files = files};
-
-    return shown_show(sink, &shown, "lock:\t");
 }

@@ -5,6 +5,7 @@
 
 #define MOUNT_BUCKETS 64
 
+/* The mount tree: there is one. */
 struct mounts {
     struct mutex lock;                    /* LOCK_MOUNTS */
     struct mount *buckets[MOUNT_BUCKETS]; /* [rcu] */

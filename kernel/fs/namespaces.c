@@ -4,6 +4,9 @@
  * There is one namespace of each kind, which all processes are in. Programs compare such files by
  * their inode numbers to learn whether two processes share a namespace, so each kind has one that
  * never changes: Linux's own numbers for those that its first process is in.
+ *
+ * The files are made at boot and stay. ioctl_ns(2) answers as it does for first namespaces: no
+ * parents, the user namespace owns all others and belongs to root.
  */
 #include "file.h"
 

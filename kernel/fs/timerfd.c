@@ -29,7 +29,8 @@ struct timerfd {
     u64 interval_ns;
     u64 expirations; /* since the last read, without what an expired interval timer has to count */
     bool expired;    /* an interval timer that waits to be counted */
-    bool cancels, cancelled;
+    bool cancels;    /* TIMERFD_CANCEL_ON_SET, and it follows the date */
+    bool cancelled;  /* the date was set since the last read */
     u32 settime_flags; /* as it was set, and ... */
     int clock;         /* [const] ... made: for fdinfo */
     struct list link;  /* in `dated`, if it follows the date; guarded by dated.lock */

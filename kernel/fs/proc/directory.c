@@ -6,6 +6,14 @@
  * TABLE_POSITION on, then those that it shares with another directory; what comes and goes by its
  * key from DYNAMIC_POSITION on, so that a listing goes on at the right process however many have
  * ended meanwhile.
+ *
+ *     0 1   2 ...           2^32 ...                2^33 + key ...
+ *     . ..  registered      table, shared table     processes, descriptors
+ *
+ * A lookup asks in the same order, so what is registered hides what comes and goes. There are no
+ * negative names here: a process may have the number at the next try.
+ *
+ * Locking: none of its own; the directory's inode.lock is held by the callers (inode.h).
  */
 #include "procfs.h"
 

@@ -1,4 +1,9 @@
-/* /proc's text about mounts and file systems (proc(5): /proc/PID/mounts, mountinfo). */
+/*
+ * /proc's text about mounts and file systems (proc(5): /proc/PID/mounts, mountinfo).
+ *
+ * A text is made with the mount tree held still (mounts_visit), so it shows one moment. Only what
+ * lies below the calling thread's root is shown, by the names that it has from there.
+ */
 #include "procfs.h"
 
 #include "../file_system.h"

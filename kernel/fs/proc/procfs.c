@@ -1,4 +1,23 @@
-/* /proc: its inodes, links and its one instance. proc_fs.h has the model. */
+/*
+ * /proc: its inodes, links and its one instance. proc_fs.h has the model.
+ *
+ * An inode is made for each name that is looked up, of what was found there: an entry (what the
+ * file is), an object (whose it is: a process, a CPU) and a key (which of its siblings: a
+ * descriptor's number). It holds the object as long as it lives; names of objects that come and go
+ * are fleeting (dentry.c), so that is until the last who has the file open or stands in the
+ * directory goes. What shows a process that has ended says so: ESRCH, or an empty text.
+ *
+ * Guards are asked when a file is used, not when its name is looked up, since rights over a process
+ * change with what it executes. What a guard permitted is void once the object's generation has
+ * moved on: asked before the question and after the answer,
+ *
+ *     reader                                     process
+ *     generation g; permits: yes
+ *                                                executes a set-user-ID program: generation g + 1
+ *     makes the text; generation is not g: nothing is shown
+ *
+ * Locking: nodes are [const]; the entries' functions lock what they show.
+ */
 #include "procfs.h"
 
 #include "../dentry.h"

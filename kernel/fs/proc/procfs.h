@@ -1,14 +1,22 @@
-/* Between the files of /proc's tree. */
+/*
+ * Between the files of /proc's tree (proc_fs.h has the model that the rest of the kernel sees).
+ *
+ *     registry.c     what was registered: folders, entries
+ *     directory.c    names looked up and listed over that, tables, and what comes and goes
+ *     procfs.c       inodes and links; the one instance
+ *     text_file.c    files whose text is made when it is read
+ */
 #pragma once
 
 #include <pith/fs.h>
 #include <pith/proc_fs.h>
 
+/* [owner] who prints */
 struct text_sink {
-    char *data;
-    size_t bytes, capacity;
-    size_t whole_bytes; /* of them in records that have ended: text_end_record */
-    int error;          /* the first one: -ENOMEM */
+    char *data;             /* kmalloc'ed; NULL: nothing was printed yet */
+    size_t bytes, capacity; /* used; there */
+    size_t whole_bytes;     /* of them in records that have ended: text_end_record */
+    int error;              /* the first one: -ENOMEM */
 };
 
 /* A registered directory: grows, never shrinks. */
@@ -17,14 +25,14 @@ struct proc_folder {
     const char *name;     /* [const] */
 };
 
-/* What is registered in a folder: an entry, or a folder. */
+/* What is registered in a folder: an entry, or a folder. [const] but the link */
 struct proc_registered {
-    struct list link;
-    u64 position; /* in its folder, ascending */
+    struct list link; /* guarded by registry.lock */
+    u64 position;     /* in its folder, ascending */
     const char *name;
     const struct proc_entry *entry; /* NULL: a folder */
-    struct proc_folder *folder;
-    void *object;
+    struct proc_folder *folder;     /* NULL: an entry */
+    void *object;                   /* the entry's, given to its functions; not counted */
 };
 
 /* What /proc keeps of an inode. [const], but that the root gets its directory at boot */

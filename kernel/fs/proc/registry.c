@@ -1,7 +1,10 @@
 /*
- * What was registered in /proc: folders, and what lies in them.
+ * What was registered in /proc (and /sys): folders, and what lies in them.
  *
  * Everything that is registered stays for ever, so who found something may use it without the lock.
+ * Things register at boot, when nobody else can come between the look for a name and its entry.
+ *
+ * Positions in a listing ascend in the order of registration, over all folders.
  */
 #include "procfs.h"
 

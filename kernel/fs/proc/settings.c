@@ -1,8 +1,9 @@
 /*
- * Settings: numbers that files of /proc/sys show and change.
+ * Settings: numbers that files of /proc/sys show and change (proc(5)).
  *
  * A setting is one word with bounds. Whoever uses it reads it as it is, so that a change counts
- * from the next look on; what needs more than that is an entry of its own.
+ * from the next look on; what needs more than that is an entry of its own. A write is one decimal
+ * number, with blanks around it; anything else, and what lies outside the bounds, is EINVAL.
  */
 #include "procfs.h"
 

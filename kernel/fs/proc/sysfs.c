@@ -1,6 +1,9 @@
 /*
  * /sys: what the C libraries and programs that list the machine's parts ask, in a tree of the same
  * kind as /proc's.
+ *
+ * It says what is so (sys_machine.c), and of kinds of devices that there are none: a program that
+ * lists them finds an empty folder and goes on, where a missing one would be an error to it.
  */
 #include "procfs.h"
 

@@ -1,4 +1,8 @@
-/* /proc's files about what fs/ and core/ know: random numbers, open files. */
+/*
+ * /proc's files about what fs/ and core/ know: random numbers, open files, limits of inotify.
+ *
+ * Values are in tables: a name with the function that shows it, or with the text that is always so.
+ */
 #include <pith/event_files.h>
 
 #include "../device.h"

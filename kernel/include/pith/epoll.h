@@ -18,7 +18,9 @@ int epoll_control(struct file *epoll, int operation, int fd, struct file *file,
  */
 int epoll_wait_events(struct file *epoll, struct user_ptr events, int most, u64 deadline_ns)
     must_check;
-/* An open file ends: it leaves all sets. Called by file_put's last. */
+/*
+ * An open file ends: it leaves all sets. Called by the last file_put, while its queues are there.
+ */
 void epoll_file_released(struct file *file);
 
 void epoll_init(void);

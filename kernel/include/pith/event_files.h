@@ -1,4 +1,7 @@
-/* Files that tell of events by being readable: counters, timers, what happens to names. */
+/*
+ * Files that tell of events by being readable: counters, timers, what happens to names. What opens
+ * one gives it with a reference; errors of reading and writing are those of the man pages.
+ */
 /* folder: fs */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* Pipes, as seen from outside of fs/. */
+/* Pipes, as seen from outside of fs/: pipe2(2), fcntl(2). All sleep. */
 /* folder: fs */
 #pragma once
 
