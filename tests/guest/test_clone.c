@@ -223,6 +223,41 @@ TEST(clone_that_is_interrupted_leaves_no_pidfd_behind)
     CHECK_EQ(next, first + 1);
 }
 
+static int thread_word, is_over;
+
+static int ends_at_once(void *unused)
+{
+    return 0;
+}
+
+/* In its parent's memory: starts a thread, sees it end, and goes on for a while. */
+static int outlives_its_thread(void *unused)
+{
+    char *stack =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    thread_word = 1;
+    if (clone(ends_at_once, stack + STACK_BYTES,
+              CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                  CLONE_CHILD_CLEARTID,
+              NULL, NULL, NULL, &thread_word) == -1)
+        return 1;
+    while (__atomic_load_n(&thread_word, __ATOMIC_SEQ_CST))
+        sched_yield();
+    for (int i = 0; i < 200; i++)
+        sched_yield();
+    __atomic_store_n(&is_over, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+TEST(vfork_parent_does_not_go_on_when_another_thread_of_the_child_ends)
+{
+    pid_t child = clone_with(outlives_its_thread, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+
+    CHECK_EQ(is_over, 1);
+    CHECK_EXIT(child, 0);
+}
+
 /* ---- unshare ---- */
 
 static int unshares(void *argument)
