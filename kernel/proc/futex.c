@@ -131,22 +131,13 @@ static int waiter_finish(struct futex_waiter *waiter, int result)
     return result;
 }
 
-/* bucket->lock is held and let go. Nothing but a waker, a signal or the time ends the block. */
-static int wait_queued(struct futex_waiter *waiter, struct futex_bucket *bucket, u64 deadline_ns)
-{
-    int result;
-
-    waiter->bucket = bucket;
-    list_push_back(&bucket->waiters, &waiter->link);
-    result =
-        thread_block_and_release(WAIT_INTERRUPTIBLE, WAIT_FOR_FUTEX, &bucket->lock, deadline_ns);
-    return waiter_finish(waiter, result);
-}
-
 /*
- * A fault in between costs a round: everything is looked at anew, so a word that changed is seen.
+ * Queues an entry if its word is as expected, and leaves its bucket locked. -EAGAIN: the word is
+ * not; -EFAULT; without the lock. A fault costs a round: everything is looked at anew, so a word
+ * that changed meanwhile is seen.
  */
-int futex_wait_with_key(const struct futex_request *request, struct futex_waiter *waiter)
+static int waiter_queue(struct futex_waiter *waiter, const struct futex_request *request)
+    try_acquires(0, &waiter->bucket->lock) no_lock_check
 {
     struct futex_bucket *bucket = futex_bucket_of(&waiter->key);
 
@@ -156,15 +147,29 @@ int futex_wait_with_key(const struct futex_request *request, struct futex_waiter
 
         spin_lock(&bucket->lock);
         error = user_load_u32_nofault(request->at, &value);
-        if (!error && value == request->value)
-            return wait_queued(waiter, bucket, request->deadline_ns);
+        if (!error && value == request->value) {
+            waiter->bucket = bucket;
+            list_push_back(&bucket->waiters, &waiter->link);
+            return 0;
+        }
         spin_unlock(&bucket->lock);
         if (!error)
             return -EAGAIN;
-        error = futex_word_touch(request->at, PAGER_READ);
-        if (error)
+        if (futex_word_touch(request->at, PAGER_READ))
             return -EFAULT;
     }
+}
+
+/* Nothing but a waker, a signal or the time ends the block. */
+int futex_wait_with_key(const struct futex_request *request, struct futex_waiter *waiter)
+{
+    int result = waiter_queue(waiter, request);
+
+    if (result)
+        return result;
+    result = thread_block_and_release(WAIT_INTERRUPTIBLE, WAIT_FOR_FUTEX, &waiter->bucket->lock,
+                                      request->deadline_ns);
+    return waiter_finish(waiter, result);
 }
 
 int futex_wait(const struct futex_request *request)
@@ -249,29 +254,6 @@ void futex_wake_one(struct user_ptr at)
 
 /* ---- Several words: futex_waitv(2) ---- */
 
-/* Queues one of them if its word is as expected. */
-static int any_queue(struct futex_waiter *waiter, const struct futex_request *request)
-{
-    struct futex_bucket *bucket = futex_bucket_of(&waiter->key);
-
-    for (;;) {
-        u32 value;
-        int error;
-
-        spin_lock(&bucket->lock);
-        error = user_load_u32_nofault(request->at, &value);
-        if (!error && value == request->value) {
-            waiter->bucket = bucket;
-            list_push_back(&bucket->waiters, &waiter->link);
-        }
-        spin_unlock(&bucket->lock);
-        if (!error)
-            return value == request->value ? 0 : -EAGAIN;
-        if (futex_word_touch(request->at, PAGER_READ))
-            return -EFAULT;
-    }
-}
-
 /* Takes the first `count` off again. The index of the last that was woken, or `result`. */
 static int any_finish(struct futex_waiter *waiters, u32 count, int result)
 {
@@ -309,10 +291,13 @@ static int any_wait(struct futex_waiter *waiters, const struct futex_request *re
     int error = 0;
 
     spin_init(&any.lock, LOCK_WAIT_QUEUE);
-    while (queued < count && !error) {
+    while (queued < count) {
         waiters[queued].any = &any;
-        error = any_queue(&waiters[queued], &requests[queued]);
-        queued += !error;
+        error = waiter_queue(&waiters[queued], &requests[queued]);
+        if (error)
+            break;
+        spin_unlock(&waiters[queued].bucket->lock);
+        queued++;
     }
     if (!error)
         error = any_sleep(&any, deadline_ns);
