@@ -27,6 +27,8 @@
 #include "internal.h"
 #include "tables.h"
 
+#define LOW_END 0x80000000ul /* MAP_32BIT: the first 2 GiB */
+
 /* [start, start + bytes), in whole pages, if it lies in what may be mapped. -EINVAL, -ENOMEM. */
 static int range_check(u64 start, u64 bytes, u64 *end_out)
 {
@@ -61,11 +63,12 @@ static int place_find(struct address_space *space, const struct map_request *req
                       u64 *start_out)
 {
     u64 hint = ALIGN_DOWN(request->address, PAGE_SIZE), top = space->mmap_top;
+    bool is_low = request->map_flags & MAP_32BIT;
 
-    if (request->map_flags & MAP_32BIT)
-        top = MIN(top, 0x80000000ul);
+    if (is_low)
+        top = MIN(top, LOW_END);
     if (hint >= MAP_ADDRESS_MIN && user_range_is_valid(hint, bytes) &&
-        range_is_free(space, hint, hint + bytes) && !(request->map_flags & MAP_32BIT)) {
+        (!is_low || hint + bytes <= LOW_END) && range_is_free(space, hint, hint + bytes)) {
         *start_out = hint;
         return 0;
     }

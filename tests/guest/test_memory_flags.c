@@ -74,6 +74,16 @@ TEST(mmap_32bit_lies_in_the_first_2_gib)
     CHECK_LE((unsigned long)memory + PAGES * PAGE, 1ul << 31);
 }
 
+TEST(mmap_32bit_takes_the_place_that_is_hinted_at_if_it_lies_there)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, protection = PROT_READ | PROT_WRITE;
+    char *hint = (char *)0x50000000;
+
+    CHECK_EQ(mmap(hint, PAGE, protection, flags, -1, 0), hint);
+    CHECK_NE(mmap(hint, PAGE, protection, flags, -1, 0), hint); /* it is taken now */
+    CHECK_LT(CHECK_OK(mmap((char *)(1ul << 32), PAGE, protection, flags, -1, 0)), 1ul << 31);
+}
+
 TEST(mmap_shared_validate_refuses_flags_that_shared_ignores)
 {
     int fd = CHECK_OK(memfd_create("file", 0));
