@@ -25,6 +25,7 @@
 #include <pith/fs.h>
 
 #include "dentry.h"
+#include "memory_pages.h"
 
 static int compare(const struct memory_name *name, u32 hash, const char *text, u32 bytes)
 {
@@ -78,19 +79,27 @@ struct memory_name *memory_name_find(const struct memory_names *names, const cha
     return NULL;
 }
 
-struct memory_name *memory_name_create(struct memory_names *names, const char *text, u32 bytes)
+int memory_name_create(struct memory_names *names, const char *text, u32 bytes,
+                       struct memory_name **name_out)
 {
-    struct memory_name *name = kmalloc(sizeof(*name) + bytes, ALLOC_CLEARED);
+    struct memory_name *name;
+    int error = memory_kept_take(sizeof(*name) + bytes);
 
-    if (!name)
-        return NULL;
+    if (error)
+        return error;
+    name = kmalloc(sizeof(*name) + bytes, ALLOC_CLEARED);
+    if (!name) {
+        memory_kept_give(sizeof(*name) + bytes);
+        return -ENOMEM;
+    }
     memcpy(name->text, text, bytes);
     name->bytes = bytes;
     name->hash = name_hash(text, bytes);
     name->position = names->next_position++;
     tree_insert(&names->names, &name->by_name, before_by_name);
     tree_insert(&names->positions, &name->by_position, before_by_position);
-    return name;
+    *name_out = name;
+    return 0;
 }
 
 void memory_name_destroy(struct memory_names *names, struct memory_name *name)
@@ -99,6 +108,7 @@ void memory_name_destroy(struct memory_names *names, struct memory_name *name)
     tree_remove(&names->positions, &name->by_position);
     if (name->inode)
         inode_put(name->inode);
+    memory_kept_give(sizeof(*name) + name->bytes);
     kfree(name);
 }
 

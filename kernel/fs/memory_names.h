@@ -37,8 +37,9 @@ struct memory_drain {
 void memory_names_init(struct memory_names *names, u64 first_position, void *node);
 /* NULL: there is none. */
 struct memory_name *memory_name_find(const struct memory_names *names, const char *text, u32 bytes);
-/* Adds a name, which is not there yet, for no inode. NULL: no memory. */
-struct memory_name *memory_name_create(struct memory_names *names, const char *text, u32 bytes);
+/* Adds a name, which is not there yet, for no inode. -ENOSPC: there are too many; -ENOMEM. */
+int memory_name_create(struct memory_names *names, const char *text, u32 bytes,
+                       struct memory_name **name_out) must_check;
 /* Takes the name out and gives its inode's reference up. */
 void memory_name_destroy(struct memory_names *names, struct memory_name *name);
 /* The name is one of `inode` now (which may be NULL), of which it takes a reference. */

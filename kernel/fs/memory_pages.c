@@ -1,10 +1,12 @@
 /*
- * Pages of files that lie in memory alone: tmpfs's, and what the overlay has written.
+ * Pages of files that lie in memory alone: tmpfs's, and what the overlay has written; and what such
+ * files keep beside them.
  *
  * Each file system has a limit, half of memory if nobody says otherwise; but there are several, and
  * what they hold can be taken from nobody by the out-of-memory choice. So together they never get
  * more than ALL_SHARE of memory: the writer that fills the last of them gets ENOSPC, and programs
- * go on running in what is left.
+ * go on running in what is left. Names (whiteouts too) and extended attributes are small, but a
+ * user can have any number of them for one file: together they get KEPT_SHARE.
  *
  * Counts are atomic and taken before what they stand for, so a limit is never passed, though two
  * who want the last page at the same moment may both be refused.
@@ -17,7 +19,11 @@
 /* Three quarters. */
 #define ALL_SHARE(frames) ((frames) / 4 * 3)
 
-static u64 all_used; /* [atomic] */
+/* A sixteenth: half a million names of a machine with 1 GiB. */
+#define KEPT_SHARE(frames) ((frames)*PAGE_SIZE / 16)
+
+static u64 all_used;   /* [atomic] pages */
+static u64 kept_bytes; /* [atomic] */
 
 int limit_take(u64 *used, u64 max)
 {
@@ -48,4 +54,18 @@ void memory_pages_give(u64 *used, u64 count)
 u64 memory_pages_count(void)
 {
     return READ_ONCE(all_used);
+}
+
+int memory_kept_take(size_t bytes)
+{
+    if (__atomic_add_fetch(&kept_bytes, bytes, __ATOMIC_RELAXED) <=
+        KEPT_SHARE(frames_total_count()))
+        return 0;
+    memory_kept_give(bytes);
+    return -ENOSPC;
+}
+
+void memory_kept_give(size_t bytes)
+{
+    __atomic_fetch_sub(&kept_bytes, bytes, __ATOMIC_RELAXED);
 }

@@ -12,3 +12,6 @@ int limit_take(u64 *used, u64 max) must_check;
  */
 int memory_page_take(u64 *used, u64 max) must_check;
 void memory_pages_give(u64 *used, u64 count);
+/* Counts bytes of names or extended attributes. -ENOSPC: all together have what they may have. */
+int memory_kept_take(size_t bytes) must_check;
+void memory_kept_give(size_t bytes);

@@ -5,6 +5,7 @@
  */
 #include <pith/fs.h>
 
+#include "memory_pages.h"
 #include "tmpfs.h"
 
 /* guarded by inode.lock */
@@ -40,16 +41,28 @@ ssize_t memory_xattr_get(struct list *xattrs, const char *name, void *value, siz
     return xattr->value_bytes;
 }
 
-/* An empty one of that name, at the end of the list. NULL: no memory. */
-static struct memory_xattr *add(struct list *xattrs, const char *name)
+static size_t bytes_of(const char *name)
 {
-    struct memory_xattr *xattr = kmalloc(sizeof(*xattr) + strlen(name) + 1, ALLOC_CLEARED);
+    return sizeof(struct memory_xattr) + strlen(name) + 1;
+}
 
-    if (!xattr)
-        return NULL;
+/* An empty one of that name, at the end of the list. -ENOSPC, -ENOMEM. */
+static int add(struct list *xattrs, const char *name, struct memory_xattr **xattr_out)
+{
+    struct memory_xattr *xattr;
+    int error = memory_kept_take(bytes_of(name));
+
+    if (error)
+        return error;
+    xattr = kmalloc(bytes_of(name), ALLOC_CLEARED);
+    if (!xattr) {
+        memory_kept_give(bytes_of(name));
+        return -ENOMEM;
+    }
     memcpy(xattr->name, name, strlen(name) + 1);
     list_push_back(xattrs, &xattr->link);
-    return xattr;
+    *xattr_out = xattr;
+    return 0;
 }
 
 int memory_xattr_set(struct list *xattrs, const char *name, const void *value, size_t size,
@@ -57,25 +70,35 @@ int memory_xattr_set(struct list *xattrs, const char *name, const void *value, s
 {
     struct memory_xattr *xattr = find(xattrs, name);
     void *copy;
+    int error;
 
     if (xattr && (flags & XATTR_CREATE))
         return -EEXIST;
     if (!xattr && (flags & XATTR_REPLACE))
         return -ENODATA;
+    error = memory_kept_take(size);
+    if (error)
+        return error;
+    error = -ENOMEM;
     copy = kmalloc(MAX(size, (size_t)1), 0);
     if (!copy)
-        return -ENOMEM;
+        goto give_bytes;
     memcpy(copy, value, size);
     if (!xattr)
-        xattr = add(xattrs, name);
-    if (!xattr) {
-        kfree(copy);
-        return -ENOMEM;
-    }
+        error = add(xattrs, name, &xattr);
+    if (!xattr)
+        goto free_copy;
+    memory_kept_give(xattr->value_bytes);
     kfree(xattr->value);
     xattr->value = copy;
     xattr->value_bytes = size;
     return 0;
+
+free_copy:
+    kfree(copy);
+give_bytes:
+    memory_kept_give(size);
+    return error;
 }
 
 ssize_t memory_xattr_list(struct list *xattrs, char *list, size_t size)
@@ -98,6 +121,7 @@ ssize_t memory_xattr_list(struct list *xattrs, char *list, size_t size)
 static void destroy(struct memory_xattr *xattr)
 {
     list_remove(&xattr->link);
+    memory_kept_give(bytes_of(xattr->name) + xattr->value_bytes);
     kfree(xattr->value);
     kfree(xattr);
 }

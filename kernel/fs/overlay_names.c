@@ -15,8 +15,8 @@
  * needed after all is dropped.
  *
  * Locking: the directories are locked, and what is removed or replaced; inode.h says who does it.
- * Errors:  -ENOSPC (too many files of our own), -ENOMEM, -ENOTEMPTY, and what the lower says of a
- *          name.
+ * Errors:  -ENOSPC (too many files or names of our own), -ENOMEM, -ENOTEMPTY, and what the lower
+ * says of a name.
  */
 #include "overlay.h"
 
@@ -67,9 +67,8 @@ static int place_reserve(struct inode *directory, struct dentry *dentry, struct 
     place->name = memory_name_find(names_of(directory), text, bytes);
     if (place->name)
         return 0;
-    place->name = memory_name_create(names_of(directory), text, bytes);
     place->is_new = true;
-    return place->name ? 0 : -ENOMEM;
+    return memory_name_create(names_of(directory), text, bytes, &place->name);
 }
 
 static void directory_changed(struct inode *directory)

@@ -24,18 +24,18 @@ static struct memory_name *entry_find(const struct inode *directory, const struc
                             dentry_name_bytes(dentry));
 }
 
-/* Adds a name for the inode, of which it takes a reference. NULL: no memory. */
-static struct memory_name *entry_create(struct inode *directory, const struct dentry *dentry,
-                                        struct inode *inode)
+/* Adds a name for the inode, of which it takes a reference. -ENOSPC, -ENOMEM. */
+static int entry_create(struct inode *directory, const struct dentry *dentry, struct inode *inode)
 {
-    struct memory_name *entry = memory_name_create(&tmpfs_node_of(directory)->names,
-                                                   dentry_name(dentry), dentry_name_bytes(dentry));
+    struct memory_name *entry;
+    int error = memory_name_create(&tmpfs_node_of(directory)->names, dentry_name(dentry),
+                                   dentry_name_bytes(dentry), &entry);
 
-    if (!entry)
-        return NULL;
+    if (error)
+        return error;
     memory_name_set(entry, inode);
     directory->size += NAME_BYTES;
-    return entry;
+    return 0;
 }
 
 static void entry_destroy(struct inode *directory, struct memory_name *entry)
@@ -65,10 +65,11 @@ static int tmpfs_mknod(struct inode *directory, struct dentry *dentry, u32 mode,
 
     if (error)
         return error;
-    if (!entry_create(directory, dentry, inode)) {
+    error = entry_create(directory, dentry, inode);
+    if (error) {
         inode->links = 0;
         inode_put(inode);
-        return -ENOMEM;
+        return error;
     }
     inode_touch(directory);
     *inode_out = inode;
@@ -89,8 +90,10 @@ static int tmpfs_mkdir(struct inode *directory, struct dentry *dentry, u32 mode,
 
 static int tmpfs_link(struct inode *directory, struct dentry *dentry, struct inode *inode)
 {
-    if (!entry_create(directory, dentry, inode))
-        return -ENOMEM;
+    int error = entry_create(directory, dentry, inode);
+
+    if (error)
+        return error;
     inode->links++;
     inode->changed_ns = inode_now_ns();
     inode_touch(directory);
@@ -175,14 +178,11 @@ static int entry_rename(struct inode *from_directory, struct memory_name *from,
     struct inode *moved = from->inode;
     int error;
 
-    if (to) {
-        error = replaced_remove(to_directory, to);
-        if (error)
-            return error;
+    error = to ? replaced_remove(to_directory, to) : entry_create(to_directory, to_dentry, moved);
+    if (error)
+        return error;
+    if (to)
         memory_name_set(to, moved);
-    } else if (!entry_create(to_directory, to_dentry, moved)) {
-        return -ENOMEM;
-    }
     directory_moved(moved, from_directory, to_directory);
     moved->changed_ns = inode_now_ns();
     return 0;

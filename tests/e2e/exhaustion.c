@@ -1,5 +1,6 @@
 /*
- * Uses up one thing without end: memory, memory-family, file PATH, processes, processes-bomb.
+ * Uses up one thing without end: memory, memory-family, file PATH, links PATH, attributes PATH,
+ * processes, processes-bomb.
  * Prints what stopped it, if it lives to tell.
  */
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define CHUNK (1 << 20)
@@ -54,6 +56,41 @@ static int fill_file(const char *path)
     while (write(fd, chunk, sizeof(chunk)) > 0)
         ;
     return stopped_by("write");
+}
+
+static int make_file(const char *path)
+{
+    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+/* Names of one file, beside it. */
+static int link_without_end(const char *path)
+{
+    char name[300];
+
+    if (make_file(path))
+        return stopped_by("open");
+    for (unsigned i = 0;; i++) {
+        snprintf(name, sizeof(name), "%s.%0200u", path, i);
+        if (link(path, name))
+            return stopped_by("link");
+    }
+}
+
+static int set_attributes_without_end(const char *path)
+{
+    static char value[60000];
+    char name[32];
+
+    if (make_file(path))
+        return stopped_by("open");
+    for (unsigned i = 0;; i++) {
+        snprintf(name, sizeof(name), "user.%u", i);
+        if (setxattr(path, name, value, sizeof(value), 0))
+            return stopped_by("setxattr");
+    }
 }
 
 /* Children that wait, until there can be no more. They end with us. */
@@ -104,6 +141,10 @@ int main(int count, char **arguments)
         return use_memory_as_family();
     if (strcmp(what, "file") == 0)
         return fill_file(arguments[2]);
+    if (strcmp(what, "links") == 0)
+        return link_without_end(arguments[2]);
+    if (strcmp(what, "attributes") == 0)
+        return set_attributes_without_end(arguments[2]);
     if (strcmp(what, "processes") == 0)
         return fork_without_end();
     if (strcmp(what, "processes-bomb") == 0)

@@ -13,8 +13,11 @@ ROOT, USER = '0:0', '1000:1000'
 STOPPED = {
     'memory': (137, ''),
     'memory-family': (0, 'all ended\n'),
-    'file /tmp/full': (1, 'write: No space left on device\n'),
-    'file /dev/shm/full': (1, 'write: No space left on device\n'),
+    'file /tmp/full/it': (1, 'write: No space left on device\n'),
+    'file /dev/shm/full/it': (1, 'write: No space left on device\n'),
+    'links /tmp/full/it': (1, 'link: No space left on device\n'),
+    'links /dev/shm/full/it': (1, 'link: No space left on device\n'),
+    'attributes /tmp/full/it': (1, 'setxattr: No space left on device\n'),
     'processes': (1, 'fork: Resource temporarily unavailable\n'),
     'processes-bomb': (0, 'ended\n'),
 }
@@ -32,8 +35,9 @@ def exhaustion():
 
 def parts(cpus, user, program):
     """What each of the uses, one after the other in one machine, said before the next began."""
-    script = ''.join(f'{program} {what}; echo "status $?";'
-                     'rm -f /tmp/full /dev/shm/full; echo next;'
+    script = ''.join('mkdir /tmp/full /dev/shm/full;'
+                     f'{program} {what}; echo "status $?";'
+                     'rm -r /tmp/full /dev/shm/full; echo next;'
                      for what in STOPPED)
     result = run_program('sh', '-c', script, options=[
         '--mem', '128M', '--cpus', str(cpus), '--user', user])
