@@ -182,7 +182,7 @@ static bool is_nobodys(const struct tty *tty)
 
 /* Waits until a writer may go on. 0, -EAGAIN, -ERESTARTSYS, -EIO. */
 static int writer_wait_locked(struct tty *tty, u32 open_flags,
-                              bool (*can_go_on)(const struct tty *tty))
+                              bool (*can_go_on)(const struct tty *tty)) must_hold(&tty->queue.lock)
 {
     int error = 0;
 
