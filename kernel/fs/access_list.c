@@ -133,6 +133,7 @@ static int creation_inherit(const struct access_list *initial, struct creation *
     return 0;
 }
 
+/* umask takes nothing away where a directory says what its files begin with (acl(5)). */
 int creation_begin(const struct inode *directory, u32 mode, struct creation *creation_out)
 {
     const struct access_list *initial = directory->initial_list;

@@ -123,6 +123,7 @@ int path_change_owner(const struct path *path, u32 uid, u32 gid)
     return error ? error : path_change(path, &change);
 }
 
+/* "Now" is one moment for both times. */
 int path_change_times(const struct path *path, const struct times_change *times)
 {
     struct inode *inode = path->dentry->inode;

@@ -78,6 +78,7 @@ u32 name_hash(const char *text, u32 bytes)
     return (u32)name_hash_step(hash, word);
 }
 
+/* Dentries are more than 64 bytes apart, so the parent's lowest 6 bits say little. */
 static struct dentry **bucket_of(const struct dentry *parent, u32 hash)
 {
     u64 mixed = ((u64)parent >> 6) ^ hash;
@@ -294,6 +295,7 @@ struct dentry *dentry_create_anonymous(struct inode *inode, const char *kind)
     return dentry;
 }
 
+/* Walkers may have the dentry in hand: the one store turns "no such name" into the file. */
 void dentry_instantiate(struct dentry *dentry, struct inode *inode)
 {
     assert(!dentry->inode);

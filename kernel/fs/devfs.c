@@ -50,6 +50,7 @@ static int directories_make(const struct path *root, const char *name)
     return 0;
 }
 
+/* Borrowed: both stay for ever. */
 static struct path devfs_root(void)
 {
     return (struct path){devfs.mount, devfs.file_system->root};

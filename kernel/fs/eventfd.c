@@ -23,6 +23,7 @@ struct eventfd {
 
 static u32 eventfd_ids; /* [atomic] */
 
+/* All of the count, or 1: -EINVAL for a smaller buffer than 8 bytes, -EAGAIN, -ERESTARTSYS. */
 static ssize_t eventfd_read(struct file *file, struct io_buffer *io, u64 *offset)
 {
     struct eventfd *event = file->private_data;

@@ -103,6 +103,7 @@ void file_system_mounted(struct file_system *file_system)
     spin_unlock(&file_system->inode_lock);
 }
 
+/* Of an option that is given twice the first counts; a value that is too long is cut. */
 bool mount_option_find(const char *options, const char *name, char *value, size_t size)
 {
     size_t name_bytes = strlen(name);

@@ -191,6 +191,7 @@ bool file_table_is_shared(const struct file_table *table)
     return refcount_read(&table->references) > 1;
 }
 
+/* Nobody else has the table, so its slots need neither lock nor RCU. */
 void file_table_put(struct file_table *table)
 {
     struct slots *slots = table->slots;

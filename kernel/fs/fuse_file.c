@@ -124,6 +124,7 @@ static int file_open_host(struct inode *inode, struct file *file)
     return error ? error : server_open(inode, file);
 }
 
+/* What was stored through mappings reaches the host at the latest when a descriptor is closed. */
 static int file_flush_host(struct file *file)
 {
     return file->mode & FILE_WRITE ? page_cache_sync(file->inode) : 0;
@@ -141,6 +142,10 @@ static void file_release_host(struct file *file)
         log_warning("host's files: a release failed: error %d", -error);
 }
 
+/*
+ * Our own write is no change of the host's: what we know stays right until the next open asks,
+ * which finds another time of modification and reads the pages anew.
+ */
 static ssize_t file_write_host(struct file *file, struct io_buffer *io, u64 *offset)
 {
     ssize_t done = page_cache_file_write(file, io, offset);

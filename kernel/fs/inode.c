@@ -75,6 +75,7 @@ static void inode_free_rcu(struct rcu_head *head)
     slab_free(inode_slab, inode);
 }
 
+/* Pages go first: giving up their room needs what the file system hung on the inode. */
 void inode_put(struct inode *inode)
 {
     struct file_system *file_system = inode->file_system;

@@ -78,6 +78,7 @@ static struct event *event_alloc(const struct inotify_event *head, const struct 
     return event;
 }
 
+/* An event for one watch. notify_lock is held, so that a watch's events come in their order. */
 static void event_push(struct inotify *inotify, s32 watch, u32 mask, u32 cookie,
                        const struct name *name)
 {
@@ -401,6 +402,7 @@ static void inotify_describe(struct file *file, struct text_sink *sink)
     }
 }
 
+/* Its watches first: after that nobody can push an event. */
 static void inotify_free(struct inotify *inotify)
 {
     struct inotify_watch *gone = NULL;

@@ -197,6 +197,7 @@ void file_locks_release_process(struct file *file, const struct file_table *owne
         owner_release(locks, &locks->records, owner);
 }
 
+/* A lock of another owner that is in the way. queue.lock is held. */
 static struct file_lock *conflict_find(struct list *list, const struct file_lock *wanted)
 {
     struct file_lock *lock;
@@ -333,6 +334,7 @@ static void record_apply_locked(struct list *records, struct file_lock *new,
         list_push_back(records, &new->link);
 }
 
+/* Takes or gives up a range, waiting for it unless `nowait`. Nothing fails behind the wait. */
 static int record_set(struct file_locks *locks, const struct file_lock *wanted, u32 nowait)
 {
     struct list gone = LIST_INIT(gone);

@@ -123,6 +123,7 @@ static void mount_free_rcu(struct rcu_head *head)
     kfree(mount);
 }
 
+/* Its own name goes first: the last mount of a file system destroys those that are left. */
 void mount_put(struct mount *mount)
 {
     if (!refcount_dec_is_zero(&mount->references))

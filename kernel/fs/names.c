@@ -295,6 +295,7 @@ static int walk_check_search(const struct walk *walk)
     return inode_permission(inode, MAY_EXECUTE);
 }
 
+/* Until all text is eaten, or (LOOKUP_PARENT) nothing but the last component is left. */
 static int walk_loop(struct walk *walk)
 {
     for (;;) {
@@ -412,6 +413,7 @@ static noinline int path_find_slow(const struct path *start, const char *name, u
     return error;
 }
 
+/* LOOKUP_CACHED wants nothing but the fast walk's answer: -EAGAIN says that it has none. */
 int path_find(const struct path *start, const char *name, u32 flags, struct path *path_out)
 {
     int error = walk_fast(start, name, flags, path_out, NULL);
@@ -501,6 +503,7 @@ void path_get(const struct path *path)
     dentry_get(path->dentry);
 }
 
+/* The mount last: while it is there its file system's names are not destroyed. */
 void path_put(const struct path *path)
 {
     dentry_put(path->dentry);

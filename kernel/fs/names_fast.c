@@ -63,6 +63,7 @@ static bool may_search(struct inode *inode)
     return inode_permission(inode, MAY_EXECUTE) == 0;
 }
 
+/* A count of mounts without a mount to be found is one of another mount of the same directory. */
 static void fast_descend(struct fast_walk *walk)
 {
     while (unlikely(READ_ONCE(walk->dentry->mounts))) {
@@ -95,6 +96,7 @@ static enum step fast_up(struct fast_walk *walk)
     return STEP_ON;
 }
 
+/* The text lies in the link's inode, whose memory stays for as long as RCU is held. */
 static enum step fast_follow(struct fast_walk *walk, const struct inode *link, const char *rest)
 {
     if (!link->link_text || !*link->link_text || walk->followed++ == FAST_LINKS ||

@@ -222,6 +222,7 @@ static bool list_dots(struct file *file, struct directory_sink *reader)
     return true;
 }
 
+/* Whiteouts are passed over, but move the offset: they are places like any others. */
 static void list_own(struct file *file, struct directory_sink *reader)
 {
     struct memory_name *name = memory_name_from(&overlay_node_of(file->inode)->names,

@@ -175,6 +175,7 @@ static int page_insert(struct page_cache *cache, u64 index, struct frame **frame
     return 0;
 }
 
+/* A page that has left the cache by the time its lock was had is not it: looked for again. */
 int page_cache_get_locked(struct inode *inode, u64 index, struct frame **frame_out)
 {
     struct page_cache *cache = &inode->pages;

@@ -217,6 +217,9 @@ static int write_begin(struct file *file, struct io_buffer *io, u64 *position)
     return 0;
 }
 
+/*
+ * What was written before an error counts; the error comes with the next call, if it is still so.
+ */
 static ssize_t write_pages(struct inode *inode, struct io_buffer *io, u64 *position)
 {
     ssize_t done = 0;
@@ -346,6 +349,9 @@ static int pager_fill(struct region *region, u64 index, unsigned access, struct 
     return page_for_fault(inode, index, frame_out);
 }
 
+/*
+ * In one hold of the cache's lock, without sleeping: what would have to be waited for is left out.
+ */
 static void pager_fill_around(struct region *region, u64 first, unsigned count,
                               struct frame **frames_out)
 {

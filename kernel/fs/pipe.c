@@ -391,6 +391,7 @@ long pipe_get_size(struct file *file)
     return pipe ? (long)(READ_ONCE(pipe->slot_count) * PAGE_SIZE) : -EBADF;
 }
 
+/* The ring is replaced whole, its slots in order from 0: splices on their way know no positions. */
 long pipe_set_size(struct file *file, u64 bytes)
 {
     struct pipe *pipe = pipe_of_file(file);

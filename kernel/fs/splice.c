@@ -57,6 +57,7 @@ static int slot_of_cache(struct file *from, u64 offset, u64 bytes, struct pipe_s
     return 1;
 }
 
+/* Any other file: read into a fresh page, which is then the pipe's own. As slot_of_cache. */
 static int slot_by_reading(struct file *from, u64 *offset, u64 bytes, struct pipe_slot *slot_out)
 {
     struct frame *frame = frame_alloc(0, FRAME_KERNEL, 0);
@@ -115,6 +116,7 @@ static int slot_of_memory(struct io_buffer *io, struct pipe_slot *slot_out)
     return 1;
 }
 
+/* All of a slot's bytes, or as many as the file took. Bytes, or an error for the first. */
 static ssize_t slot_write(const struct pipe_slot *slot, struct file *to, u64 *offset)
 {
     struct io_segment segment;
@@ -418,6 +420,7 @@ ssize_t pipe_splice_to_pipe(struct file *from_file, struct file *to_file, u64 by
 
 /* ---- From file to file ---- */
 
+/* By way of one slot at a time, as through a pipe that nobody sees. */
 static ssize_t copy_slots(struct file *from, u64 *from_offset, struct file *to, u64 *to_offset,
                           u64 bytes)
 {

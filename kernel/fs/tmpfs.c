@@ -73,7 +73,10 @@ static int pages_fill(struct inode *inode, u64 first, u64 end)
     return 0;
 }
 
-/* Clears [from, to) within pages; whole pages go. inode->lock is held. */
+/*
+ * Clears [from, to) within pages; whole pages go, and with them their room. A hole that is cleared
+ * in part is read in, as zeros, and stays a hole. inode->lock is held.
+ */
 static int range_clear(struct inode *inode, u64 from, u64 to)
 {
     u64 first = DIV_ROUND_UP(from, PAGE_SIZE), end = to / PAGE_SIZE;

@@ -188,6 +188,7 @@ static int piece_make(struct proc_text *text, const struct proc_node *node)
     return error ? error : text->sink.error;
 }
 
+/* Whether the byte at `offset` is in the piece that is there. */
 static bool piece_has(const struct proc_text *text, u64 offset)
 {
     return offset >= text->start && offset < text->start + text->sink.bytes;
@@ -241,6 +242,7 @@ static ssize_t text_read(struct file *file, struct io_buffer *io, u64 *offset)
     return done ? done : error;
 }
 
+/* Each write(2) is one store: what does not fit in a page is a short write. */
 static ssize_t text_write(struct file *file, struct io_buffer *io, u64 *offset)
 {
     const struct proc_node *node = proc_node_of(file->inode);
