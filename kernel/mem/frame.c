@@ -12,10 +12,9 @@
  *
  * The last frames are kept for those who cannot wait and those whose work frees memory:
  *
- *     free frames   |<----------------- ordinary requests -------------->|
- *     0 ......... reserve/2 ......... reserve ..................... total
- *     RESERVE       NOWAIT; an ordinary request at its end
- *     takes all     takes half
+ *     free frames: 0            reserve / 2              reserve                    total
+ *                  |<- RESERVE ->|<- NOWAIT, and the last ->|<------ all requests ------->|
+ *                                    try of the others
  *
  * Whoever may sleep asks the reclaimers when free frames come down to the reserve; when these have
  * nothing, somebody is ended (reclaim.c). So an ordinary allocation fails only for a thread that is

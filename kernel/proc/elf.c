@@ -30,6 +30,7 @@
 
 /* ---- Headers ---- */
 
+/* x86-64 little endian only; ET_EXEC and ET_DYN; a table of headers within a page. */
 static int header_check(const struct elf_header *header)
 {
     if (memcmp(header->ident, ELF_MAGIC, 4) != 0 || header->ident[4] != ELF_CLASS_64 ||
@@ -157,6 +158,7 @@ static int interpreter_open_named(const struct elf_image *program,
     return error == -ENOEXEC ? -ELIBBAD : error;
 }
 
+/* The first PT_INTERP counts. */
 int elf_interpreter_open(const struct elf_image *program, struct elf_image *interpreter)
 {
     for (u32 i = 0; i < program->header.program_header_count; i++)
@@ -197,6 +199,9 @@ static int clear_page_rest(struct address_space *space, u64 from)
     return address_space_write(space, from, zeros, bytes) == bytes ? 0 : -ENOMEM;
 }
 
+/*
+ * The file's own operation says what is behind the pages; one that cannot be mapped is no program.
+ */
 static int map_file_part(struct elf_image *image, struct address_space *space,
                          const struct elf_program_header *segment, u64 start)
 {

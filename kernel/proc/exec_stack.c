@@ -131,6 +131,7 @@ static const char *pointers_fill(u64 **word, const char *text, u64 *address, u32
     return text;
 }
 
+/* Addresses run along with the strings, which lie in the same order above. */
 static void words_fill(const struct exec *exec, const struct stack_layout *layout, u64 *words)
 {
     const struct exec_strings *strings = &exec->strings;
@@ -148,6 +149,7 @@ static int put(struct address_space *space, u64 address, const void *from, size_
     return address_space_write(space, address, from, bytes) == bytes ? 0 : -ENOMEM;
 }
 
+/* Five pieces, from outside: the space is complete before anything runs in it. */
 static int stack_write(struct exec *exec, const struct stack_layout *layout)
 {
     struct address_space *space = exec->space;

@@ -74,6 +74,7 @@ static int append_user(struct exec_strings *strings, struct user_ptr from)
     }
 }
 
+/* init's own: they are known not to change. */
 static int append_kernel(struct exec_strings *strings, const char *text)
 {
     size_t bytes = strlen(text) + 1;
@@ -137,6 +138,7 @@ static int append_both(struct exec_strings *strings, struct user_ptr user,
     return append_vector(strings, user, count_out);
 }
 
+/* Arguments first, so that argument_bytes is where the environment begins. */
 int exec_strings_copy(struct exec_strings *strings, const struct exec_request *request)
 {
     int error = append_both(strings, request->arguments, request->kernel_arguments,

@@ -54,6 +54,7 @@ static struct list *locks_of(const struct futex_key *key)
     return &locks[futex_key_hash(key, LOCKS_BITS)];
 }
 
+/* By a hash of the key: there are as many pi_locks as words with waiters, few. */
 static struct pi_lock *lock_find(const struct futex_key *key)
 {
     struct pi_lock *lock;
@@ -69,6 +70,7 @@ static struct pi_waiter *first_waiter(struct pi_lock *lock)
     return list_first_entry(&lock->waiters, struct pi_waiter, link);
 }
 
+/* From here its priority depends on who waits: the list in its identity is how it is found. */
 static void owner_set(struct pi_lock *lock, struct thread *owner)
 {
     thread_get(owner);
@@ -105,6 +107,7 @@ static struct pi_lock *lock_enter(struct pi_attempt *attempt)
 
 /* ---- Lent priorities ---- */
 
+/* What it is lent counts like its own: that is how it goes on along the chain. */
 static u32 priority_of(const struct thread *thread)
 {
     return MAX(READ_ONCE(thread->priority), READ_ONCE(thread->lent_priority));
@@ -347,6 +350,10 @@ static int waiter_sleep(struct pi_waiter *waiter, struct user_ptr at, u64 deadli
     return error;
 }
 
+/*
+ * A signal is EAGAIN here: the wait for the first word is over, so the call cannot be made again as
+ * it was.
+ */
 int pi_wait_moved(struct pi_waiter *waiter, struct user_ptr at, u64 deadline_ns)
 {
     int error = waiter_sleep(waiter, at, deadline_ns);
@@ -432,6 +439,7 @@ static int unlock_locked(struct pi_attempt *attempt, struct thread **before_out)
     return result;
 }
 
+/* The word may have to be touched first; then all is looked at anew. */
 int futex_unlock_pi(struct user_ptr at, bool is_private)
 {
     struct thread *before = NULL;

@@ -115,6 +115,7 @@ static u32 operation_result(u32 operation, u32 argument, u32 old)
     }
 }
 
+/* Linux answers ENOSYS for what it does not know. */
 static bool operation_is_known(u32 encoded)
 {
     return (encoded >> 28 & 7) <= 4 && (encoded >> 24 & 0xf) <= 5;
@@ -258,6 +259,10 @@ int futex_wait_requeue_pi(const struct futex_request *request)
     return error;
 }
 
+/*
+ * Whatever it waits for: a waiter that was not meant to be moved to this lock is the caller's
+ * error.
+ */
 static struct futex_waiter *first_to_move(struct two_keys *keys)
 {
     struct futex_waiter *waiter;
@@ -333,6 +338,7 @@ static long move_all(struct two_keys *keys, struct pi_attempt *attempt, u32 coun
     return moved;
 }
 
+/* One more than value: the one that is woken is the first that is given the lock. */
 long futex_requeue_pi(const struct futex_request *request)
 {
     struct pi_attempt attempt;

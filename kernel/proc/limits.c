@@ -53,6 +53,7 @@ void limits_init(struct process *process)
     process->limits[RLIMIT_SIGPENDING] = (struct abi_rlimit){half, half};
 }
 
+/* Process 1's first thread; all others copy their maker's. */
 void limits_init_thread(struct thread *thread)
 {
     thread->limits_file_size = thread->process->limits[RLIMIT_FSIZE].soft;
@@ -75,6 +76,7 @@ static int change_locked(struct process *process, unsigned resource,
     return 0;
 }
 
+/* prlimit(2): old and new in one step, so that two callers do not see each other's halves. */
 int process_limits_change(struct process *process, unsigned resource,
                           const struct abi_rlimit *new_limit, struct abi_rlimit *old_out)
 {

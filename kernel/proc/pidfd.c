@@ -87,6 +87,7 @@ struct process *pidfd_process(int fd, bool *nonblock_out)
     return process;
 }
 
+/* pidfd_send_signal(2) takes an open /proc/PID as well. */
 struct process *pidfd_process_to_signal(int fd)
 {
     struct process *process = pidfd_process(fd, NULL);
@@ -131,6 +132,7 @@ int process_find_file(struct process *process, int fd, struct file **file_out)
 
 /* ---- Of a process that is being made ---- */
 
+/* The file holds the process, so that one who fails later frees it by putting the file. */
 int pidfd_reserve(struct process *process, struct pidfd_reserved *pidfd_out)
 {
     struct file_table *files = thread_current()->files;

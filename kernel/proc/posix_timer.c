@@ -209,6 +209,10 @@ static void timer_free(struct posix_timer *timer)
     kfree(timer);
 }
 
+/*
+ * The signal's entry is charged to the owner now, so RLIMIT_SIGPENDING also limits timers
+ * (timer_create(2)).
+ */
 static struct posix_timer *timer_alloc(struct process *process)
 {
     struct posix_timer *timer = kmalloc(sizeof(*timer), ALLOC_CLEARED);
@@ -425,6 +429,7 @@ static bool timer_show_from(struct process *process, int first, struct shown_tim
     return lowest;
 }
 
+/* By number, so that timers that go meanwhile are passed over. */
 int proc_show_timers(struct text_sink *sink, void *object)
 {
     static const char *const ways[] = {

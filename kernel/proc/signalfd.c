@@ -165,6 +165,7 @@ int signalfd_open(u64 set, u32 flags, struct file **file_out)
     return error;
 }
 
+/* What is pending already may be in the new set: pollers look again. */
 int signalfd_change(struct file *file, u64 set)
 {
     struct signalfd *signalfd = file->private_data;

@@ -104,6 +104,7 @@ static void init_begin(void *argument)
     user_mode_enter(frame);
 }
 
+/* The last that boot does by hand: from here on processes come from processes. */
 void proc_start_init(void (*prepare)(void))
 {
     struct thread *thread;
@@ -151,6 +152,7 @@ static int id_current(void)
     return process_pid(process_current());
 }
 
+/* For the text of a panic: nothing is locked, and the current thread may be no thread yet. */
 static void describe_current(void)
 {
     struct thread *thread = thread_current();

@@ -46,12 +46,14 @@ static void become_idle_thread(void)
     __atomic_fetch_or(&cpus_online, BIT(cpu->id), __ATOMIC_RELEASE);
 }
 
+/* sched/'s first function on another CPU. Interrupts are off until it runs a thread. */
 static void cpu_begin(void)
 {
     become_idle_thread();
     sched_run();
 }
 
+/* Before it no code may take a lock that asks for the current thread. */
 void sched_init(void)
 {
     u32 cpu;

@@ -48,6 +48,7 @@ int address_space_create(struct address_space **space_out)
     return 0;
 }
 
+/* The struct alone: whatever was in it went with the last of `references`. */
 void address_space_release(struct address_space *space)
 {
     if (refcount_dec_is_zero(&space->holders))
@@ -145,6 +146,7 @@ static int child_forget(struct address_space *child, struct gather *gather)
     return 0;
 }
 
+/* The child's lock is taken only to take out what it must not have; nobody else knows the child. */
 int address_space_copy(struct address_space *parent, struct address_space **child_out)
 {
     struct address_space *child;
@@ -183,6 +185,7 @@ int address_space_copy(struct address_space *parent, struct address_space **chil
     return 0;
 }
 
+/* Counters change under different locks: a sum below 0 is possible for a moment, and shown as 0. */
 u64 address_space_resident_pages(const struct address_space *space)
 {
     s64 pages = READ_ONCE(space->resident_anonymous) + READ_ONCE(space->resident_file) +

@@ -46,6 +46,7 @@ static const struct {
     [MADV_DODUMP] = {0, REGION_NO_DUMP, true},
 };
 
+/* Not in the table of flags: what is there goes, and the region stays as it is. */
 static bool advice_drops_pages(int advice)
 {
     return advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_FREE;
@@ -109,6 +110,10 @@ static int region_advise(struct region **region_io, u64 start, u64 end, int advi
     return 0;
 }
 
+/*
+ * Region by region from the bottom up; the first that cannot follow ends it, with those before
+ * changed (madvise(2)).
+ */
 static int advise_locked(struct address_space *space, u64 start, u64 end, int advice)
 {
     struct region *region = region_find_from(space, start);
@@ -221,6 +226,7 @@ static int file_spans_do(struct address_space *space, u64 start, u64 end,
     return hole ? -ENOMEM : 0;
 }
 
+/* Spans are borrowed one by one, so the lock is free while each is written. */
 int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags)
 {
     if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))

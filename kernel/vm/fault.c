@@ -515,42 +515,6 @@ static int fault_present(struct fault *fault)
 /* ---- All of it ---- */
 
 /*
- * Grows the stack above `address` down to it, if there is one. -EFAULT: none, or it may not grow so
- * far; -ENOMEM.
- */
-static int stack_grow(struct address_space *space, u64 address)
-{
-    struct region *stack, *below;
-    u64 start = address & PAGE_MASK;
-    int error = -EFAULT;
-
-    rwlock_write_lock(&space->lock);
-    stack = region_find_from(space, address);
-    if (!stack)
-        goto out;
-    if (stack->start <= address) {
-        error = 0; /* another thread grew it */
-        goto out;
-    }
-    if (!(stack->flags & REGION_GROWS_DOWN) || start < MAP_ADDRESS_MIN ||
-        (stack->end - start) >> PAGE_SHIFT > space_limit(SPACE_LIMIT_STACK))
-        goto out;
-    below = region_previous(stack);
-    if (below && (below->flags & REGION_PROTECTION) && !(below->flags & REGION_GROWS_DOWN) &&
-        start < below->end + STACK_GUARD_BYTES)
-        goto out;
-    if (below && start < below->end)
-        goto out;
-    if (space_growth_check(space, stack->flags, (stack->start - start) >> PAGE_SHIFT))
-        goto out;
-    region_resize(stack, start, stack->end);
-    error = 0;
-out:
-    space_write_unlock(space);
-    return error;
-}
-
-/*
  * The stack grows outside the read lock, with the lock for writing: then everything is looked at
  * anew.
  */
@@ -563,7 +527,7 @@ int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code
     fault.region = region_find(space, address);
     if (unlikely(!fault.region)) {
         rwlock_read_unlock(&space->lock);
-        error = stack_grow(space, address);
+        error = space_grow_stack(space, address);
         if (error)
             return error;
         rwlock_read_lock(&space->lock);

@@ -99,5 +99,10 @@ void shared_memory_put(void *object);
 void shared_memory_init(void);
 void vdso_init(void);
 
-/* unmap.c: the work of munmap with space->lock held for writing and addresses checked. -ENOMEM. */
+/* map.c: the work of munmap with space->lock held for writing and addresses checked. -ENOMEM. */
 int space_unmap_locked(struct address_space *space, u64 start, u64 end) must_check;
+/*
+ * Grows the stack above `address` down to it, if there is one. -EFAULT: none, or it may not grow so
+ * far. Takes space->lock for writing.
+ */
+int space_grow_stack(struct address_space *space, u64 address) must_check;

@@ -75,6 +75,7 @@ static int bring_in(struct address_space *space, u64 start, u64 end)
     return error && error != -EINTR ? -ENOMEM : error;
 }
 
+/* What cannot be brought in is an error for mlock, and stays locked all the same (mlock(2)). */
 int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned flags)
 {
     int error;

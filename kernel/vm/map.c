@@ -1,5 +1,5 @@
 /*
- * mmap(2), munmap(2) and brk(2): regions come and go. Pages come later, by faults.
+ * mmap(2), munmap(2), brk(2) and stacks: regions come, grow and go. Pages come later, by faults.
  *
  * The search for a place takes the highest room below mmap_top, then any; a size of whole 2 MiB
  * goes to a multiple of that, so that large pages fit. Limits are asked first; then a fixed place
@@ -351,4 +351,46 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end)
     if (!error && new > old && locked)
         (void)!address_space_populate(space, old, new - old, PAGER_WRITE);
     return end;
+}
+
+/* ---- The stack ---- */
+
+/*
+ * What stays free below a stack: nothing above another stack, or where the program has a guard of
+ * its own, a region that allows nothing.
+ */
+static u64 stack_guard_bytes(const struct region *below)
+{
+    bool is_guard = !(below->flags & REGION_PROTECTION) || (below->flags & REGION_GROWS_DOWN);
+
+    return is_guard ? 0 : STACK_GUARD_BYTES;
+}
+
+static bool stack_may_begin_at(const struct region *stack, u64 start)
+{
+    const struct region *below = region_previous(stack);
+
+    if (!(stack->flags & REGION_GROWS_DOWN) || start < MAP_ADDRESS_MIN ||
+        (stack->end - start) >> PAGE_SHIFT > space_limit(SPACE_LIMIT_STACK))
+        return false;
+    if (below && start < below->end + stack_guard_bytes(below))
+        return false;
+    return !space_growth_check(stack->space, stack->flags, (stack->start - start) >> PAGE_SHIFT);
+}
+
+/* Another thread may have grown it since the fault: then there is nothing to do. */
+int space_grow_stack(struct address_space *space, u64 address)
+{
+    u64 start = address & PAGE_MASK;
+    struct region *stack;
+    int error = 0;
+
+    rwlock_write_lock(&space->lock);
+    stack = region_find_from(space, address);
+    if (!stack || (stack->start > address && !stack_may_begin_at(stack, start)))
+        error = -EFAULT;
+    else if (stack->start > address)
+        region_resize(stack, start, stack->end);
+    space_write_unlock(space);
+    return error;
 }

@@ -144,6 +144,7 @@ static void mapping_walk(struct mapping *mapping, u64 first, u64 count, region_w
     spin_unlock(&mapping->lock);
 }
 
+/* truncate: private copies show what is gone, and go too. */
 static int work_unmap(struct region *region, u64 start, u64 end, struct gather *gather)
 {
     int error = tables_own_ends(region->space, start, end, gather);
@@ -204,6 +205,7 @@ static int work_visit(struct region *region, u64 start, u64 end, struct gather *
     return error;
 }
 
+/* The file changed elsewhere: who copied a page keeps the copy. */
 static int work_forget(struct region *region, u64 start, u64 end, struct gather *gather)
 {
     return work_visit(region, start, end, gather, forget_entries);
@@ -220,6 +222,7 @@ void mapping_zap(struct mapping *mapping, u64 first, u64 count, unsigned flags)
     mapping_walk(mapping, first, count, flags & MAPPING_PRIVATE_TOO ? work_unmap : work_forget);
 }
 
+/* The next write is told to the pager again, which has just begun to write the page back. */
 void mapping_write_protect(struct mapping *mapping, u64 first, u64 count)
 {
     mapping_walk(mapping, first, count, work_write_protect);

@@ -118,6 +118,7 @@ static int new_flags(const struct region *region, u32 protection, u32 *flags_out
     return 0;
 }
 
+/* Neighbours that are alike now become one again as the walk goes on. */
 static int protect_locked(struct address_space *space, u64 start, u64 end, u32 protection,
                           struct gather *gather)
 {

@@ -225,6 +225,7 @@ static int remap_locked(struct move *move, u64 *address_out)
     return request->flags & MREMAP_MAYMOVE ? region_move(move, address_out) : -ENOMEM;
 }
 
+/* Arguments as mremap(2) has them; what depends on regions is checked under the lock. */
 int address_space_remap(struct address_space *space, const struct remap_request *request,
                         u64 *address_out)
 {

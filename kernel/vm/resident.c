@@ -87,6 +87,7 @@ static void pages_count(struct region_resident *sum, pte entry, const struct fra
 #define PAGEMAP_FILE      BIT(61) /* or shared anonymous */
 #define PAGEMAP_PRESENT   BIT(63)
 
+/* A page that one user has is EXCLUSIVE, whatever kind it is. */
 static u64 pagemap_word(pte entry, const struct frame *frame, u64 users)
 {
     bool is_file = frame->kind == FRAME_CACHE || (entry & PTE_SHARED);
@@ -95,6 +96,7 @@ static u64 pagemap_word(pte entry, const struct frame *frame, u64 users)
            frame_address(frame) >> PAGE_SHIFT;
 }
 
+/* mincore and pagemap want a word for each page, smaps a sum: one walk serves all. */
 static void resident_visit(struct table_visitor *visitor, u64 address, pte *entries, unsigned count)
 {
     struct resident_visitor *self = container_of(visitor, struct resident_visitor, visitor);
@@ -149,6 +151,7 @@ static void visit_locked(struct resident_visitor *self, u64 start, u64 end)
     }
 }
 
+/* The caller has space->lock, so the region stays; each table is looked at under table_lock. */
 void region_count_resident(struct region *region, struct region_resident *resident_out)
 {
     struct resident_visitor self = {.space = region->space, .sum = resident_out};

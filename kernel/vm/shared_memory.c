@@ -23,6 +23,7 @@ struct shared_memory {
 
 static struct slab_cache *shared_cache; /* [const] after boot */
 
+/* What is promised for it is given back with the object, however little of it was touched. */
 int shared_memory_create(u64 pages, void **object_out)
 {
     struct shared_memory *memory;

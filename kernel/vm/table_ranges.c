@@ -42,6 +42,10 @@ static u64 span_end(u64 address, unsigned level)
     return ALIGN_DOWN(address, bytes) + bytes;
 }
 
+/*
+ * A table that is not there, and an entry that is empty, are different answers: only the latter
+ * could be filled.
+ */
 pte *table_lookup(const struct address_space *space, u64 address)
 {
     unsigned level;
@@ -148,6 +152,7 @@ static int own_cut(struct address_space *space, u64 address, struct gather *gath
     return 0;
 }
 
+/* All that tables_unmap may have to change a part of; what lies between goes as whole tables. */
 int tables_own_ends(struct address_space *space, u64 start, u64 end, struct gather *gather)
 {
     int error = own_cut(space, start, gather);
@@ -235,6 +240,7 @@ static void unmap_level(struct address_space *space, pte *table, unsigned level,
     }
 }
 
+/* Never fails: everything that could was done by tables_own_ends. */
 void tables_unmap(struct address_space *space, u64 start, u64 end, struct gather *gather)
 {
     space->peak_resident_pages = address_space_peak_resident_pages(space);

@@ -18,6 +18,7 @@ static struct frame *data_frame;                   /* [const] after boot */
 static struct frame *image_frames[VDSO_PAGES_MAX]; /* [const] after boot */
 static u64 image_pages;                            /* [const] after boot */
 
+/* One page; a fault behind it is SIGBUS, as behind a file's end. */
 static int data_fill(struct region *region, u64 index, unsigned access, struct frame **frame_out)
 {
     if (index)
@@ -88,6 +89,7 @@ static struct frame *frame_with(const void *content, size_t bytes)
     return frame;
 }
 
+/* The image is copied out of the kernel, which user mode must not see a page of. */
 void vdso_init(void)
 {
     image_pages = (vdso_image_end - vdso_image) / PAGE_SIZE;
