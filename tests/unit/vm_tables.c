@@ -175,6 +175,10 @@ void sched_yield(void)
 void sched_point(void)
 {
 }
+int sched_point_killable(void)
+{
+    return 0;
+}
 void sched_switch_register(void (*switch_to)(struct address_space *, struct address_space *))
 {
 }
