@@ -40,6 +40,23 @@ u64 fuse_valid_until(u64 seconds, u32 nanoseconds)
 
 /* ---- Attributes ---- */
 
+/* Whether a file can be like that: what the kernel counts on for every inode. */
+static bool attributes_are_sound(const struct fuse_attr *attributes)
+{
+    switch (attributes->mode & S_IFMT) {
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFLNK:
+    case S_IFCHR:
+    case S_IFBLK:
+    case S_IFIFO:
+    case S_IFSOCK:
+        return attributes->size <= (u64)FILE_SIZE_MAX;
+    default:
+        return false;
+    }
+}
+
 void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attributes, u64 valid_ns)
 {
     struct fuse_node *node = fuse_node_of(inode);
@@ -77,6 +94,8 @@ int fuse_attributes_ask(struct inode *inode)
     error = fuse_call(FUSE_GETATTR, node->id, &question, sizeof(question), &answer, sizeof(answer));
     if (error)
         return error;
+    if (!attributes_are_sound(&answer.attr))
+        return -EIO;
     if ((answer.attr.mode & S_IFMT) != (inode->mode & S_IFMT))
         return -ESTALE;
     fuse_attributes_update(inode, &answer.attr,
@@ -149,6 +168,8 @@ int fuse_set_attributes(struct inode *inode, const struct attribute_change *chan
                       sizeof(answer));
     if (error)
         return error;
+    if (!attributes_are_sound(&answer.attr))
+        return -EIO;
     inode_set_attributes(inode, change);
     inode->modified_ns = moment_ns((s64)answer.attr.mtime, answer.attr.mtimensec);
     fuse_attributes_update(inode, &answer.attr,
@@ -232,7 +253,10 @@ int fuse_inode_get(struct file_system *file_system, const struct fuse_entry_out 
     u64 valid = fuse_valid_until(entry->attr_valid, entry->attr_valid_nsec);
     struct inode *inode;
 
-    if (entry->nodeid == 0 || (entry->attr.mode & S_IFMT) == 0)
+    if (entry->nodeid == 0 || !attributes_are_sound(&entry->attr))
+        return -EIO;
+    /* The root below itself would be a tree without end. */
+    if (entry->nodeid == FUSE_ROOT_NODE && file_system->root)
         return -EIO;
     inode = inode_find(file_system, entry->nodeid);
     if (!inode) {
@@ -294,7 +318,9 @@ static ssize_t xattr_question(struct fuse_request *request, void *value, size_t 
         memcpy(value, copy, result);
     } else if (result == 0) {
         memcpy(&answer, request->answer, sizeof(answer));
-        result = request->answer_bytes == sizeof(answer) ? (ssize_t)answer.size : -EIO;
+        result = request->answer_bytes == sizeof(answer) && answer.size <= XATTR_SIZE_MAX
+                     ? (ssize_t)answer.size
+                     : -EIO;
     }
     kfree(copy);
     return result;

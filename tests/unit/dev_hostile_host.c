@@ -5,6 +5,7 @@
  *     virtqueue.c      a device that returns any head, any length, any index
  *     fuse_device.c    answers with any header; pieces filled with anything, also beyond the length
  *     fuse_listing.c   listings of any bytes, and right ones with a few bytes wrong
+ *     fuse_inode.c     files of any kind, size and number, that change between two answers
  *     host_port.c      frames of any bytes, cut anywhere
  *
  * What must hold: no sanitizer speaks, no assert fails, what the queue gives back was pushed and
@@ -16,6 +17,7 @@
  * kernel.
  */
 /* links: kernel/dev/virtqueue.c kernel/fs/fuse_device.c kernel/fs/fuse_listing.c */
+/* links: kernel/fs/fuse_inode.c kernel/lib/radix.c */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
 #include <signal.h>
@@ -316,17 +318,52 @@ TEST(queue_gives_back_only_what_is_out_and_no_more_than_its_room)
 
 /* ---- The file server ---- */
 
-static struct inode the_directory, an_inode;
-static struct fuse_node the_node;
-static u64 names_seen;
+#define NODES 8u /* numbers that entries have */
 
-int fuse_inode_get(struct file_system *file_system, const struct fuse_entry_out *entry,
-                   struct inode **inode_out)
+static struct inode the_directory, the_root;
+static struct fuse_node the_node;
+static struct fuse_server the_server;
+static struct file_system the_file_system;
+static u64 names_seen;
+const struct inode_operations fuse_directory_operations, fuse_file_inode_operations;
+const struct file_operations fuse_file_operations;
+const struct page_cache_operations fuse_page_operations;
+
+static struct radix_node *radix_node_alloc(void)
 {
-    if (below(4) == 0)
-        return -EIO;
-    *inode_out = &an_inode;
-    return 0;
+    return calloc(1, sizeof(struct radix_node));
+}
+static void radix_node_free(struct radix_node *node)
+{
+    free(node);
+}
+static const struct radix_allocator radix_allocator = {radix_node_alloc, radix_node_free};
+
+struct inode *inode_alloc(struct file_system *file_system)
+{
+    struct inode *inode = below(20) ? calloc(1, sizeof(*inode)) : NULL;
+
+    if (inode) {
+        inode->file_system = file_system;
+        refcount_set(&inode->references, 1);
+        inode->pages.count = below(2);
+    }
+    return inode;
+}
+void inode_init_tables(struct inode *inode, const struct inode_tables *tables, u32 mode, u64 rdev)
+{
+    CHECK((mode & S_IFMT) != 0);
+}
+void inode_attributes(struct inode *inode, struct attributes *attributes_out)
+{
+    attributes_out->size = inode->size;
+}
+void inode_set_attributes(struct inode *inode, const struct attribute_change *change)
+{
+}
+void page_cache_truncate(struct inode *inode, u64 new_size)
+{
+    CHECK(new_size <= (u64)FILE_SIZE_MAX);
 }
 /* No page is free for a kept listing: what a listing gave must not depend on one. */
 int page_cache_get_locked(struct inode *inode, u64 index, struct frame **frame_out)
@@ -346,20 +383,16 @@ void page_unlock(struct frame *frame)
 void frame_put(struct frame *frame)
 {
 }
-int fuse_attributes_renew(struct inode *inode)
-{
-    return below(4) ? 0 : -EIO;
-}
 u64 clock_realtime_ns(void)
 {
     return NS_PER_SECOND * 1000;
 }
-u64 fuse_valid_until(u64 seconds, u32 nanoseconds)
-{
-    return seconds;
-}
 void inode_put(struct inode *inode)
 {
+    if (!refcount_dec_is_zero(&inode->references))
+        return;
+    fuse_inode_release(inode);
+    free(inode);
 }
 struct inode *dentry_inode(const struct dentry *dentry)
 {
@@ -400,6 +433,8 @@ int dentry_add_child(struct dentry *directory, const char *name, u32 bytes, stru
 {
     name_see(name, bytes);
     *dentry_out = directory;
+    if (inode)
+        inode_put(inode);
     return 0;
 }
 
@@ -495,6 +530,7 @@ static void server_run(void)
     struct file file = {.inode = &the_directory, .path.dentry = (struct dentry *)&the_node};
     u8 answer[FUSE_ANSWER_MAX];
 
+    the_directory.file_system = &the_file_system;
     the_node = (struct fuse_node){.id = 1, .preload_asked = 100};
     the_directory.private_data = &the_node;
     CHECK_EQ(fuse_directory_file_operations.open(&the_directory, &file), 0);
@@ -523,6 +559,9 @@ TEST(server_answers_of_any_kind_stay_within_what_came)
 
     machine_begin(0);
     ring_size = 1024;
+    radix_init(&the_server.nodes, &radix_allocator);
+    the_file_system.private_data = &the_server;
+    the_file_system.root = (struct dentry *)&the_root;
     fuse_device_init();
     CHECK_EQ(driver->probe(&device), 0);
     is_serving = true;
@@ -533,6 +572,88 @@ TEST(server_answers_of_any_kind_stay_within_what_came)
     }
     is_serving = false;
     CHECK(names_seen > runs);
+}
+
+/* A file as a server may tell of it: mostly sound, of any kind and size, and not twice the same. */
+static struct fuse_entry_out entry_make(void)
+{
+    static const u32 kinds[] = {S_IFREG, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR};
+    struct fuse_entry_out entry;
+
+    fill(&entry, sizeof(entry));
+    entry.nodeid = below(20) ? below(NODES) : number();
+    if (below(10))
+        entry.attr.mode = kinds[below(ARRAY_SIZE(kinds))] | below(010000);
+    if (below(10))
+        entry.attr.size = below(1 << 20);
+    return entry;
+}
+
+static void inode_check(const struct inode *inode, u32 kind)
+{
+    CHECK(inode->size <= (u64)FILE_SIZE_MAX);
+    CHECK_EQ(inode->mode & S_IFMT, kind);
+}
+
+static u64 inodes_seen;
+
+static void inodes_run(void)
+{
+    struct inode *held[NODES] = {0};
+    struct attributes attributes;
+    u8 value[100];
+
+    for (int step = 0; step < STEPS; step++) {
+        struct fuse_entry_out entry = entry_make();
+        struct inode *inode;
+        ssize_t bytes;
+        u32 kind;
+
+        if (fuse_inode_get(&the_file_system, &entry, &inode))
+            continue;
+        inodes_seen++;
+        CHECK(entry.nodeid != 0 && entry.nodeid != FUSE_ROOT_NODE);
+        kind = entry.attr.mode & S_IFMT;
+        inode_check(inode, kind);
+        bytes = below(2) ? fuse_get_xattr(inode, "user.x", value, sizeof(value))
+                         : fuse_list_xattr(inode, (char *)value, sizeof(value));
+        CHECK(bytes <= (ssize_t)sizeof(value));
+        CHECK(fuse_get_xattr(inode, "user.x", NULL, 0) <= XATTR_SIZE_MAX);
+        if (fuse_get_attributes(inode, &attributes) == 0)
+            CHECK(attributes.block_bytes != 0);
+        (void)!fuse_attributes_ask(inode);
+        inode_check(inode, kind);
+        if (entry.nodeid >= NODES || held[entry.nodeid])
+            inode_put(inode);
+        else
+            held[entry.nodeid] = inode;
+        if (below(4) == 0) {
+            struct inode **other = &held[below(NODES)];
+
+            if (*other)
+                inode_put(*other);
+            *other = NULL;
+        }
+    }
+    for (u32 i = 0; i < NODES; i++)
+        if (held[i])
+            inode_put(held[i]);
+    CHECK(radix_is_empty(&the_server.nodes));
+}
+
+/* On the device of the test above. */
+TEST(server_that_tells_of_impossible_files_gets_none_into_the_kernel)
+{
+    u64 runs = setting("HOSTILE_RUNS", RUNS_DEFAULT) / 20 + 1;
+
+    is_serving = true;
+    for (u64 run = 0; run < runs; run++) {
+        machine_begin(run);
+        frames_used = FRAMES / 2;
+        inodes_run();
+    }
+    is_serving = false;
+    CHECK(inodes_seen > runs);
 }
 
 /* Behind the test above, whose queue it breaks for good. */
