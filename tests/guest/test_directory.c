@@ -8,6 +8,8 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <stdbool.h>
 
 static struct stat status_of(const char *path)
 {
@@ -471,4 +473,33 @@ TEST(deep_directories_work_down_and_up)
     for (int i = 0; i < 100; i++)
         CHECK_OK(chdir(".."));
     CHECK_EQ(status_of(".").st_ino, status_of(guest.directory).st_ino);
+}
+
+static bool is_later(struct timespec a, struct timespec b)
+{
+    return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+TEST(renameat2_that_exchanges_two_names_in_memory_changes_the_ctime_of_both)
+{
+    char directory[] = "/dev/shm/exchange-XXXXXX";
+    struct stat before, a, b;
+    struct timespec now;
+
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK_OK(chdir(directory));
+    write_file("a", "");
+    write_file("b", "");
+    CHECK_OK(stat("b", &before));
+    do {
+        CHECK_OK(clock_gettime(CLOCK_REALTIME_COARSE, &now));
+    } while (!is_later(now, before.st_ctim));
+    CHECK_OK(syscall(SYS_renameat2, AT_FDCWD, "a", AT_FDCWD, "b", RENAME_EXCHANGE));
+    CHECK_OK(stat("a", &a));
+    CHECK_OK(stat("b", &b));
+    CHECK_OK(unlink("a"));
+    CHECK_OK(unlink("b"));
+    CHECK_OK(rmdir(directory));
+    CHECK(is_later(a.st_ctim, before.st_ctim));
+    CHECK(is_later(b.st_ctim, before.st_ctim));
 }
