@@ -3,7 +3,9 @@
 STRESS_NG := tests/programs/run_stress_ng --pith $(B)/pith --logs $(B)/tests/stress_ng
 # What CI runs: every so many-th stressor, another share each day.
 STRESS_NG_SHARES ?= 4
-SOAK_CLASSES ?= memory,vm,scheduler,interrupt
+# stress-ng has no class of processes: those that make and end them are in `scheduler`, signals in
+# `interrupt`; what a process has of its own are some of the class `os`, by name.
+SOAK_CLASSES ?= memory,vm,scheduler,interrupt,cap,get,personality,prctl,procfs,pty,rlimit,set
 CLASSES_SECONDS ?= 300
 
 .PHONY: packages-stress-ng test-stress-ng soak-stress-ng soak-stress-classes record-stress-ng
