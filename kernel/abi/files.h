@@ -45,6 +45,14 @@ static inline long fd_apply_any(const struct syscall_args *args, file_function *
  */
 long fd_create_pair(struct file *ends[2], struct user_ptr fds_at, u32 close_on_exec) must_check;
 
+/* Whether a name is "", by which some calls mean the descriptor beside it. */
+static inline bool user_name_is_empty(struct user_ptr name)
+{
+    char first;
+
+    return copy_in(&first, name, 1) == 0 && first == '\0';
+}
+
 /* AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH, for calls that follow a last link by default. */
 static inline u32 lookup_of_at_flags(u32 at_flags)
 {

@@ -67,7 +67,8 @@ static int request_buffer(const struct iocb *request, struct io_segment *one,
     *many_out = NULL;
     if (request->opcode == IOCB_CMD_PREADV || request->opcode == IOCB_CMD_PWRITEV)
         return user_vector_get(user_ptr_at(request->buffer), request->bytes, many_out, io_out);
-    return user_buffer_get(user_ptr_at(request->buffer), request->bytes, one, io_out);
+    return user_buffer_get(user_ptr_at(request->buffer), MIN(request->bytes, IO_BYTES_MAX), one,
+                           io_out);
 }
 
 /* 0 and the event's result, or the call's error. */

@@ -207,7 +207,7 @@ static long watch_add(struct file *file, const struct syscall_args *args)
 
 long sys_inotify_add_watch(const struct syscall_args *args)
 {
-    return fd_apply(args, watch_add);
+    return inotify_mask_is_valid(arg_u32(args, 2)) ? fd_apply(args, watch_add) : -EINVAL;
 }
 
 static long watch_remove(struct file *file, const struct syscall_args *args)

@@ -342,7 +342,15 @@ static long lock_whole(struct file *file, const struct syscall_args *args)
     return file_flock(file, arg_int(args, 1));
 }
 
+/* What is asked for comes before the descriptor; LOCK_MAND is ignored, with all that goes with it.
+ */
 long sys_flock(const struct syscall_args *args)
 {
+    int kind = arg_int(args, 1) & ~LOCK_NB;
+
+    if (kind & LOCK_MAND)
+        return 0;
+    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
+        return -EINVAL;
     return fd_apply(args, lock_whole);
 }

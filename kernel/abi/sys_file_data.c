@@ -58,7 +58,7 @@ long sys_syncfs(const struct syscall_args *args)
  * A range is synchronised by synchronising the file's data: more than was asked. -ESPIPE: what
  * cannot be synchronised at all.
  */
-long sys_sync_file_range(const struct syscall_args *args)
+static long sync_range(struct file *file, const struct syscall_args *args)
 {
     long result;
     s64 end;
@@ -66,8 +66,13 @@ long sys_sync_file_range(const struct syscall_args *args)
     if ((arg_u32(args, 3) & ~SYNC_FILE_RANGE_KNOWN) || arg_s64(args, 1) < 0 ||
         arg_s64(args, 2) < 0 || __builtin_add_overflow(arg_s64(args, 1), arg_s64(args, 2), &end))
         return -EINVAL;
-    result = fd_apply(args, sync_data);
+    result = file_sync(file, 1);
     return result == -EINVAL ? -ESPIPE : result; /* what cannot be synchronised has no ranges */
+}
+
+long sys_sync_file_range(const struct syscall_args *args)
+{
+    return fd_apply(args, sync_range);
 }
 
 /* ---- Space and advice ---- */

@@ -85,20 +85,6 @@ static int request_file(struct map_request *request, struct file *file)
     return file->operations->map(file, request);
 }
 
-static int map_file(struct map_request *request, int fd, u64 *address_out)
-{
-    struct fd_use use = fd_enter(fd);
-    int error;
-
-    if (!use.file)
-        return -EBADF;
-    error = request_file(request, use.file);
-    if (!error)
-        error = address_space_map(space_current(), request, address_out);
-    fd_leave(use);
-    return error;
-}
-
 /* Whether the flags name a kind of mapping. MAP_SHARED_VALIDATE refuses what it does not know. */
 static int map_flags_check(u32 map_flags)
 {
@@ -120,10 +106,38 @@ static int map_flags_check(u32 map_flags)
     return map_flags & MAP_HUGETLB ? -ENOMEM : 0; /* no pages are set aside for it */
 }
 
-/*
- * -EINVAL before -EBADF and -EACCES, whatever the descriptor is; -EOVERFLOW: offset and length
- * together.
- */
+static int request_check(const struct map_request *request)
+{
+    return request->bytes ? map_flags_check(request->map_flags) : -EINVAL;
+}
+
+static int map_anonymous(struct map_request *request, u64 *address_out)
+{
+    int error = request_check(request);
+
+    request->offset_pages = 0;
+    return error ? error : address_space_map(space_current(), request, address_out);
+}
+
+static int map_file(struct map_request *request, int fd, u64 *address_out)
+{
+    struct fd_use use = fd_enter(fd);
+    int error;
+
+    if (!use.file)
+        return -EBADF;
+    error = request_check(request);
+    if (!error && (request->offset_pages << PAGE_SHIFT) + request->bytes < request->bytes)
+        error = -EOVERFLOW;
+    if (!error)
+        error = request_file(request, use.file);
+    if (!error)
+        error = address_space_map(space_current(), request, address_out);
+    fd_leave(use);
+    return error;
+}
+
+/* -EINVAL of the offset, -EBADF, -EINVAL of the rest, -EOVERFLOW: offset and length together. */
 long sys_mmap(const struct syscall_args *args)
 {
     u64 protection = arg_u64(args, 2), offset = arg_u64(args, 5), address = 0;
@@ -135,20 +149,12 @@ long sys_mmap(const struct syscall_args *args)
         .map_flags = map_flags,
         .offset_pages = offset >> PAGE_SHIFT,
     };
-    int error = map_flags_check(map_flags);
+    int error;
 
-    if (error)
-        return error;
-    if ((offset & ~PAGE_MASK) || request.bytes == 0)
+    if (offset & ~PAGE_MASK)
         return -EINVAL;
-    if (map_flags & MAP_ANONYMOUS) {
-        request.offset_pages = 0;
-        error = address_space_map(space_current(), &request, &address);
-    } else if (offset + request.bytes < offset) {
-        error = -EOVERFLOW;
-    } else {
-        error = map_file(&request, arg_int(args, 4), &address);
-    }
+    error = map_flags & MAP_ANONYMOUS ? map_anonymous(&request, &address)
+                                      : map_file(&request, arg_int(args, 4), &address);
     return error ? error : (long)address;
 }
 

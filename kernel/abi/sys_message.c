@@ -48,7 +48,9 @@ static int message_of_buffer(struct socket_message *message, struct io_segment *
                              const struct syscall_args *args)
 {
     *message = (struct socket_message){.flags = arg_u32(args, 3)};
-    return user_buffer_get(arg_user_ptr(args, 1), arg_u64(args, 2), segment, &message->io);
+    /* Not as read(2): what is too long is cut before anybody looks whose it is. */
+    return user_buffer_get(arg_user_ptr(args, 1), MIN(arg_u64(args, 2), IO_BYTES_MAX), segment,
+                           &message->io);
 }
 
 static long send_to(struct file *file, const struct syscall_args *args)

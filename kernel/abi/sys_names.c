@@ -16,6 +16,7 @@
 
 #include <pith/file_calls.h>
 
+#include "files.h"
 #include "syscalls.h"
 
 /* A name of the user's and where it begins: what every *at call decodes first. */
@@ -301,7 +302,8 @@ static long readlink_at(int directory_fd, struct user_ptr at, struct user_ptr to
         return result;
     result = readlink_of(path_inode(&path), to, size);
     path_put(&path);
-    return result;
+    /* Of a descriptor that is no link's, "" is a name that is not there. */
+    return result == -EINVAL && user_name_is_empty(at) ? -ENOENT : result;
 }
 
 long sys_readlink(const struct syscall_args *args)

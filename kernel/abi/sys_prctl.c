@@ -155,6 +155,12 @@ static long subreaper_set(bool is_one)
     return 0;
 }
 
+/* All that stands behind the option is 0. */
+static bool arguments_are_unused(const struct syscall_args *args)
+{
+    return !(arg_u64(args, 1) | arg_u64(args, 2) | arg_u64(args, 3) | arg_u64(args, 4));
+}
+
 static long copy_out_int(struct user_ptr at, s32 value)
 {
     return copy_out(at, &value, sizeof(value));
@@ -186,7 +192,7 @@ static long prctl_credentials(const struct syscall_args *args)
             return -EINVAL;
         return no_new_privileges_set();
     case PR_GET_NO_NEW_PRIVS:
-        return credentials->no_new_privileges;
+        return arguments_are_unused(args) ? (long)credentials->no_new_privileges : -EINVAL;
     case PR_CAP_AMBIENT:
         return ambient_change(value, arg_u64(args, 2));
     default:
@@ -225,10 +231,7 @@ static long machine_check_prctl(struct process *process, const struct syscall_ar
 
 static long machine_check_choice(struct process *process, const struct syscall_args *args)
 {
-    for (int i = 1; i < 5; i++)
-        if (arg_u64(args, i))
-            return -EINVAL;
-    return process->machine_check_choice;
+    return arguments_are_unused(args) ? process->machine_check_choice : -EINVAL;
 }
 
 static long io_flusher_prctl(struct process *process, const struct syscall_args *args)

@@ -84,6 +84,8 @@ static long vm_copy(const struct syscall_args *args, vm_step *step)
     result = user_vector_get(arg_user_ptr(args, 1), arg_u64(args, 2), &own, &copy.own);
     if (result)
         return result;
+    if (!copy.own.bytes_left) /* nothing is to move, whoever the other is */
+        goto free_own;
     result = user_vector_get(arg_user_ptr(args, 3), copy.remote_count, &copy.remote, &remote);
     if (result)
         goto free_own;

@@ -46,12 +46,9 @@ typedef ssize_t transfer_function(struct file *file, struct io_buffer *io, u64 *
 int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_out,
                     struct io_buffer *io_out)
 {
-    if ((s64)bytes < 0)
-        return -EINVAL;
-    bytes = MIN(bytes, IO_BYTES_MAX);
     if (!user_range_is_valid(at.address, bytes))
         return -EFAULT;
-    io_buffer_init_user(io_out, segment_out, at, bytes);
+    io_buffer_init_user(io_out, segment_out, at, MIN(bytes, IO_BYTES_MAX));
     return 0;
 }
 
@@ -189,8 +186,8 @@ static int sync_written(struct file *file, u32 rwf)
 static long transfer_many(struct transfer *transfer, transfer_function *function, s64 position,
                           u32 rwf)
 {
-    u32 io_flags;
-    int error = rwf_to_io_flags(rwf, &io_flags);
+    u32 io_flags = 0;
+    int error = transfer->io.bytes_left ? rwf_to_io_flags(rwf, &io_flags) : 0;
     long result;
 
     if (error)
@@ -263,6 +260,8 @@ long sys_pwritev2(const struct syscall_args *args)
 
 static long seek(struct file *file, const struct syscall_args *args)
 {
+    if (arg_u32(args, 2) > SEEK_HOLE) /* also of a pipe, which has no places at all */
+        return -EINVAL;
     return file_seek(file, arg_s64(args, 1), arg_int(args, 2));
 }
 

@@ -74,8 +74,8 @@ static int ends_enter(int from_fd, int to_fd, struct fd_use *from, struct fd_use
 /* ---- splice, tee, vmsplice ---- */
 
 /*
- * What splice does depends on which end is a pipe. -ESPIPE: an offset for a pipe; -EINVAL: none is
- * one, both are the same, an offset for a stream, or the file appends.
+ * What splice does depends on which end is a pipe; a pipe has no offset here. -EINVAL: none is one,
+ * both are the same, an offset for a stream, or the file appends.
  */
 static long splice_between(struct file *from, const struct user_offset *from_offset,
                            struct file *to, const struct user_offset *to_offset, u64 bytes,
@@ -83,8 +83,6 @@ static long splice_between(struct file *from, const struct user_offset *from_off
 {
     bool from_pipe = file_is_pipe(from), to_pipe = file_is_pipe(to);
 
-    if ((from_pipe && from_offset->pointer) || (to_pipe && to_offset->pointer))
-        return -ESPIPE;
     if (from_pipe && to_pipe) {
         nonblock |= (from->flags | to->flags) & O_NONBLOCK;
         return from->inode == to->inode
@@ -119,7 +117,11 @@ long sys_splice(const struct syscall_args *args)
     result = ends_enter(arg_int(args, 0), arg_int(args, 2), &from, &to);
     if (result)
         return result;
-    result = user_offset_get(arg_user_ptr(args, 1), &from_offset);
+    if ((file_is_pipe(from.file) && !user_ptr_is_null(arg_user_ptr(args, 1))) ||
+        (file_is_pipe(to.file) && !user_ptr_is_null(arg_user_ptr(args, 3))))
+        result = -ESPIPE;
+    if (!result)
+        result = user_offset_get(arg_user_ptr(args, 1), &from_offset);
     if (!result)
         result = user_offset_get(arg_user_ptr(args, 3), &to_offset);
     if (!result)
@@ -163,17 +165,14 @@ static long splice_memory(struct file *pipe, const struct syscall_args *args)
     u32 flags = arg_u32(args, 3);
     struct io_segment *segments;
     struct io_buffer io;
-    long result;
+    long result = user_vector_get(arg_user_ptr(args, 1), arg_u64(args, 2), &segments, &io);
 
-    if (flags & ~SPLICE_F_ALL)
-        return -EINVAL;
-    if (!file_is_pipe(pipe))
-        return -EBADF;
-    result = user_vector_get(arg_user_ptr(args, 1), arg_u64(args, 2), &segments, &io);
     if (result)
         return result;
     io.flags |= flags & SPLICE_F_NONBLOCK ? IO_BUFFER_NOWAIT : 0;
-    if (io.bytes_left && (pipe->mode & FILE_WRITE))
+    if (io.bytes_left && !file_is_pipe(pipe))
+        result = -EBADF;
+    else if (io.bytes_left && (pipe->mode & FILE_WRITE))
         result = memory_splice_to_pipe(&io, pipe,
                                        (flags & SPLICE_F_NONBLOCK) | (pipe->flags & O_NONBLOCK));
     else if (io.bytes_left)
@@ -184,7 +183,7 @@ static long splice_memory(struct file *pipe, const struct syscall_args *args)
 
 long sys_vmsplice(const struct syscall_args *args)
 {
-    return fd_apply(args, splice_memory);
+    return arg_u32(args, 3) & ~SPLICE_F_ALL ? -EINVAL : fd_apply(args, splice_memory);
 }
 
 /* ---- sendfile, copy_file_range ---- */

@@ -95,13 +95,6 @@ long sys_fstat(const struct syscall_args *args)
 }
 
 /* glibc's fstat is newfstatat(fd, "", AT_EMPTY_PATH): seen before the name is copied whole. */
-static bool name_is_empty(struct user_ptr name)
-{
-    char first;
-
-    return copy_in(&first, name, 1) == 0 && first == '\0';
-}
-
 long sys_newfstatat(const struct syscall_args *args)
 {
     u32 at_flags = arg_u32(args, 3);
@@ -109,7 +102,8 @@ long sys_newfstatat(const struct syscall_args *args)
 
     if (at_flags & ~(u32)STAT_FLAGS)
         return -EINVAL;
-    if ((at_flags & AT_EMPTY_PATH) && directory_fd >= 0 && name_is_empty(arg_user_ptr(args, 1))) {
+    if ((at_flags & AT_EMPTY_PATH) && directory_fd >= 0 &&
+        user_name_is_empty(arg_user_ptr(args, 1))) {
         struct attributes attributes;
         int error = attributes_of_fd(directory_fd, &attributes);
 

@@ -121,11 +121,10 @@ static void setup_put(struct posix_timer_setup *setup)
 long sys_timer_create(const struct syscall_args *args)
 {
     struct posix_timer_setup setup = {.clock = arg_int(args, 0)};
-    int id, error = clock_find(setup.clock, &setup.cpu_clock);
+    int id, error = setup_event(arg_user_ptr(args, 1), &setup);
 
-    if (error)
-        return error;
-    error = setup_event(arg_user_ptr(args, 1), &setup);
+    if (!error)
+        error = clock_find(setup.clock, &setup.cpu_clock);
     id = error ? error : posix_timer_create(&setup);
     if (id < 0) {
         setup_put(&setup);

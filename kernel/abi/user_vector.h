@@ -10,7 +10,7 @@
  */
 int user_vector_get(struct user_ptr vector, u64 count, struct io_segment **segments_out,
                     struct io_buffer *io_out) must_check;
-/* One buffer, whose length is cut as Linux cuts it. -EINVAL, -EFAULT. */
+/* One buffer; more than IO_BYTES_MAX is cut off. -EFAULT: not all of it, uncut, is the user's. */
 int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_out,
                     struct io_buffer *io_out) must_check;
 /* RWF_* of preadv2(2) to IO_BUFFER_*. -EOPNOTSUPP: one that is not known. */

@@ -504,10 +504,14 @@ static int watch_set_locked(struct inotify *inotify, struct inode *inode, u32 ma
     return fresh->number;
 }
 
+bool inotify_mask_is_valid(u32 mask)
+{
+    return (mask & SETTABLE_BITS) && !(mask & ~SETTABLE_BITS);
+}
+
 int inotify_check(const struct file *file, u32 mask)
 {
-    if ((mask & ~SETTABLE_BITS) || !(mask & SETTABLE_BITS) ||
-        ((mask & IN_MASK_ADD) && (mask & IN_MASK_CREATE)))
+    if ((mask & IN_MASK_ADD) && (mask & IN_MASK_CREATE))
         return -EINVAL;
     return file->operations == &inotify_operations ? 0 : -EINVAL;
 }

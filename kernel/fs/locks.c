@@ -258,8 +258,6 @@ int file_flock(struct file *file, int operation)
     struct file_lock *new;
     int error;
 
-    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
-        return -EINVAL;
     if (!locks)
         return -ENOLCK;
     if (kind == LOCK_UN) {

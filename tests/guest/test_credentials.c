@@ -326,3 +326,9 @@ TEST(prctl_rarer_settings_answer_as_documented)
     CHECK_ERRNO(prctl(PR_GET_ENDIAN, &value), EINVAL);
     CHECK_ERRNO(prctl(0x7fff1234), EINVAL);
 }
+
+TEST(prctl_get_no_new_privs_wants_its_unused_arguments_to_be_0)
+{
+    CHECK_OK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+    CHECK_ERRNO(prctl(PR_GET_NO_NEW_PRIVS, 1, 0, 0, 0), EINVAL);
+}

@@ -832,3 +832,42 @@ TEST(open_by_handle_at_knows_no_handle_of_such_a_file_system)
     CHECK_ERRNO(open_by_handle_at(fd, handle, O_RDONLY), ESTALE);
     CHECK_ERRNO(open_by_handle_at(fd, bad_address(), O_RDONLY), EFAULT);
 }
+
+TEST(read_of_more_than_there_is_memory_gives_efault)
+{
+    int file = CHECK_OK(open("/dev/zero", O_RDONLY));
+    char byte;
+
+    CHECK_ERRNO(syscall(SYS_read, file, &byte, -1l), EFAULT);
+    CHECK_ERRNO(syscall(SYS_pread64, file, &byte, -1l, 0l), EFAULT);
+}
+
+TEST(lseek_that_says_no_place_gives_einval_also_of_a_pipe)
+{
+    int fds[2];
+
+    CHECK_OK(pipe(fds));
+    CHECK_ERRNO(lseek(fds[0], 0, 9), EINVAL);
+    CHECK_ERRNO(lseek(fds[0], 0, SEEK_SET), ESPIPE);
+    CHECK_ERRNO(lseek(-1, 0, 9), EBADF);
+}
+
+TEST(flock_looks_at_its_operation_before_its_descriptor)
+{
+    CHECK_ERRNO(flock(-1, 0), EINVAL);
+    CHECK_ERRNO(flock(-1, LOCK_SH), EBADF);
+    CHECK_OK(flock(-1, 32)); /* LOCK_MAND, which means nothing any more */
+}
+
+TEST(readlinkat_of_a_descriptor_that_is_no_link_gives_enoent)
+{
+    char text[10];
+    int file = CHECK_OK(memfd_create("x", 0));
+
+    CHECK_ERRNO(readlinkat(file, "", text, sizeof(text)), ENOENT);
+}
+
+TEST(sync_file_range_looks_at_its_descriptor_first)
+{
+    CHECK_ERRNO(syscall(SYS_sync_file_range, -1, 0l, 0l, 99), EBADF);
+}

@@ -412,3 +412,9 @@ TEST(inotify_calls_refuse_what_is_wrong)
         CHECK_ERRNO(inotify_add_watch(fd, "f", IN_OPEN), EACCES);
     }
 }
+
+TEST(inotify_add_watch_looks_at_its_mask_before_its_descriptor)
+{
+    CHECK_ERRNO(inotify_add_watch(-1, "/", 0), EINVAL);
+    CHECK_ERRNO(inotify_add_watch(-1, "/", IN_ACCESS), EBADF);
+}

@@ -545,3 +545,11 @@ TEST(fallocate_of_a_hole_is_seen_by_stores_that_come_later)
     CHECK_EQ(pread(fd, &byte, 1, 0), 1);
     CHECK_EQ(byte, 'b');
 }
+
+TEST(mmap_of_a_closed_descriptor_says_so_before_it_looks_at_the_rest)
+{
+    CHECK_EQ(mmap(NULL, 0, 0, 0, -1, 0), MAP_FAILED);
+    CHECK_EQ(errno, EBADF);
+    CHECK_EQ(syscall(SYS_mmap, 0l, 0l, 0, 0, -1, 1l), -1);
+    CHECK_EQ(errno, EINVAL);
+}

@@ -188,3 +188,8 @@ TEST(madvise_of_locked_or_shared_memory_refuses_what_does_not_suit_it)
     CHECK_ERRNO(madvise(shared, PAGE, MADV_FREE), EINVAL);
     CHECK_ERRNO(madvise(shared, PAGE, MADV_WIPEONFORK), EINVAL);
 }
+
+TEST(process_vm_readv_of_nothing_asks_for_no_process)
+{
+    CHECK_EQ(syscall(SYS_process_vm_readv, 0x7fffffff, NULL, 0l, NULL, 0l, 0l), 0);
+}

@@ -397,3 +397,14 @@ TEST(sendfile_between_two_files_both_ways_at_once_ends)
         _exit(0);
     CHECK_EXIT(child, 0);
 }
+
+TEST(splice_and_vmsplice_look_at_what_is_asked_before_the_rest)
+{
+    int fds[2], file = CHECK_OK(memfd_create("x", 0));
+    char *nowhere = (char *)1;
+
+    CHECK_OK(pipe(fds));
+    CHECK_ERRNO(vmsplice(-1, (struct iovec *)nowhere, 1, 99), EINVAL);
+    CHECK_EQ(vmsplice(file, NULL, 0, 0), 0);
+    CHECK_ERRNO(splice(file, NULL, fds[1], (loff_t *)nowhere, 1, 0), ESPIPE);
+}

@@ -508,3 +508,11 @@ TEST(restart_syscall_continues_a_sleep_after_stop_and_continue)
     CHECK_OK(kill(child, SIGCONT));
     CHECK_EXIT(child, 0);
 }
+
+TEST(timer_create_copies_what_it_is_given_before_it_looks_for_the_clock)
+{
+    int id;
+
+    CHECK_ERRNO(syscall(SYS_timer_create, 99, (void *)1, &id), EFAULT);
+    CHECK_ERRNO(syscall(SYS_timer_create, 99, NULL, &id), EINVAL);
+}

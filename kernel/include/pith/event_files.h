@@ -46,7 +46,9 @@ extern struct inotify_limits inotify_limits; /* [atomic] each */
 
 /* flags: O_NONBLOCK. -EMFILE, -ENOMEM. */
 int inotify_open(u32 flags, struct file **file_out) must_check;
-/* -EINVAL: no inotify file, or a mask that means nothing. */
+/* What inotify_add_watch(2) asks of a mask before anything else. */
+bool inotify_mask_is_valid(u32 mask);
+/* -EINVAL: no inotify file, or a mask that contradicts itself. */
 int inotify_check(const struct file *file, u32 mask) must_check;
 /* For a file and mask that were checked. The watch's number; -EACCES, -EEXIST, -ENOSPC, -ENOMEM. */
 int inotify_add_watch(struct file *file, const struct path *path, u32 mask) must_check;
