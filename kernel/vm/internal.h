@@ -93,8 +93,8 @@ u32 region_commitment(u32 flags);
 /* access.c: whether all of [start, end) lies in regions. space->lock is held. */
 bool range_is_mapped(struct address_space *space, u64 start, u64 end);
 
-/* shared_memory.c: an object for which `pages` are promised, with one reference. -ENOMEM. */
-int shared_memory_create(u64 pages, void **object_out) must_check;
+/* shared_memory.c: an object of so many pages, `promised` of them, with one reference. -ENOMEM. */
+int shared_memory_create(u64 pages, u64 promised, void **object_out) must_check;
 void shared_memory_put(void *object);
 void shared_memory_init(void);
 void vdso_init(void);

@@ -161,7 +161,8 @@ int address_space_map(struct address_space *space, const struct map_request *req
     if (shares_nothing) {
         own.pager = &shared_memory_pager;
         own.offset_pages = 0;
-        error = shared_memory_create(request->flags & REGION_NO_RESERVE ? 0 : bytes >> PAGE_SHIFT,
+        error = shared_memory_create(bytes >> PAGE_SHIFT,
+                                     request->flags & REGION_NO_RESERVE ? 0 : bytes >> PAGE_SHIFT,
                                      &own.object);
         if (error)
             return error;

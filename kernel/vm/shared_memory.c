@@ -7,8 +7,9 @@
  * reference to it; the last one frees all. Two faults for one page may both allocate: the second
  * finds the first one's frame in the tree, uses that, and gives its own back.
  *
- * Its pages are promised as a whole when it is made (limits.c), since any of them may be touched by
- * somebody who did not map it.
+ * The object keeps the size that it was made with: a mapping that mremap makes larger shows nothing
+ * behind that (SIGBUS), as behind a file's end. Its pages are promised as a whole when it is made
+ * (limits.c), since any of them may be touched by somebody who did not map it.
  *
  * Locking: shared_memory.lock guards the frames. Context: fill may sleep (it allocates).
  */
@@ -18,25 +19,27 @@ struct shared_memory {
     struct refcount references;
     struct spinlock lock;                  /* LOCK_PAGE_CACHE */
     struct radix frames guarded_by(&lock); /* one reference each */
+    u64 pages;                             /* [const] its size: what lies behind is SIGBUS */
     u64 committed_pages;                   /* [const] promised for it */
 };
 
 static struct slab_cache *shared_cache; /* [const] after boot */
 
 /* What is promised for it is given back with the object, however little of it was touched. */
-int shared_memory_create(u64 pages, void **object_out)
+int shared_memory_create(u64 pages, u64 promised, void **object_out)
 {
     struct shared_memory *memory;
-    int error = commit_take(pages);
+    int error = commit_take(promised);
 
     if (error)
         return error;
     memory = slab_alloc(shared_cache, 0);
     if (!memory) {
-        commit_give(pages);
+        commit_give(promised);
         return -ENOMEM;
     }
-    memory->committed_pages = pages;
+    memory->pages = pages;
+    memory->committed_pages = promised;
     refcount_set(&memory->references, 1);
     spin_init(&memory->lock, LOCK_PAGE_CACHE);
     radix_init(&memory->frames, &radix_slab_allocator);
@@ -85,6 +88,8 @@ static int shared_fill(struct region *region, u64 index, unsigned access, struct
     struct shared_memory *memory = region->object;
     struct frame *frame;
 
+    if (index >= memory->pages)
+        return -EFAULT;
     spin_lock(&memory->lock);
     frame = radix_lookup(&memory->frames, index);
     if (frame)

@@ -300,6 +300,16 @@ TEST(mremap_of_a_shared_file_mapping_keeps_the_file)
     CHECK_EQ(*(unsigned *)(memory + 3 * PAGE), 3 * PAGE);
 }
 
+TEST(mremap_of_shared_memory_beyond_its_size_shows_nothing_there)
+{
+    char *memory = map(PAGE, MAP_SHARED);
+
+    memory[0] = 5;
+    memory = (char *)CHECK_OK(mremap(memory, PAGE, 2 * PAGE, MREMAP_MAYMOVE));
+    CHECK_EQ(memory[0], 5);
+    CHECK_EQ(signal_of_read(memory + PAGE), SIGBUS);
+}
+
 TEST(mremap_errors_are_as_documented)
 {
     char *memory = map(4 * PAGE, MAP_PRIVATE);
