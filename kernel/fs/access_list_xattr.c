@@ -147,15 +147,16 @@ static int list_parse(const void *value, size_t size, struct access_list **list_
     return 0;
 }
 
-/* The mode that goes with the list, which is dropped if that says it all. */
+/*
+ * The mode that goes with the list, which is dropped if that says it all. As with chmod(2) the bit
+ * S_ISGID is only for members of the group; also where the list is removed.
+ */
 static u32 mode_of_list(const struct inode *inode, struct access_list **list)
 {
     const struct credentials *credentials = thread_current()->credentials;
-    u32 mode = inode->mode & MODE_BITS, permissions;
+    u32 mode = inode->mode & MODE_BITS, permissions = mode & PERMISSION_BITS;
 
-    if (!*list)
-        return mode;
-    if (access_list_is_mode(*list, &permissions)) {
+    if (*list && access_list_is_mode(*list, &permissions)) {
         access_list_free(*list);
         *list = NULL;
     }

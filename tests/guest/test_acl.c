@@ -194,6 +194,29 @@ TEST(removexattr_of_an_access_list_leaves_the_mode)
     CHECK_EQ(open_as(1000, 1000, NULL, 0, "file", O_RDONLY), EACCES);
 }
 
+/* In a tmpfs: ext4 asks for membership only where a list is set. */
+TEST(removexattr_of_an_access_list_takes_set_group_id_from_who_is_no_member)
+{
+    char path[64];
+    pid_t child;
+
+    NEEDS_ROOT();
+    snprintf(path, sizeof(path), "/dev/shm/guest-test.%d", getpid());
+    write_file(path, "");
+    CHECK_OK(chown(path, 1000, 0));
+    CHECK_OK(chmod(path, 02770));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(setgroups(0, NULL));
+        CHECK_OK(setresgid(1000, 1000, 1000));
+        CHECK_OK(setresuid(1000, 1000, 1000));
+        _exit(removexattr(path, ACCESS) == -1);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(mode_of(path), 0770);
+    CHECK_OK(unlink(path));
+}
+
 TEST(listxattr_names_the_access_lists)
 {
     char names[100];
