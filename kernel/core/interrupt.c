@@ -35,6 +35,10 @@ void deferred_worker_register(void (*wake)(void))
     worker_wake = wake;
 }
 
+/*
+ * Once queued it stays queued until it runs; who asks outside of an interrupt sends this CPU one,
+ * at whose end it runs. Any context, NMIs excepted.
+ */
 void deferred_schedule(struct deferred *work)
 {
     u64 flags;
@@ -70,6 +74,7 @@ static bool run_queue_within(u32 budget)
     return list_is_empty(queue);
 }
 
+/* The worker's: what the interrupts' budget left over. */
 void deferred_run(void)
 {
     u64 flags = interrupts_save_disable();

@@ -103,6 +103,7 @@ static void report_forever(void *argument)
     }
 }
 
+/* -ENODEV: a balloon that reports no free pages; to inflate it is not built. */
 static int balloon_probe(struct virtio_device *device)
 {
     u64 features = virtio_features(device);

@@ -268,6 +268,10 @@ static int port_open(struct virtqueue *control)
     return error;
 }
 
+/*
+ * -EBUSY: there is one; -ENODEV: a console without ports. Pages that memory does not have are left
+ * out, but for the first.
+ */
 static int link_probe(struct virtio_device *device)
 {
     struct virtqueue *control;

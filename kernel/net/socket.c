@@ -94,6 +94,7 @@ static void socket_file_release(struct file *file)
     socket_put(socket);
 }
 
+/* -EAFNOSUPPORT, -EINVAL: in the order in which Linux looks. */
 static int family_find(int family, int type, const struct socket_family **family_out)
 {
     if (family < 0 || family >= AF_MAX)
@@ -185,6 +186,10 @@ int socket_connect(struct file *file, const struct socket_address *address)
     return socket->operations->connect(socket, address, READ_ONCE(file->flags) & O_NONBLOCK);
 }
 
+/*
+ * The file is made before a connection is taken, for nothing may fail after that. -ECONNABORTED:
+ * who connected is gone, and his address was asked for.
+ */
 int socket_accept(struct file *file, u32 flags, struct file **file_out,
                   struct socket_address *peer_out)
 {
@@ -315,6 +320,7 @@ void room_wake(struct room_queue *room, u32 events)
     spin_unlock(&room->queue.lock);
 }
 
+/* The count shrinks before waiters are looked for: see the picture above. */
 void socket_uncharge(struct socket *socket, u32 bytes)
 {
     __atomic_fetch_sub(&socket->charged, bytes, __ATOMIC_SEQ_CST);

@@ -170,6 +170,7 @@ static int bind_publish(struct unix_socket *local, struct unix_address *address,
     return error;
 }
 
+/* The file is made first: its name is what keeps two sockets from one address (-EADDRINUSE). */
 static int bind_path(struct unix_socket *local, struct unix_address *address)
 {
     struct path path;
@@ -229,6 +230,10 @@ int unix_bind_if_needed(struct unix_socket *local)
     return error;
 }
 
+/*
+ * -EINVAL: it has an address, or that is none; -EADDRINUSE; -ENOSPC: no name for one that asks for
+ * any; what the path gives.
+ */
 int unix_bind(struct socket *socket, const struct socket_address *address)
 {
     struct unix_socket *local = unix_of(socket);

@@ -155,6 +155,10 @@ static u64 bytes_to_read(struct unix_socket *local)
     return bytes;
 }
 
+/*
+ * SIOCINQ (FIONREAD): what a read would get; SIOCOUTQ: what nobody has read yet, with the packets'
+ * own memory.
+ */
 long unix_ioctl(struct socket *socket, u32 command, u64 argument)
 {
     struct unix_socket *local = unix_of(socket);

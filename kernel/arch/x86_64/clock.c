@@ -75,6 +75,10 @@ bool counter_read_emulated(struct trap_frame *frame)
     return true;
 }
 
+/*
+ * The tick of a moment, rounded down: an interrupt may come a little early, and who handles it
+ * looks.
+ */
 static u64 tsc_at_ns(u64 ns)
 {
     return multiply_divide(ns, 1ul << SCALE_SHIFT, clock_scale) + hidden_tsc;
@@ -132,6 +136,7 @@ static u64 tsc_hz_told(void)
     return 0;
 }
 
+/* Who says the rate counts in this order: KVM's clock, the hypervisor, the CPU, a measurement. */
 void clock_init(void)
 {
     tsc_hz = kvmclock_tsc_hz();
@@ -151,6 +156,10 @@ void clock_init_cpu(void)
         apic_timer_use_deadline();
 }
 
+/*
+ * One that has passed rings at once. The APIC's timer reaches 4.3 seconds; then it rings in vain,
+ * and is set again.
+ */
 void timer_interrupt_set(u64 deadline_ns)
 {
     u64 now;

@@ -66,6 +66,7 @@ bool irq_line_exists(u32 gsi)
     return false;
 }
 
+/* Masked while its two words are written; the target first, so that it never goes to an old one. */
 int irq_line_route(u32 gsi, u8 vector, u32 flags)
 {
     u32 low = vector | (flags & IRQ_LINE_LEVEL ? LINE_IS_LEVEL : 0) |

@@ -146,6 +146,10 @@ static void exception_of_kernel(struct trap_frame *frame, u64 vector)
     trap_panic(frame, vector);
 }
 
+/*
+ * What came in user mode has passed a quiet point of RCU, also if another interrupt comes on top of
+ * it: only the outermost one says where we were.
+ */
 static void interrupt_dispatch(struct trap_frame *frame, u64 vector)
 {
     struct cpu *cpu = cpu_current();
@@ -164,6 +168,10 @@ static void interrupt_dispatch(struct trap_frame *frame, u64 vector)
     interrupt_exit();
 }
 
+/*
+ * From entry.S, with the vector and the frame; also for what user_frame_check finds. Interrupts are
+ * off when it returns.
+ */
 void trap_dispatch(struct trap_frame *frame, u64 vector)
 {
     if (vector >= VECTOR_DEVICE_FIRST) {

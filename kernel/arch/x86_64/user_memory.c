@@ -43,6 +43,10 @@ int user_compare_exchange_u32(u32 *at, u32 expected, u32 value, u32 *old_out);
 int user_fpu_save(void *to, u64 components);
 int user_fpu_load(const void *from, u64 components);
 
+/*
+ * Each site has three bytes of nothing, which become stac or clac where the CPU has SMAP: no branch
+ * is left on the way of each copy. The text is writable still, and no other CPU runs.
+ */
 void patch_sites_apply(void)
 {
     static const u8 instructions[][3] = {
