@@ -398,12 +398,12 @@ int epoll_control(struct file *epoll_file, int operation, int fd, struct file *f
 /* ---- epoll_wait ---- */
 
 /*
- * Takes the first ready item off the list; NULL: there is none, or all were taken in this round or
- * a later one. So an item is reported once a round, also where a waker puts it back at once: a
- * program may end what belongs to it with the first report. The look is without the list's lock:
- * only wakers work on the list meanwhile, and these add at its end.
+ * The first ready item; NULL: there is none, or all were looked at in this round or a later one. So
+ * an item is reported once a round, also where a waker puts it back at once: a program may end what
+ * belongs to it with the first report. The look is without the list's lock: only wakers work on the
+ * list meanwhile, and these add at its end.
  */
-static struct epoll_item *ready_pop(struct epoll *epoll, u64 round)
+static struct epoll_item *ready_next(struct epoll *epoll, u64 round)
 {
     struct list *first = READ_ONCE(epoll->ready.next);
     struct epoll_item *item = list_entry(first, struct epoll_item, ready_link);
@@ -411,23 +411,21 @@ static struct epoll_item *ready_pop(struct epoll *epoll, u64 round)
     if (first == &epoll->ready || item->round >= round)
         return NULL;
     item->round = round;
-    spin_lock(&epoll->ready_queue.lock);
-    list_remove(first);
-    spin_unlock(&epoll->ready_queue.lock);
     return item;
 }
 
 /*
- * Puts an item back at the end or at the front, unless a waker has put it on the list meanwhile.
- * Who came to wait while it was not there is woken.
+ * Puts an item at the end or at the front, on which it may be already: it stayed, or a waker has
+ * put it there. Who came to wait while it was not there is woken.
  */
 static void item_put_back(struct epoll_item *item, void (*push)(struct list *, struct list *))
 {
     struct epoll *epoll = item->epoll;
 
     spin_lock(&epoll->ready_queue.lock);
-    if (!list_is_linked(&item->ready_link))
-        push(&epoll->ready, &item->ready_link);
+    if (list_is_linked(&item->ready_link))
+        list_remove(&item->ready_link);
+    push(&epoll->ready, &item->ready_link);
     if (!list_is_empty(&epoll->ready_queue.waiters))
         wait_queue_wake_locked(&epoll->ready_queue, 1, POLL_READABLE);
     spin_unlock(&epoll->ready_queue.lock);
@@ -444,6 +442,31 @@ static void item_untake(struct epoll_item *item)
 {
     item->round = 0;
     item_put_back(item, list_push_front);
+}
+
+/*
+ * What the first item of the list has to tell. One that is told of for as long as it is ready
+ * stays, at the list's end: nobody can miss it there. Any other leaves the list and is asked only
+ * then, so that what comes after the question puts it back.
+ */
+static u32 item_collect(struct epoll_item *item)
+{
+    struct epoll *epoll = item->epoll;
+    bool is_level = !(item->event.events & (EPOLLET | EPOLLONESHOT));
+    u32 events = is_level ? item_ask(item) : 0;
+
+    if (!events) {
+        spin_lock(&epoll->ready_queue.lock);
+        list_remove(&item->ready_link);
+        spin_unlock(&epoll->ready_queue.lock);
+        events = item_ask(item);
+    }
+    /* An item that is the last one is where it belongs; nobody begins to wait while it is there. */
+    if (events && is_level &&
+        (READ_ONCE(epoll->ready.previous) != &item->ready_link ||
+         !list_is_empty(&epoll->ready_queue.waiters)))
+        item_keep(item);
+    return events;
 }
 
 /* What a caller of epoll_wait gets. */
@@ -463,9 +486,9 @@ static int report_fill_locked(struct epoll *epoll, struct epoll_report *report)
 
     if (!report->round)
         report->round = ++epoll->round;
-    while (report->count < report->most && (item = ready_pop(epoll, report->round))) {
+    while (report->count < report->most && (item = ready_next(epoll, report->round))) {
         u32 wanted = item->event.events;
-        struct epoll_event event = {.events = item_ask(item), .data = item->event.data};
+        struct epoll_event event = {.events = item_collect(item), .data = item->event.data};
         struct user_ptr at = user_ptr_add(report->events, report->count * sizeof(event));
 
         if (!event.events)
@@ -477,8 +500,6 @@ static int report_fill_locked(struct epoll *epoll, struct epoll_report *report)
         }
         if (wanted & EPOLLONESHOT)
             WRITE_ONCE(item->event.events, wanted & PRIVATE_BITS);
-        else if (!(wanted & EPOLLET))
-            item_keep(item);
         report->count++;
     }
     return 0;
@@ -549,8 +570,8 @@ static bool is_ready_locked(struct epoll *epoll) must_hold(&epoll_tree_lock)
     u64 round = ++epoll->round;
     struct epoll_item *item;
 
-    while ((item = ready_pop(epoll, round))) {
-        if (item_ask(item)) {
+    while ((item = ready_next(epoll, round))) {
+        if (item_collect(item)) {
             item_keep(item);
             return true;
         }
