@@ -17,8 +17,9 @@ static u64 ticks(u64 ns)
 
 static void print_cpu(struct text_sink *sink, const struct cpu_times *t)
 {
-    text_print(sink, " %lu %lu %lu %lu %lu 0 0 0 0 0\n", ticks(t->user_ns), ticks(t->nice_ns),
-               ticks(t->system_ns), ticks(t->idle_ns), ticks(t->iowait_ns));
+    text_print(sink, " %lu %lu %lu %lu %lu 0 %lu 0 0 0\n", ticks(t->user_ns), ticks(t->nice_ns),
+               ticks(t->system_ns), ticks(t->idle_ns), ticks(t->iowait_ns),
+               ticks(t->deferred_ns));
 }
 
 /* CPUs one after the other: columns of a sum may be a moment apart. */
@@ -34,6 +35,7 @@ static void cpu_times_sum(struct cpu_times *sum)
         sum->user_ns += times.user_ns;
         sum->nice_ns += times.nice_ns;
         sum->system_ns += times.system_ns;
+        sum->deferred_ns += times.deferred_ns;
         sum->idle_ns += times.idle_ns;
         sum->iowait_ns += times.iowait_ns;
     }

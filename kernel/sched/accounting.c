@@ -5,8 +5,10 @@
  * a CPU is busy a timer looks every SAMPLE_NS at what it interrupted, and the samples split the
  * exact sum so that no part ever goes backwards (pith/time_split.h). An idle CPU has no timer.
  *
- * Interrupt handlers and the work that they leave are not told apart from what they interrupted,
- * and nobody tells the kernel what the host took: irq, softirq and steal are always 0.
+ * The work that interrupts leave is a thread's time too, since it runs in its place, but a column
+ * of its own for the CPU (softirq). Handlers run with interrupts off, so no sample falls into one:
+ * they count as what they interrupted, and irq is 0; so is steal, for nobody tells the kernel what
+ * the host took.
  *
  * Locking: a CPU's samples are its own; a thread's are written by the CPU that runs it. What has
  *          been told of either is guarded by the run queue's lock.
@@ -29,6 +31,17 @@ void sched_sample_register(void (*hook)(struct thread *thread, u64 period_ns))
     sample_hook = hook;
 }
 
+/* What the CPU did when the sample's interrupt came, the only one that is handled now, unless it
+ * came while deferred work ran at another's end. */
+static enum cpu_mode mode_of_cpu(const struct thread *thread)
+{
+    if (cpu_current()->in_interrupt > 1)
+        return CPU_IN_DEFERRED;
+    if (!cpu_current()->interrupted_user)
+        return CPU_IN_SYSTEM;
+    return thread->nice > 0 ? CPU_IN_NICE : CPU_IN_USER;
+}
+
 /* Of the thread that the timer interrupted, on its own CPU: nobody else writes these counters. */
 static void sample(struct timer *timer)
 {
@@ -39,13 +52,8 @@ static void sample(struct timer *timer)
         queue->sampling = false;
         return;
     }
-    if (!cpu_current()->interrupted_user) {
-        thread->ran.samples[thread->mode]++;
-        queue->busy.samples[CPU_IN_SYSTEM]++;
-    } else {
-        thread->ran.samples[THREAD_IN_USER]++;
-        queue->busy.samples[thread->nice > 0 ? CPU_IN_NICE : CPU_IN_USER]++;
-    }
+    thread->ran.samples[cpu_current()->interrupted_user ? THREAD_IN_USER : thread->mode]++;
+    queue->busy.samples[mode_of_cpu(thread)]++;
     if (sample_hook)
         sample_hook(thread, SAMPLE_NS);
     run_queue_balance(queue);
@@ -227,6 +235,7 @@ void cpu_times_of(u32 cpu, struct cpu_times *times_out)
     times_out->system_ns = queue->busy.told_ns[CPU_IN_SYSTEM];
     times_out->user_ns = queue->busy.told_ns[CPU_IN_USER];
     times_out->nice_ns = queue->busy.told_ns[CPU_IN_NICE];
+    times_out->deferred_ns = queue->busy.told_ns[CPU_IN_DEFERRED];
     spin_unlock(&queue->lock);
 }
 

@@ -7,7 +7,8 @@
 enum cpu_mode {
     CPU_IN_SYSTEM,
     CPU_IN_USER,
-    CPU_IN_NICE, /* user mode of threads with a nice value above 0 */
+    CPU_IN_NICE,     /* user mode of threads with a nice value above 0 */
+    CPU_IN_DEFERRED, /* work that interrupts left, at their end */
 };
 
 struct run_queue {

@@ -623,8 +623,8 @@ static void *children_reap(void *how)
         child = waitpid((intptr_t)how == 2 ? 0 : -1, NULL, (intptr_t)how == 3 ? WNOHANG : 0);
         if (child > 0)
             __atomic_fetch_add(&reaped, 1, __ATOMIC_SEQ_CST);
-        if (child < 0 && errno == ECHILD)
-            sched_yield();
+        if (child <= 0)
+            nanosleep(MICROSECONDS(50), NULL);
     }
     return NULL;
 }

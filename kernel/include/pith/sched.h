@@ -410,7 +410,7 @@ void load_average(u64 averages_out[3]);
 /* Threads that run or are READY, and that wait uninterruptibly. */
 void threads_count_active(u32 *running_out, u32 *blocked_out);
 struct cpu_times {
-    u64 user_ns, nice_ns, system_ns, idle_ns, iowait_ns;
+    u64 user_ns, nice_ns, system_ns, deferred_ns, idle_ns, iowait_ns;
     u64 ran_ns, ready_ns, turns; /* of its threads: on the CPU, READY before, how often picked */
     u64 switches;
 };
