@@ -18,8 +18,7 @@ static u64 ticks(u64 ns)
 static void print_cpu(struct text_sink *sink, const struct cpu_times *t)
 {
     text_print(sink, " %lu %lu %lu %lu %lu 0 %lu 0 0 0\n", ticks(t->user_ns), ticks(t->nice_ns),
-               ticks(t->system_ns), ticks(t->idle_ns), ticks(t->iowait_ns),
-               ticks(t->deferred_ns));
+               ticks(t->system_ns), ticks(t->idle_ns), ticks(t->iowait_ns), ticks(t->deferred_ns));
 }
 
 /* CPUs one after the other: columns of a sum may be a moment apart. */

@@ -6,6 +6,8 @@
  */
 #include "guest.h"
 
+#include <dirent.h>
+#include <grp.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
 
@@ -153,6 +155,65 @@ TEST(mount_errors_are_as_documented)
 }
 
 /* ---- Extended attributes ---- */
+
+/* As somebody without rights: which of process 1 and the child itself `directory` lists. */
+static int processes_listed(const char *directory)
+{
+    char own[16];
+    int seen = 0;
+    DIR *stream = opendir(directory);
+    struct dirent *entry;
+
+    snprintf(own, sizeof(own), "%d", getpid());
+    CHECK(stream);
+    while ((entry = readdir(stream)))
+        seen |= strcmp(entry->d_name, "1") == 0 ? 1 : strcmp(entry->d_name, own) == 0 ? 2 : 0;
+    closedir(stream);
+    return seen;
+}
+
+/* What a child without rights sees of process 1; `groups` are its supplementary ones. */
+static int child_that_looks(int listed, int error, size_t count, const gid_t *groups)
+{
+    pid_t child = CHECK_OK(fork());
+
+    if (child == 0) {
+        struct stat attributes;
+
+        CHECK_OK(setgroups(count, groups));
+        CHECK_OK(syscall(SYS_setresgid, 65534, 65534, 65534));
+        CHECK_OK(syscall(SYS_setresuid, 65534, 65534, 65534));
+        CHECK_EQ(processes_listed("proc"), listed);
+        CHECK_EQ(stat("proc/1", &attributes) == 0 ? 0 : errno, error);
+        CHECK_EQ(access("proc/1/status", R_OK) == 0 ? 0 : errno, error);
+        CHECK_OK(access("proc/self/environ", F_OK));
+        CHECK_OK(access("proc/uptime", R_OK));
+        _exit(0);
+    }
+    return child;
+}
+
+TEST(mount_of_proc_with_hidepid_hides_processes_of_others)
+{
+    static const gid_t group = 4711;
+
+    NEEDS_ROOT();
+    enter_empty_directory();
+    CHECK_OK(mkdir("proc", 0755));
+    if (mount("proc", "proc", "proc", 0, "hidepid=invisible,gid=4711") == -1)
+        SKIP("no right to mount here: errno %d", errno);
+    CHECK_EQ(processes_listed("proc"), 3); /* root sees everybody */
+    CHECK_EXIT(child_that_looks(2, ENOENT, 0, NULL), 0);
+    CHECK_EXIT(child_that_looks(3, 0, 1, &group), 0);
+    CHECK_OK(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=ptraceable"));
+    CHECK_EXIT(child_that_looks(2, ENOENT, 1, &group), 0);
+    CHECK_OK(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=0"));
+    CHECK_EXIT(child_that_looks(3, 0, 0, NULL), 0);
+    CHECK_ERRNO(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=3"), EINVAL);
+    CHECK_ERRNO(mount("proc", "proc", "proc", MS_REMOUNT, "no_such_option"), EINVAL);
+    CHECK_OK(mount("proc", "proc", "proc", MS_REMOUNT, "gid=0"));
+    CHECK_OK(umount("proc"));
+}
 
 TEST(setxattr_getxattr_listxattr_and_removexattr_agree)
 {

@@ -108,7 +108,10 @@ static int dynamic_lookup(const struct proc_node *parent, const char *name, u32 
         .object = object,
         .key = key,
     };
-    return 0;
+    if (proc_shows(entry->directory, object))
+        return 0;
+    node_out->holder->put(object);
+    return -ENOENT;
 }
 
 static int proc_lookup(struct inode *inode, struct dentry *dentry, struct inode **inode_out)
@@ -145,7 +148,8 @@ static int proc_revalidate(struct inode *inode, struct dentry *dentry)
     if (!child || !directory)
         return 0;
     node = proc_node_of(child);
-    return !directory->is_valid || directory->is_valid(node->object, node->key);
+    return (!directory->is_valid || directory->is_valid(node->object, node->key)) &&
+           proc_shows(node->directory, node->object);
 }
 
 const struct inode_operations proc_directory_inode_operations = {
@@ -204,6 +208,19 @@ static bool add_table(struct file *file, struct directory_sink *sink,
     return true;
 }
 
+static bool dynamic_is_shown(const struct proc_node *parent, const char *name)
+{
+    struct proc_node node;
+
+    if (!proc_hides())
+        return true;
+    if (dynamic_lookup(parent, name, (u32)strlen(name), &node))
+        return false;
+    if (node.holder->put)
+        node.holder->put(node.object);
+    return true;
+}
+
 static void add_dynamic(struct file *file, struct directory_sink *sink,
                         const struct proc_directory *directory)
 {
@@ -213,7 +230,8 @@ static void add_dynamic(struct file *file, struct directory_sink *sink,
     u32 type;
 
     while (directory->next && directory->next(object, &key, name, sizeof(name), &type)) {
-        if (!add_entry(file, sink, name, type, DYNAMIC_POSITION + key + 1))
+        if (dynamic_is_shown(proc_node_of(file->inode), name) &&
+            !add_entry(file, sink, name, type, DYNAMIC_POSITION + key + 1))
             return;
         key++;
     }

@@ -202,15 +202,33 @@ static int proc_statistics(struct file_system *file_system, struct statistics *s
     return 0;
 }
 
+static int proc_remount(struct file_system *file_system, const struct mount_source *source)
+{
+    return file_system == instance ? proc_options_set(source->options) : 0;
+}
+
+static void proc_show_options(struct file_system *file_system, char *buffer, size_t size)
+{
+    buffer[0] = '\0';
+    if (file_system == instance)
+        proc_options_show(buffer, size);
+}
+
 static const struct file_system_operations proc_operations = {
     .inode_release = proc_inode_release,
     .statistics = proc_statistics,
+    .remount = proc_remount,
+    .show_options = proc_show_options,
 };
 
 /* One tree, however often it is mounted. */
 static int proc_mount(const struct file_system_type *type, const struct mount_source *source,
                       struct file_system **file_system_out)
 {
+    int error = proc_options_set(source->options);
+
+    if (error)
+        return error;
     file_system_get(instance);
     *file_system_out = instance;
     return 0;

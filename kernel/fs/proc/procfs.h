@@ -71,6 +71,12 @@ void proc_fs_init(void);
 /* At boot: an instance over a folder, which stays. */
 struct file_system *proc_tree_create(const struct file_system_type *type, u64 magic,
                                      struct proc_folder *folder);
+/* visibility.c: those that are not named stay as they are. -EINVAL: there is no such option. */
+int proc_options_set(const char *options) must_check;
+void proc_options_show(char *buffer, size_t size);
+bool proc_hides(void);
+/* Whether the caller sees the directory that a name which comes and goes leads to; NULL: none. */
+bool proc_shows(const struct proc_directory *directory, void *object);
 void mounts_text_init(void);     /* mounts_text.c */
 void proc_values_init(void);     /* values.c */
 void proc_memory_use_init(void); /* memory_use.c */
