@@ -80,6 +80,13 @@ TOOLS = {
     'findmnt -o TARGET,FSTYPE /proc': ALL, 'mountpoint /proc': ALL, 'nproc': ALL, 'lsblk': ALL,
     'getconf -a | grep -E "PAGESIZE|NPROC|CLK_TCK"': ALL,
     'htop --version': 1,
+    # Without their first lines, which name the machine.
+    'mpstat | tail -n +3': ALL, 'mpstat -P ALL | tail -n +3': ALL,
+    'mpstat -I SUM | tail -n +3': ALL, 'pidstat -p PID | tail -n +3': ALL,
+    'pidstat -rlwdu -p PID | tail -n +3': ALL, 'pidstat -t -p PID | tail -n +3': ALL,
+    'pidstat -sRv -p PID | tail -n +3': ALL, 'iostat | tail -n +3': ALL,
+    'iostat -x | tail -n +3': ALL, 'sar 1 1 | tail -n +3': ALL, 'sar -P ALL 1 1 | tail -n +3': ALL,
+    'sar -wqr 1 1 | tail -n +3': ALL,
     'python3 -c "import psutil as p; print(sorted(p.Process(PID).as_dict().items())); print(p.cpu_times(),'
     ' p.cpu_stats(), p.virtual_memory(), p.swap_memory(), p.disk_io_counters(), p.users(),'
     ' p.net_connections(), p.cpu_count(False))"': ALL,
