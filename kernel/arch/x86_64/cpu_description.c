@@ -158,6 +158,38 @@ static void cache_read(struct cpu_description *description)
     description->tlb_entries = (l2.ebx >> 16 & 0xfff) + (l2.ebx & 0xfff);
 }
 
+#define LEAF_CACHES       4
+#define LEAF_CACHES_AMD   0x8000001d
+#define LEAF_FEATURES_AMD 0x80000001
+#define FEATURE_TOPOLOGY  BIT(22) /* in ECX: the leaf of caches is there */
+
+/* SDM 2A "CPUID", leaf 4; APM 3, 8000_001Dh, has the same form. Counts are less by one. */
+bool cpu_cache_describe(u32 number, struct cpu_cache *cache_out)
+{
+    static const char types[] = {0, 'D', 'I', 'U'};
+    bool is_amd = cpuid(LEAF_LARGEST_EXTENDED, 0).eax >= LEAF_CACHES_AMD &&
+                  cpuid(LEAF_FEATURES_AMD, 0).ecx & FEATURE_TOPOLOGY;
+    struct cpuid_result leaf;
+    u32 sharers;
+
+    if (!is_amd && cpuid(LEAF_VENDOR, 0).eax < LEAF_CACHES)
+        return false;
+    leaf = cpuid(is_amd ? LEAF_CACHES_AMD : LEAF_CACHES, number);
+    if ((leaf.eax & 0x1f) == 0 || (leaf.eax & 0x1f) >= sizeof(types))
+        return false;
+    sharers = leaf.eax >> 14 & 0xfff;
+    *cache_out = (struct cpu_cache){
+        .type = types[leaf.eax & 0x1f],
+        .level = leaf.eax >> 5 & 7,
+        .line_bytes = (leaf.ebx & 0xfff) + 1,
+        .partitions = (leaf.ebx >> 12 & 0x3ff) + 1,
+        .ways = (leaf.ebx >> 22) + 1,
+        .sets = leaf.ecx + 1,
+        .sharers = sharers ? 2u << (31 - __builtin_clz(sharers)) : 1,
+    };
+    return true;
+}
+
 void cpu_describe(struct cpu_description *description_out)
 {
     struct cpuid_result vendor = cpuid(LEAF_VENDOR, 0), sizes = cpuid(LEAF_ADDRESS_SIZES, 0);

@@ -2,7 +2,8 @@
  * /sys/devices/system: CPUs, the one node, and memory in blocks, as lscpu, lsmem, numactl and the C
  * libraries read them.
  *
- *     cpu/      online, present, ...; cpuN/topology/: one socket, a core for each CPU
+ *     cpu/      online, present, ...; cpuN/topology/: one socket, a core for each CPU;
+ *               cpuN/cache/ (sys_caches.c)
  *     node/     node0/: all CPUs and all memory
  *     memory/   memoryN/: 128 MiB of physical addresses, if any of them is memory
  *
@@ -11,7 +12,7 @@
  */
 #include <pith/mem.h>
 
-#include "procfs.h"
+#include "sys_machine.h"
 
 #define BLOCK_BYTES (128ul << 20)
 
@@ -20,13 +21,12 @@ static u32 number_of(void *object)
     return (u32)(u64)object;
 }
 
-static u64 all_cpus(void)
+u64 sys_all_cpus(void)
 {
     return cpu_count == CPUS_MAX ? U64_MAX : BIT(cpu_count) - 1;
 }
 
-/* The number behind `prefix`, if it is less than `limit`. -ENOENT. */
-static int number_parse(const char *name, u32 bytes, const char *prefix, u64 limit, u64 *number_out)
+int sys_number_parse(const char *name, u32 bytes, const char *prefix, u64 limit, u64 *number_out)
 {
     u32 at = strlen(prefix);
     u64 number = 0;
@@ -42,15 +42,6 @@ static int number_parse(const char *name, u32 bytes, const char *prefix, u64 lim
     *number_out = number;
     return number < limit ? 0 : -ENOENT;
 }
-
-#define FILE(text, function)                                       \
-    {                                                              \
-        .name = (text), .mode = S_IFREG | 0444, .show = (function) \
-    }
-#define FOLDER(text, content)                                          \
-    {                                                                  \
-        .name = (text), .mode = S_IFDIR | 0755, .directory = (content) \
-    }
 
 /* ---- Texts that several directories have ---- */
 
@@ -72,8 +63,7 @@ static int show_empty(struct text_sink *sink, void *object)
     return 0;
 }
 
-/* A set in words of 32, the highest first, as many digits as there are CPUs for. */
-static void print_map(struct text_sink *sink, u64 set)
+void sys_print_map(struct text_sink *sink, u64 set)
 {
     if (cpu_count > 32)
         text_print(sink, "%0*lx,%08lx\n", (int)DIV_ROUND_UP(cpu_count - 32, 4u), set >> 32,
@@ -84,13 +74,13 @@ static void print_map(struct text_sink *sink, u64 set)
 
 static int show_all(struct text_sink *sink, void *object)
 {
-    text_cpu_list(sink, all_cpus());
+    text_cpu_list(sink, sys_all_cpus());
     return 0;
 }
 
 static int show_all_map(struct text_sink *sink, void *object)
 {
-    print_map(sink, all_cpus());
+    sys_print_map(sink, sys_all_cpus());
     return 0;
 }
 
@@ -104,7 +94,7 @@ static int show_online(struct text_sink *sink, void *object)
 
 static int show_offline(struct text_sink *sink, void *object)
 {
-    text_cpu_list(sink, all_cpus() & ~READ_ONCE(cpus_online));
+    text_cpu_list(sink, sys_all_cpus() & ~READ_ONCE(cpus_online));
     return 0;
 }
 
@@ -128,7 +118,7 @@ static int show_itself(struct text_sink *sink, void *object)
 
 static int show_itself_map(struct text_sink *sink, void *object)
 {
-    print_map(sink, BIT(number_of(object)));
+    sys_print_map(sink, BIT(number_of(object)));
     return 0;
 }
 
@@ -155,6 +145,7 @@ static const struct proc_directory topology_directory = {
 
 static const struct proc_entry cpu_entries[] = {
     FOLDER("topology", &topology_directory),
+    FOLDER("cache", &sys_caches_directory),
 };
 
 static const struct proc_directory cpu_directory = {
@@ -168,7 +159,7 @@ static int cpu_lookup(void *object, const char *name, u32 bytes,
                       const struct proc_entry **entry_out, void **object_out, u64 *key_out)
 {
     *entry_out = &cpu_entry;
-    if (number_parse(name, bytes, "cpu", cpu_count, key_out))
+    if (sys_number_parse(name, bytes, "cpu", cpu_count, key_out))
         return -ENOENT;
     *object_out = (void *)*key_out;
     return 0;
@@ -305,7 +296,8 @@ static int block_lookup(void *object, const char *name, u32 bytes,
                         const struct proc_entry **entry_out, void **object_out, u64 *key_out)
 {
     *entry_out = &block_entry;
-    if (number_parse(name, bytes, "memory", blocks_end(), key_out) || !block_is_memory(*key_out))
+    if (sys_number_parse(name, bytes, "memory", blocks_end(), key_out) ||
+        !block_is_memory(*key_out))
         return -ENOENT;
     *object_out = (void *)*key_out;
     return 0;

@@ -481,6 +481,13 @@ struct cpu_description {
 };
 /* Asks the CPU each time. */
 void cpu_describe(struct cpu_description *description_out);
+struct cpu_cache {
+    char type; /* 'D'ata, 'I'nstructions, 'U'nified */
+    u32 level, line_bytes, partitions, ways, sets;
+    u32 sharers; /* a power of two: so many neighbours in the order of CPUs have it together */
+};
+/* The CPU's cache of that number, counted from 0. False: it tells of none. */
+bool cpu_cache_describe(u32 number, struct cpu_cache *cache_out);
 /* The name of the next feature that programs can use, as Linux calls it; NULL: no more. From 0 on.
  */
 const char *cpu_flag_next(u32 *position);
