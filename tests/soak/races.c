@@ -472,12 +472,9 @@ static void fork_and_end_while_others_block(void)
 
 /* ---- Descriptors that are closed under those who block on them ---- */
 
-static void descriptors_close_under_those_who_block(void)
+static void *descriptors_close(void *unused)
 {
-    blocked_prepare();
-    for (intptr_t what = 0; what < BLOCKING_CALLS; what++)
-        thread_start(block, (void *)what);
-    for (int i = 0; i < 60; i++) {
+    for (;;) {
         int fd = 3 + (int)random_below(30);
 
         if (random_below(3))
@@ -485,9 +482,21 @@ static void descriptors_close_under_those_who_block(void)
         else
             dup2(3 + (int)random_below(30), fd);
         if (random_below(8) == 0)
-            (void)!write(blocked.pipe[1], "x", 1);
+            (void)!write(blocked.pipe[1], "x", 1); /* which may be the full one by now */
         sched_yield();
     }
+    return unused;
+}
+
+static void descriptors_close_under_those_who_block(void)
+{
+    blocked_prepare();
+    for (intptr_t what = 0; what < BLOCKING_CALLS; what++)
+        thread_start(block, (void *)what);
+    for (int i = 0; i < 3; i++)
+        thread_start(descriptors_close, NULL);
+    for (int i = 0; i < 4; i++)
+        pause_a_little();
     end_somehow();
 }
 
