@@ -54,19 +54,6 @@ struct name_cache names;
 u32 namespace_sequence;
 struct spinlock dentry_lock = SPINLOCK_INIT(LOCK_DENTRY);
 
-void namespace_change_begin(void)
-{
-    spin_lock(&dentry_lock);
-    /* Pairs with the acquire of a walk's first read: it sees the number odd or our changes not. */
-    __atomic_store_n(&namespace_sequence, namespace_sequence + 1, __ATOMIC_SEQ_CST);
-}
-
-void namespace_change_end(void)
-{
-    __atomic_store_n(&namespace_sequence, namespace_sequence + 1, __ATOMIC_RELEASE);
-    spin_unlock(&dentry_lock);
-}
-
 /* As name_scan's, of a name without padding. */
 u32 name_hash(const char *text, u32 bytes)
 {
@@ -88,7 +75,7 @@ static struct dentry **bucket_of(const struct dentry *parent, u32 hash)
 
 /* ---- Chains ---- */
 
-static void hash_insert_locked(struct dentry *dentry)
+void dentry_hash_locked(struct dentry *dentry)
 {
     struct dentry **bucket = bucket_of(dentry->parent, dentry->hash);
 
@@ -402,7 +389,7 @@ int dentry_lookup_locked(struct dentry *parent, const struct name *name, struct 
     }
     dentry->inode = inode;
     spin_lock(&dentry_lock);
-    hash_insert_locked(dentry);
+    dentry_hash_locked(dentry);
     spin_unlock(&dentry_lock);
     *dentry_out = dentry;
     return 0;
@@ -496,88 +483,10 @@ int dentry_add_child(struct dentry *parent, const char *text, u32 bytes, struct 
         return -ENOMEM;
     dentry->inode = inode;
     spin_lock(&dentry_lock);
-    hash_insert_locked(dentry);
+    dentry_hash_locked(dentry);
     spin_unlock(&dentry_lock);
     *dentry_out = dentry;
     return 0;
-}
-
-/* ---- Leaving, moving ---- */
-
-void dentry_forget(struct dentry *dentry)
-{
-    spin_lock(&dentry_lock);
-    if (!dentry->mounts)
-        dentry_unhash_locked(dentry);
-    spin_unlock(&dentry_lock);
-}
-
-void dentry_delete(struct dentry *dentry)
-{
-    spin_lock(&dentry_lock);
-    dentry_unhash_locked(dentry);
-    spin_unlock(&dentry_lock);
-}
-
-/* Swaps what is in the dentries themselves, or the pointers to long names. */
-static void dentry_swap_names_locked(struct dentry *a, struct dentry *b)
-{
-    char text[DENTRY_INLINE_NAME];
-    const char *a_name = a->name, *b_name = b->name;
-    u32 hash = a->hash;
-    u16 bytes = a->name_bytes;
-
-    memcpy(text, a->inline_name, sizeof(text));
-    memcpy(a->inline_name, b->inline_name, sizeof(text));
-    memcpy(b->inline_name, text, sizeof(text));
-    a->name = b_name == b->inline_name ? a->inline_name : b_name;
-    b->name = a_name == a->inline_name ? b->inline_name : a_name;
-    a->name_bytes = b->name_bytes;
-    b->name_bytes = bytes;
-    a->hash = b->hash;
-    b->hash = hash;
-}
-
-/*
- * Each takes the other's name and place; the references on the parents swap with them. `b` is in no
- * chain afterwards.
- */
-static void dentry_swap_locked(struct dentry *a, struct dentry *b) must_hold(&dentry_lock)
-{
-    struct dentry *a_parent = a->parent;
-
-    dentry_unhash_locked(a);
-    dentry_unhash_locked(b);
-    dentry_swap_names_locked(a, b);
-    list_remove(&a->sibling);
-    list_remove(&b->sibling);
-    a->parent = b->parent;
-    b->parent = a_parent;
-    list_push_back(&a->parent->children, &a->sibling);
-    list_push_back(&b->parent->children, &b->sibling);
-    hash_insert_locked(a);
-}
-
-void dentry_move(struct dentry *from, struct dentry *to)
-{
-    namespace_change_begin();
-    dentry_swap_locked(from, to);
-    namespace_change_end();
-}
-
-void dentry_exchange(struct dentry *a, struct dentry *b)
-{
-    namespace_change_begin();
-    dentry_swap_locked(a, b);
-    hash_insert_locked(b);
-    namespace_change_end();
-}
-
-bool dentry_is_below(const struct dentry *dentry, const struct dentry *ancestor)
-{
-    while (dentry != ancestor && !dentry_is_root(dentry))
-        dentry = dentry->parent;
-    return dentry == ancestor;
 }
 
 /* ---- What file systems see ---- */

@@ -16,6 +16,8 @@ struct name_cache {
 };
 extern struct name_cache names;
 
+/* Enters the chain of its parent and name. */
+void dentry_hash_locked(struct dentry *dentry) must_hold(&dentry_lock);
 /* Leaves the chain, if it is in one. */
 void dentry_unhash_locked(struct dentry *dentry) must_hold(&dentry_lock);
 /* How a dentry dies: its count goes from 0 to DENTRY_DEAD; false: it is used. */
