@@ -294,7 +294,7 @@ static void thread_leave(struct process *process, struct thread_identity *identi
         process_become_zombie(process, identity, &reaped);
     }
     spin_unlock(&process_table_lock);
-    session_terminal_hang_up(tty);
+    session_terminal_hang_up(tty, process->pid);
     processes_put_reaped(&reaped);
 }
 

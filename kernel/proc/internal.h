@@ -209,7 +209,7 @@ struct session *session_find_locked(int id) must_hold(&process_table_lock);
 void session_release(struct session *session);
 /* The terminal of a session whose leader ends, to be hung up and put without locks; or NULL. */
 struct tty *session_leader_ended_locked(struct process *leader) must_hold(&process_table_lock);
-void session_terminal_hang_up(struct tty *tty);
+void session_terminal_hang_up(struct tty *tty, s32 session);
 
 /* ---- fork.c, exit.c, wait.c, pidfd.c ---- */
 

@@ -112,21 +112,21 @@ void session_set_terminal(struct tty *tty)
 }
 
 /*
- * By id: the caller, a terminal that is being hung up, knows no more, and the session may be gone.
+ * By id: the caller, a terminal that is being hung up, knows no more, and the session may be gone;
+ * or it has lost this terminal already and has another one, which it keeps.
  */
-void session_clear_terminal(s32 id)
+void session_clear_terminal(s32 id, struct tty *tty)
 {
     struct session *session;
-    struct tty *tty = NULL;
+    bool had_it;
 
     spin_lock(&process_table_lock);
     session = session_find_locked(id);
-    if (session) {
-        tty = session->terminal;
+    had_it = session && session->terminal == tty;
+    if (had_it)
         session->terminal = NULL;
-    }
     spin_unlock(&process_table_lock);
-    if (tty)
+    if (had_it)
         terminals->put(tty);
 }
 
@@ -143,11 +143,11 @@ struct tty *session_leader_ended_locked(struct process *leader)
     return session->terminal;
 }
 
-void session_terminal_hang_up(struct tty *tty)
+void session_terminal_hang_up(struct tty *tty, s32 session)
 {
     if (!tty)
         return;
-    terminals->leader_exited(tty);
+    terminals->leader_exited(tty, session);
     terminals->put(tty);
 }
 

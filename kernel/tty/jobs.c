@@ -9,8 +9,13 @@
  *
  * A terminal knows session and group by their numbers; proc/ keeps the other direction, from a
  * session to its terminal, with a reference. The two are changed one after the other, the terminal
- * first: between the two a session that has lost it may still find it, and is then no longer the
- * one whose number the terminal bears.
+ * first, so the number that the terminal bears decides whose it is. Between the two a session that
+ * has lost it may still find it: whoever acts for a session (its leader's exit, TIOCNOTTY) compares
+ * the number under the lock and leaves alone what is another's. A session that found its terminal
+ * stolen after it was told of it gives it back:
+ *
+ *     A: number = A                       session A: terminal; number is B: session A: none
+ *     B:             number = B, session A: none                    session B: terminal
  *
  * Locking: tty.queue.lock for the numbers, process_table_lock (in proc/) for the session; never
  * both. The signals are sent without the terminal's lock.
@@ -22,14 +27,17 @@
 
 #include "tty_state.h"
 
-void tty_signal_foreground(struct tty *tty, u32 signals)
+static void group_signal(s32 group, u32 signals)
 {
-    s32 group = READ_ONCE(tty->foreground);
-
     for (int signal = 1; group > 0 && signal < 32; signal++) {
         if (signals & BIT(signal))
             signal_send_group(group, signal);
     }
+}
+
+void tty_signal_foreground(struct tty *tty, u32 signals)
+{
+    group_signal(READ_ONCE(tty->foreground), signals);
 }
 
 int tty_check_foreground(struct tty *tty, int signal)
@@ -46,6 +54,18 @@ int tty_check_foreground(struct tty *tty, int signal)
         return -EIO;
     signal_send_group(group, signal);
     return -ERESTARTSYS;
+}
+
+void tty_tell_session(struct tty *tty, s32 session)
+{
+    bool is_stolen;
+
+    session_set_terminal(tty);
+    spin_lock(&tty->queue.lock);
+    is_stolen = tty->session != session;
+    spin_unlock(&tty->queue.lock);
+    if (is_stolen)
+        session_clear_terminal(session, tty);
 }
 
 /* TIOCSCTTY. Looked at and taken in one, or two sessions could each believe that it is theirs. */
@@ -69,33 +89,36 @@ static long controlling_set(struct tty *tty, u64 steal)
     if (before && !may_steal)
         return -EPERM;
     if (before)
-        session_clear_terminal(before);
-    session_set_terminal(tty);
+        session_clear_terminal(before, tty);
+    tty_tell_session(tty, session);
     return 0;
 }
 
 /* TIOCNOTTY. A leader that gives up the terminal hangs up its foreground group. */
 static long controlling_give_up(struct tty *tty)
 {
+    s32 session = session_current_leader();
+
     if (session_terminal_current() != tty)
         return -ENOTTY;
-    if (session_current_leader())
-        tty_disassociate(tty);
+    if (session)
+        tty_disassociate(tty, session);
     return 0;
 }
 
-void tty_disassociate(struct tty *tty)
+void tty_disassociate(struct tty *tty, s32 session)
 {
-    s32 session;
+    s32 group = 0;
 
-    tty_signal_foreground(tty, BIT(SIGHUP) | BIT(SIGCONT));
     spin_lock(&tty->queue.lock);
-    session = tty->session;
-    tty->session = 0;
-    tty->foreground = 0;
+    if (tty->session == session) {
+        group = tty->foreground;
+        tty->session = 0;
+        tty->foreground = 0;
+    }
     spin_unlock(&tty->queue.lock);
-    if (session)
-        session_clear_terminal(session);
+    session_clear_terminal(session, tty);
+    group_signal(group, BIT(SIGHUP) | BIT(SIGCONT));
 }
 
 static long foreground_get(struct tty *tty, u64 argument)

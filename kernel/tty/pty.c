@@ -156,7 +156,7 @@ static void master_release(struct file *file)
     number_set(pty_number(tty), NULL, true);
     tty_hang_up(tty);
     if (tty->session)
-        session_clear_terminal(tty->session);
+        session_clear_terminal(tty->session, tty);
     number_set(pty_number(tty), NULL, false);
     tty_put(tty);
 }

@@ -138,7 +138,7 @@ static void become_controlling(struct tty *tty, struct file *file)
     }
     spin_unlock(&tty->queue.lock);
     if (session)
-        session_set_terminal(tty);
+        tty_tell_session(tty, session);
 }
 
 /* -EIO: a pty's slave that is locked (unlockpt(3)), or the terminal was hung up. */

@@ -83,8 +83,13 @@ void tty_input_modes_changed_locked(struct tty *tty, const struct termios *old);
  */
 int tty_check_foreground(struct tty *tty, int signal) must_check;
 long tty_jobs_ioctl(struct tty *tty, u32 command, u64 argument);
-/* The session's leader ended or gave the terminal up. */
-void tty_disassociate(struct tty *tty);
+/*
+ * tty->session was set to `session`, the calling process's: tells the session. No lock is held; a
+ * thief that comes between the two has the terminal in the end, and the session has none.
+ */
+void tty_tell_session(struct tty *tty, s32 session);
+/* The session's leader ended or gave the terminal up, which may be another session's by now. */
+void tty_disassociate(struct tty *tty, s32 session);
 void tty_signal_foreground(struct tty *tty, u32 signals);
 
 /* console.c */

@@ -6,6 +6,7 @@
 #include "guest.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 
@@ -454,6 +455,44 @@ TEST(tty_controls_the_session_that_took_it)
     in_session(leader_checks_control, &child);
     CHECK_GT(child, 0);
     CHECK_EXIT(child, 0);
+}
+
+static void leader_is_stolen_from(int tty)
+{
+    raise(SIGSTOP); /* it exits when the thief goes on */
+    _exit(tty < 0);
+}
+
+/* The leader's exit must take the terminal from itself only, and hang up nobody else's group. */
+TEST(tty_stolen_while_its_leader_exits_is_the_thiefs)
+{
+    NEEDS_ROOT();
+    for (int round = 0; round < 20; round++) {
+        struct terminal terminal;
+        pid_t leader, thief;
+        int slave, status;
+
+        terminal = in_session(leader_is_stolen_from, &leader);
+        CHECK_EQ(waitpid(leader, &status, WUNTRACED), leader);
+        slave = CHECK_OK(open(terminal.name, O_RDWR | O_NOCTTY));
+        thief = CHECK_OK(fork());
+        if (thief == 0) {
+            CHECK_OK(setsid());
+            signal(SIGHUP, SIG_IGN); /* on Linux the leader's exit may still send one */
+            CHECK_OK(kill(leader, SIGCONT));
+            CHECK_OK(ioctl(slave, TIOCSCTTY, 1));
+            CHECK_EQ(tcgetsid(slave), getpid());
+            while (kill(leader, 0) == 0) /* until the parent has reaped it */
+                sched_yield();
+            CHECK_EQ(tcgetsid(slave), getpid());
+            CHECK_EQ(tcgetpgrp(slave), getpid());
+            _exit(0);
+        }
+        CHECK_EXIT(leader, 0);
+        CHECK_EXIT(thief, 0);
+        close(slave);
+        close(terminal.master);
+    }
 }
 
 static void leader_opens(int tty)

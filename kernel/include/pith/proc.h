@@ -502,8 +502,11 @@ struct session_terminal_operations {
     void (*put)(struct tty *tty);
     /* The device number, and the group in the foreground. process_table_lock is held. */
     void (*describe)(struct tty *tty, u64 *device_out, s32 *foreground_out);
-    /* The session's leader ends: hangs up the foreground group. No lock is held. */
-    void (*leader_exited)(struct tty *tty);
+    /*
+     * The leader of a session with this id ends: hangs up the foreground group, unless the terminal
+     * is another session's by now. No lock is held.
+     */
+    void (*leader_exited)(struct tty *tty, s32 session);
 };
 void session_terminal_register(const struct session_terminal_operations *operations);
 /* The session's id if the calling process leads it and it has no terminal, else 0. */
@@ -516,8 +519,8 @@ struct tty *session_terminal_current(void);
 struct tty *session_terminal_get(void);
 /* Gives the calling process's session a terminal that it does not have yet (takes a reference). */
 void session_set_terminal(struct tty *tty);
-/* Takes a session's terminal away (puts its reference). */
-void session_clear_terminal(s32 session);
+/* Takes this terminal away from a session that still has it (puts its reference). */
+void session_clear_terminal(s32 session, struct tty *tty);
 
 /* ---- pidfds ---- */
 
