@@ -166,10 +166,10 @@ long sys_futex(const struct syscall_args *args)
     case FUTEX_WAIT_BITSET:
         return wait_call(args, operation, arg_u32(args, 5));
     case FUTEX_WAKE:
-        return futex_wake(arg_user_ptr(args, 0), arg_u32(args, 2), FUTEX_BITSET_MATCH_ANY,
+        return futex_wake(arg_user_ptr(args, 0), arg_int(args, 2), FUTEX_BITSET_MATCH_ANY,
                           is_private);
     case FUTEX_WAKE_BITSET:
-        return futex_wake(arg_user_ptr(args, 0), arg_u32(args, 2), arg_u32(args, 5), is_private);
+        return futex_wake(arg_user_ptr(args, 0), arg_int(args, 2), arg_u32(args, 5), is_private);
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
     case FUTEX_WAKE_OP:

@@ -1,8 +1,8 @@
 /*
  * How often, and for how long, somebody waited for a lock: by the lock's class, on each CPU.
  *
- * Only who found a lock taken comes here, when he has it, so a lock that nobody waits for costs
- * nothing. Spinlocks count the time of spinning, sleeping locks that of the whole wait.
+ * Only who found a lock taken comes here, when he has it or gave it up, so a lock that nobody waits
+ * for costs nothing. Spinlocks count the time of spinning, sleeping locks that of the whole wait.
  *
  * Invariant: a CPU's counts are changed by that CPU alone. An interrupt may come between, but no
  *            class is waited for both in interrupt handlers and with interrupts on: those of

@@ -52,6 +52,8 @@ static void nmi(struct trap_frame *frame, u8 vector)
 {
     struct cpu *cpu = cpu_current();
     u64 own = BIT(cpu->id);
+    bool interrupts_were_on =
+        cpu->interrupts_were_on; /* a spinlock may be half taken or half let go */
 
     if (panic_stops_this_cpu())
         machine_halt_cpu();
@@ -59,6 +61,7 @@ static void nmi(struct trap_frame *frame, u8 vector)
     stack_report(frame);
     __atomic_fetch_and(&report_wanted, ~own, __ATOMIC_RELEASE);
     cpu->in_nmi = false;
+    cpu->interrupts_were_on = interrupts_were_on;
 }
 
 void nmi_init(void)

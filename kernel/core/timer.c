@@ -25,6 +25,7 @@ struct timers {
     struct tree tree;      /* guarded_by(&lock) */
     u64 armed_ns;          /* guarded_by(&lock) when the interrupt rings */
     struct timer *running; /* guarded_by(&lock) */
+    bool rang_in_deferred; /* [cpu] the interrupt whose timers run came while deferred work ran */
     struct deferred work;  /* [cpu] */
 };
 
@@ -179,6 +180,12 @@ static void timer_interrupt(struct trap_frame *frame, u8 vector)
     else if (first)
         deferred_schedule(&on->work);
     spin_unlock(&on->lock);
+    on->rang_in_deferred = cpu_current()->in_interrupt > 1;
+}
+
+bool timer_rang_in_deferred(void)
+{
+    return this_cpu(timers)->rang_in_deferred;
 }
 
 u64 clock_stop(void)

@@ -10,9 +10,9 @@
  *     credentials_install(changed)           swapped in; what was there is put
  *
  * Each thread has its own pointer, as on Linux: a C library that sets ids for a whole process calls
- * once in each thread. A change that gives or takes rights makes the process not dumpable, so that
- * others of its user cannot look at what it has read with them (prctl(2), PR_SET_DUMPABLE), and
- * clears PR_SET_PDEATHSIG.
+ * once in each thread. A change of effective or file-system ids, or one that adds capabilities,
+ * makes the process not dumpable, so that others of its user cannot look at what it has read with
+ * them (prctl(2), PR_SET_DUMPABLE), and clears PR_SET_PDEATHSIG.
  *
  * The rules for capabilities are capabilities(7)'s, "Transformation of capabilities during
  * execve()" and "Effect of user ID changes on capabilities". Files have none: only set-id bits and

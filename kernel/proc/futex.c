@@ -225,8 +225,8 @@ u32 futex_wake_locked(struct futex_bucket *bucket, const struct futex_key *key, 
     return woken;
 }
 
-/* 0 wakes one, as on Linux. */
-long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private)
+/* 0 wakes one, as does a negative count, as on Linux. */
+long futex_wake(struct user_ptr at, s32 count, u32 bitset, bool is_private)
 {
     struct futex_key key;
     struct futex_bucket *bucket;
@@ -241,7 +241,7 @@ long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private)
     bucket = futex_bucket_of(&key);
     spin_lock(&bucket->lock);
     if (!list_is_empty(&bucket->waiters))
-        woken = futex_wake_locked(bucket, &key, MAX(count, 1u), bitset);
+        woken = futex_wake_locked(bucket, &key, (u32)MAX(count, 1), bitset);
     spin_unlock(&bucket->lock);
     futex_key_put(&key);
     return woken;

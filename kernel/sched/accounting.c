@@ -31,11 +31,10 @@ void sched_sample_register(void (*hook)(struct thread *thread, u64 period_ns))
     sample_hook = hook;
 }
 
-/* What the CPU did when the sample's interrupt came, the only one that is handled now, unless it
- * came while deferred work ran at another's end. */
+/* What the CPU did when the sample's interrupt came. */
 static enum cpu_mode mode_of_cpu(const struct thread *thread)
 {
-    if (cpu_current()->in_interrupt > 1)
+    if (timer_rang_in_deferred())
         return CPU_IN_DEFERRED;
     if (!cpu_current()->interrupted_user)
         return CPU_IN_SYSTEM;

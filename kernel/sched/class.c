@@ -19,7 +19,9 @@
 /* What the policy is told of it. It is in no queue. */
 static void policy_tell(struct thread *thread)
 {
-    thread->policy.priority = MAX(thread->priority, thread->lent_priority);
+    u32 own = class_is_realtime(thread->class) ? thread->priority : 0;
+
+    thread->policy.priority = MAX(own, thread->lent_priority);
     thread->policy.weight = thread_weight(thread);
     thread->policy.batch = thread->class == CLASS_BATCH || thread->class == CLASS_IDLE;
 }
@@ -98,6 +100,18 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
     return 0;
 }
 
+int thread_set_nice(struct thread *thread, s32 nice)
+{
+    struct anew anew;
+
+    if (nice < -20 || nice > 19)
+        return -EINVAL;
+    anew_begin(&anew, thread);
+    thread->nice = nice;
+    anew_end(&anew, thread);
+    return 0;
+}
+
 /* Looked at without locks first: most threads that are killed have the usual share already. */
 void thread_hasten(struct thread *thread)
 {
@@ -128,18 +142,30 @@ void thread_lend_priority(struct thread *thread, u32 priority)
 static struct wait_queue leaving_queue = {.lock = SPINLOCK_INIT(LOCK_WAIT_QUEUE),
                                           .waiters = LIST_INIT(leaving_queue.waiters)};
 
+/*
+ * Under the lock also where nobody seems to wait: what is waited for changes under other locks, so
+ * who has looked, and is about to queue itself, must be met there.
+ */
 void leaving_wake(void)
 {
-    wait_queue_wake(&leaving_queue, WAKE_ALL, 0);
+    spin_lock(&leaving_queue.lock);
+    wait_queue_wake_locked(&leaving_queue, WAKE_ALL, 0);
+    spin_unlock(&leaving_queue.lock);
 }
 
-/* One that waits finds its CPU when it wakes. */
-static bool runs_where_it_may_not(const struct thread *thread)
+/*
+ * One that waits finds its CPU when it wakes. The lock is the one under which it wakes and moves:
+ * without it one could be seen READY with the CPU of before, and nobody would tell of its move.
+ */
+static bool runs_where_it_may_not(struct thread *thread)
 {
-    enum thread_state state = READ_ONCE(thread->state);
+    bool does;
 
-    return (state == THREAD_RUNNING || state == THREAD_READY) &&
+    spin_lock(&thread->lock);
+    does = (thread->state == THREAD_RUNNING || thread->state == THREAD_READY) &&
            !thread_can_run_on(thread, READ_ONCE(thread->cpu));
+    spin_unlock(&thread->lock);
+    return does;
 }
 
 /* -EINVAL: none of them is there. The thread is sent away from a CPU that is forbidden now. */

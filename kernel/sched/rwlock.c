@@ -77,15 +77,18 @@ static noinline void lock_slowly(struct rwlock *lock, bool writes)
 {
     struct lock_waiter own = {.waiter.thread = thread_current(), .writes = writes};
     u64 since_ns = clock_monotonic_ns();
+    bool waits;
 
     spin_lock(&lock->queue.lock);
     __atomic_fetch_or(&lock->state, WAITED_FOR, __ATOMIC_RELAXED);
     list_push_back(&lock->queue.waiters, &own.waiter.link);
     grant_all_that_may(lock);
+    waits = !own.granted; /* else it only lost a race to another reader */
     while (!own.granted)
         thread_block(WAIT_UNINTERRUPTIBLE, WAIT_FOR_LOCK, &lock->queue.lock);
     spin_unlock(&lock->queue.lock);
-    lock_waited(lock->class, since_ns);
+    if (waits)
+        lock_waited(lock->class, since_ns);
 }
 
 void rwlock_read_lock(struct rwlock *lock)

@@ -222,6 +222,8 @@ static int file_spans_do(struct address_space *space, u64 start, u64 end,
         if (error)
             return error;
         start = span.end;
+        if (start < end && sched_point_killable())
+            return -EINTR;
     }
     return hole ? -ENOMEM : 0;
 }

@@ -166,6 +166,8 @@ bool timer_cancel(struct timer *timer);
 bool timer_cancel_wait(struct timer *timer);
 /* Before its memory goes: it is not set, and runs nowhere, whichever CPUs it was set on. */
 void timer_fini(struct timer *timer);
+/* For a timer's function: whether its interrupt came while deferred work ran. */
+bool timer_rang_in_deferred(void);
 
 /* ---- Deferred work: at interrupt exit with interrupts on; takes spinlocks, never sleeps ---- */
 

@@ -8,8 +8,8 @@
  * A process is born by process_clone or process_spawn, becomes another program by process_exec,
  * ends when its last thread has ended, and is then a zombie until its parent waits for it:
  *
- *     clone, spawn --> ALIVE --(the last thread leaves)--> ZOMBIE --(wait, or nobody cares)-->
- * REAPED ^   |
+ *     clone, spawn --> ALIVE --(last thread leaves)--> ZOMBIE --(waited for)--> REAPED
+ *                      ^   |
  *                      '---' exec: the same process, number and family, another program
  *
  * struct process is the process control block (OSTEP 4.5); struct thread (sched.h) is what runs,
@@ -598,7 +598,7 @@ struct futex_request {
 /* 0: woken; -EAGAIN: the word is not `value`; -ETIMEDOUT, -EINTR, -EFAULT, -EINVAL. */
 int futex_wait(const struct futex_request *request) must_check;
 /* How many it woke, or an error. */
-long futex_wake(struct user_ptr at, u32 count, u32 bitset, bool is_private);
+long futex_wake(struct user_ptr at, s32 count, u32 bitset, bool is_private);
 long futex_two(const struct futex_request *request);
 /* futex_waitv(2): until one of the words is woken. Its index; -EAGAIN, -ETIMEDOUT, -EINTR, ... */
 int futex_wait_any(const struct futex_request *requests, u32 count, u64 deadline_ns) must_check;
