@@ -15,7 +15,8 @@
  *
  * A write is put out in parts, but no other write comes between them (echo may): `is_written` holds
  * the others back, as Linux's atomic_write_lock does. It is no mutex, since who waits for it,
- * behind one that VSTOP stopped, must still hear of signals.
+ * behind one that VSTOP stopped, must still hear of signals; and poll does not promise POLL_OUT
+ * meanwhile, since a write that may not wait would get EAGAIN.
  *
  * Locking: tty.queue.lock; user memory is copied without it, to a part on the stack.
  */
@@ -200,21 +201,19 @@ static int write_begin(struct tty *tty, u32 open_flags)
     int error;
 
     spin_lock(&tty->queue.lock);
-    tty->writers_waiting++;
     error = writer_wait_locked(tty, open_flags, is_nobodys);
-    tty->writers_waiting--;
     if (!error)
         tty->is_written = true;
     spin_unlock(&tty->queue.lock);
     return error;
 }
 
+/* Wakes always: who was told EAGAIN meanwhile may wait in poll or epoll, and not in write_begin. */
 static void write_end(struct tty *tty)
 {
     spin_lock(&tty->queue.lock);
     tty->is_written = false;
-    if (tty->writers_waiting)
-        wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM);
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM);
     spin_unlock(&tty->queue.lock);
 }
 

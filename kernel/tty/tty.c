@@ -197,7 +197,7 @@ u32 tty_file_poll(struct file *file, struct poll_table *table)
         events |= POLL_IN | POLL_RDNORM;
     if (tty->hung_up)
         events |= POLL_HUP | POLL_IN | POLL_RDNORM | POLL_OUT;
-    else if (tty_output_room(tty) >= TTY_OUTPUT_BYTES / 16 && !tty->stopped)
+    else if (tty_output_room(tty) >= TTY_OUTPUT_BYTES / 16 && !tty->stopped && !tty->is_written)
         events |= POLL_OUT | POLL_WRNORM;
     spin_unlock(&tty->queue.lock);
     return events;

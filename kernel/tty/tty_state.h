@@ -33,11 +33,10 @@ struct tty {
 
     u8 *output;
     u32 output_head, output_tail;
-    u32 column;          /* of the cursor */
-    u32 edit_column;     /* where the line being edited begins on the screen */
-    bool stopped;        /* VSTOP */
-    bool is_written;     /* a write of the near side is under way */
-    u32 writers_waiting; /* for its end */
+    u32 column;      /* of the cursor */
+    u32 edit_column; /* where the line being edited begins on the screen */
+    bool stopped;    /* VSTOP */
+    bool is_written; /* a write of the near side is under way */
 
     bool hung_up;
     bool locked;     /* a pty's slave before unlockpt */

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 
@@ -354,6 +355,53 @@ TEST(tty_writes_of_two_processes_do_not_mix)
     }
     CHECK_EXIT(children[0], 0);
     CHECK_EXIT(children[1], 0);
+}
+
+static int new_edge_watch(int fd)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+    int watch = CHECK_OK(epoll_create1(0));
+
+    CHECK_OK(epoll_ctl(watch, EPOLL_CTL_ADD, fd, &event));
+    return watch;
+}
+
+/* A writer that waits for nothing but edges of EPOLLOUT puts out `count` bytes, one a write. */
+static void write_by_edges(const char *name, int count)
+{
+    int slave = CHECK_OK(open(name, O_RDWR | O_NOCTTY | O_NONBLOCK)), watch = new_edge_watch(slave);
+    struct epoll_event event;
+
+    for (int written = 0; written < count;) {
+        if (write(slave, "x", 1) == 1) {
+            written++;
+            continue;
+        }
+        CHECK_EQ(errno, EAGAIN);
+        CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
+    }
+    _exit(0);
+}
+
+TEST(tty_writers_that_wait_for_edges_all_come_to_their_end)
+{
+    enum {
+        WRITERS = 3,
+        BYTES = 1000
+    };
+    struct terminal terminal = new_terminal();
+    pid_t writers[WRITERS];
+    char bytes[512];
+
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = CHECK_OK(fork());
+        if (writers[i] == 0)
+            write_by_edges(terminal.name, BYTES);
+    }
+    for (int got = 0; got < WRITERS * BYTES;)
+        got += CHECK_OK(read(terminal.master, bytes, sizeof(bytes)));
+    for (int i = 0; i < WRITERS; i++)
+        CHECK_EXIT(writers[i], 0);
 }
 
 TEST(tty_window_size_is_kept_and_shared)
