@@ -276,25 +276,25 @@ static u32 signal_of(const struct tty *tty, u8 character)
     return 0;
 }
 
-static void signal_input(struct tty *tty, u8 character)
+static void signal_input(struct tty *tty, u8 character) must_hold(&tty->queue.lock)
 {
     if (!tty_has(tty, NOFLSH)) {
         tty_input_flush_locked(tty);
         tty->output_tail = tty->output_head;
         tty->packet_status |= TIOCPKT_FLUSHREAD | TIOCPKT_FLUSHWRITE;
     }
-    tty->stopped = false;
+    tty_output_resume_locked(tty);
     if (tty_has(tty, ECHO))
         tty_echo_locked(tty, character);
 }
 
 /* IXON's characters. Returns whether it was one. */
-static bool flow_input(struct tty *tty, u8 character)
+static bool flow_input(struct tty *tty, u8 character) must_hold(&tty->queue.lock)
 {
     if (!(tty->termios.c_iflag & IXON))
         return false;
     if (is_control(tty, character, VSTART)) {
-        tty->stopped = false;
+        tty_output_resume_locked(tty);
         return true;
     }
     if (is_control(tty, character, VSTOP)) {
@@ -302,7 +302,7 @@ static bool flow_input(struct tty *tty, u8 character)
         return true;
     }
     if (tty->stopped && (tty->termios.c_iflag & IXANY))
-        tty->stopped = false;
+        tty_output_resume_locked(tty);
     return false;
 }
 
@@ -323,7 +323,7 @@ static int translate(const struct tty *tty, u8 character)
 }
 
 /* Returns the signal that is to be sent to the foreground group, as a bit; 0: none. */
-static u32 character_input(struct tty *tty, u8 character)
+static u32 character_input(struct tty *tty, u8 character) must_hold(&tty->queue.lock)
 {
     u32 signal;
     int translated;

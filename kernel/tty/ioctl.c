@@ -187,9 +187,9 @@ static long modes_set(struct tty *tty, u64 argument, size_t bytes, enum modes_wh
     modes_keep_locked(tty, &modes);
     tty->termios = modes;
     if (!(tty->termios.c_iflag & IXON))
-        tty->stopped = false;
+        tty_output_resume_locked(tty);
     tty_input_modes_changed_locked(tty, &old);
-    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_IN | POLL_OUT);
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_IN);
     spin_unlock(&tty->queue.lock);
     tty->driver->output_ready(tty);
     return 0;
@@ -268,7 +268,10 @@ static long flow(struct tty *tty, u64 what)
     if (what == TCIOFF || what == TCION)
         return 0; /* there is no line to send STOP and START on */
     spin_lock(&tty->queue.lock);
-    tty->stopped = what == TCOOFF;
+    if (what == TCOOFF)
+        tty->stopped = true;
+    else
+        tty_output_resume_locked(tty);
     spin_unlock(&tty->queue.lock);
     tty->driver->output_ready(tty);
     return 0;

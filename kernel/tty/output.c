@@ -171,6 +171,12 @@ u32 tty_output_take(struct tty *tty, u8 *to, u32 size)
     return count;
 }
 
+void tty_output_resume_locked(struct tty *tty)
+{
+    tty->stopped = false;
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM);
+}
+
 static bool has_room(const struct tty *tty)
 {
     return tty_output_room(tty) >= TAB_COLUMNS;

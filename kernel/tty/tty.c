@@ -107,9 +107,9 @@ void tty_hang_up(struct tty *tty)
     spin_lock(&tty->queue.lock);
     session = tty->hung_up ? 0 : tty->session;
     tty->hung_up = true;
-    tty->stopped = false;
     tty->output_tail = tty->output_head;
-    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN | POLL_OUT);
+    tty_output_resume_locked(tty);
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN);
     spin_unlock(&tty->queue.lock);
     if (session)
         signal_send_session_leader(session, SIGHUP);

@@ -66,6 +66,8 @@ bool tty_put_raw_locked(struct tty *tty, u8 character);
 /* Columns that a character takes on the screen at a column, when it is echoed. */
 u32 tty_echo_width(const struct tty *tty, u8 character, u32 column);
 void tty_echo_locked(struct tty *tty, u8 character);
+/* Output goes on, or was thrown away: clears `stopped`, wakes who waits for room. */
+void tty_output_resume_locked(struct tty *tty) must_hold(&tty->queue.lock);
 ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags);
 
 /* input.c; tty->queue.lock is held. */

@@ -404,6 +404,54 @@ TEST(tty_writers_that_wait_for_edges_all_come_to_their_end)
         CHECK_EXIT(writers[i], 0);
 }
 
+static int is_writable(int fd)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLOUT};
+
+    return CHECK_OK(poll(&entry, 1, 0)) && (entry.revents & POLLOUT);
+}
+
+/* VSTOP is typed: no edge may be left over in `watch` when it has had its effect. */
+static void type_stop(const struct terminal *terminal, int watch)
+{
+    struct epoll_event event;
+
+    type(terminal, "\023");
+    while (is_writable(terminal->slave))
+        sleep_ms(1);
+    CHECK_OK(epoll_wait(watch, &event, 1, 0));
+}
+
+TEST(tty_output_that_goes_on_is_an_edge_for_epoll)
+{
+    struct terminal terminal = new_terminal();
+    int watch = new_edge_watch(terminal.slave);
+    struct epoll_event event;
+    struct termios modes;
+
+    CHECK_EQ(epoll_wait(watch, &event, 1, 0), 1);
+    type_stop(&terminal, watch);
+    type(&terminal, "\021"); /* VSTART */
+    CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
+    type_stop(&terminal, watch);
+    type(&terminal, "\003"); /* VINTR */
+    CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
+    CHECK_OK(tcflow(terminal.slave, TCOOFF));
+    CHECK(!is_writable(terminal.slave));
+    CHECK_OK(epoll_wait(watch, &event, 1, 0));
+    CHECK_OK(tcflow(terminal.slave, TCOON));
+    CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
+    modes = modes_of(terminal.slave);
+    modes.c_iflag |= IXANY;
+    CHECK_OK(tcsetattr(terminal.slave, TCSANOW, &modes));
+    type_stop(&terminal, watch);
+    type(&terminal, "a");
+    CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
+    type_stop(&terminal, watch);
+    change(terminal.slave, IXON, 0);
+    CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
+}
+
 TEST(tty_window_size_is_kept_and_shared)
 {
     struct terminal terminal = new_terminal();
