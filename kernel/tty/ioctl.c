@@ -71,12 +71,13 @@ static long modes_get_short(struct tty *tty, u64 argument)
 {
     struct termio modes;
 
+    memset(&modes, 0, sizeof(modes)); /* the padding too */
     spin_lock(&tty->queue.lock);
-    modes = (struct termio){.c_iflag = (u16)tty->termios.c_iflag,
-                            .c_oflag = (u16)tty->termios.c_oflag,
-                            .c_cflag = (u16)tty->termios.c_cflag,
-                            .c_lflag = (u16)tty->termios.c_lflag,
-                            .c_line = tty->termios.c_line};
+    modes.c_iflag = (u16)tty->termios.c_iflag;
+    modes.c_oflag = (u16)tty->termios.c_oflag;
+    modes.c_cflag = (u16)tty->termios.c_cflag;
+    modes.c_lflag = (u16)tty->termios.c_lflag;
+    modes.c_line = tty->termios.c_line;
     memcpy(modes.c_cc, tty->termios.c_cc, sizeof(modes.c_cc));
     spin_unlock(&tty->queue.lock);
     return copy_out(user_ptr_at(argument), &modes, sizeof(modes));

@@ -244,7 +244,10 @@ TEST(tty_short_form_of_the_modes_changes_what_it_has_room_for)
     before.c_iflag |= 1 << 16;
     before.c_cc[VSUSP] = 9;
     CHECK_OK(tcsetattr(terminal.slave, TCSANOW, &before));
+    memset(&low, 0, sizeof(low));
     CHECK_OK(ioctl(terminal.slave, TCGETA, &low));
+    CHECK_EQ(((const unsigned char *)&low)[sizeof(low) - 1],
+             0); /* padding: nothing of the kernel's */
     CHECK_EQ(low.lflag, before.c_lflag & 0xffff);
     CHECK_EQ(low.cc[VERASE], 127);
     low.lflag &= ~ECHO;
