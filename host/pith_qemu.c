@@ -121,9 +121,9 @@ static const char *cpu_model(const struct run_options *options, enum accelerator
 }
 
 /*
- * Guest memory is a memfd that the file server maps as well. microvm has no devices of a PC but the
- * debug port; -nodefaults keeps q35 from having more. --qemu-arg comes last, so that it can
- * overrule.
+ * Guest memory is a memfd that the file server maps as well, or QEMU's own without one. microvm has
+ * no devices of a PC but the debug port; -nodefaults keeps q35 from having more. --qemu-arg comes
+ * last, so that it can overrule.
  */
 void qemu_build_arguments(struct strings *arguments, const char *qemu,
                           const struct run_options *options, enum accelerator accelerator,
@@ -170,7 +170,8 @@ void qemu_build_arguments(struct strings *arguments, const char *qemu,
 }
 
 /*
- * Its standard error is a file, which is read when it has ended: a pipe could fill and hold it up.
+ * Its standard error is an end of a pair of sockets, which is emptied while it runs: it never fills
+ * and holds QEMU up, and the last words of one that stands still are heard.
  */
 pid_t qemu_start(const struct strings *arguments, const struct machine_fds *fds)
 {
@@ -191,14 +192,16 @@ pid_t qemu_start(const struct strings *arguments, const struct machine_fds *fds)
     _exit(PITH_FAILED);
 }
 
+/* Keeps the newest: what ends a run is said last. */
 bool qemu_take_complaint(int fd, struct buffer *complaint)
 {
     char bytes[COMPLAINT_BYTES];
     ssize_t size;
 
     while ((size = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
-        if (complaint->size + size <= COMPLAINT_BYTES) /* more is nobody's help */
-            buffer_append(complaint, bytes, size);
+        buffer_append(complaint, bytes, size);
+        if (complaint->size > COMPLAINT_BYTES)
+            buffer_consume(complaint, complaint->size - COMPLAINT_BYTES);
     }
     return size < 0;
 }

@@ -335,6 +335,13 @@ def test_machine_that_kvm_gave_up_is_status_125(tmp_path, words):
     assert words in result.stderr.decode() and '--accel tcg' in result.stderr.decode()
 
 
+def test_what_kvm_says_after_much_else_is_heard(tmp_path):
+    result = run_fake(tmp_path, 'guest.start()\nfor i in range(2000): print("warning", i, file=sys.stderr)\n'
+                                'print("KVM internal error. Suberror: 1", file=sys.stderr, flush=True)\n'
+                                'guest.receive()\n')
+    assert result.returncode == 125 and b'KVM internal error' in result.stderr
+
+
 def test_output_before_the_machine_died_is_not_lost(tmp_path):
     result = run_fake(tmp_path, "guest.start(); guest.send(DATA, STDOUT, b'x' * 60000); os._exit(3)")
     assert result.returncode == 125 and len(result.stdout) == 60000
