@@ -23,10 +23,13 @@
 #include "timeout.h"
 #include "wait_mask.h"
 
-static long masked_result(struct user_ptr mask, long result)
+/*
+ * A wait's result stays what it is even if what is left of the limit could not be written
+ * (`left_error`); only the call cannot be made again with it then, so EINTR is just that.
+ */
+static long limited_result(long result, int left_error)
 {
-    wait_mask_end(mask, result);
-    return result == -EINTR ? -ERESTARTNOHAND : result;
+    return result == -EINTR && !left_error ? -ERESTARTNOHAND : result;
 }
 
 /* ---- poll ---- */
@@ -93,8 +96,8 @@ long sys_ppoll(const struct syscall_args *args)
     if (error)
         return error;
     result = poll_user(arg_user_ptr(args, 0), arg_u32(args, 1), deadline);
-    error = deadline_left_to_timespec(limit, deadline);
-    return masked_result(mask, error ? error : result);
+    wait_mask_end(mask, result);
+    return limited_result(result, deadline_left_to_timespec(limit, deadline));
 }
 
 /* ---- select ---- */
@@ -239,10 +242,7 @@ long sys_select(const struct syscall_args *args)
     if (error)
         return error;
     result = select_user(args, deadline);
-    error = deadline_left_to_timeval(limit, deadline);
-    if (error)
-        return error;
-    return result == -EINTR ? -ERESTARTNOHAND : result;
+    return limited_result(result, deadline_left_to_timeval(limit, deadline));
 }
 
 long sys_pselect6(const struct syscall_args *args)
@@ -262,6 +262,6 @@ long sys_pselect6(const struct syscall_args *args)
     if (error)
         return error;
     result = select_user(args, deadline);
-    error = deadline_left_to_timespec(limit, deadline);
-    return masked_result(user_ptr_at(mask.at), error ? error : result);
+    wait_mask_end(user_ptr_at(mask.at), result);
+    return limited_result(result, deadline_left_to_timespec(limit, deadline));
 }

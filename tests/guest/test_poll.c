@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -215,6 +216,35 @@ TEST(pselect_swaps_the_mask_while_it_waits)
     raise(SIGUSR1);
     CHECK_ERRNO(pselect(0, NULL, NULL, NULL, NULL, &empty), EINTR);
     CHECK_EQ(signals_counted, 1);
+}
+
+/* A limit in memory that can only be read: what is left of it has no place to go. */
+static void *read_only_limit(long seconds)
+{
+    long *limit = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(limit != MAP_FAILED);
+    limit[0] = seconds;
+    CHECK_OK(mprotect(limit, 4096, PROT_READ));
+    return limit;
+}
+
+TEST(ppoll_and_select_keep_their_result_where_the_limit_is_read_only)
+{
+    struct ends ends = new_pipe();
+    struct pollfd entry = {.fd = ends.reader, .events = POLLIN};
+    void *limit = read_only_limit(100);
+    fd_set readers;
+
+    put_byte(ends.writer);
+    FD_ZERO(&readers);
+    FD_SET(ends.reader, &readers);
+    CHECK_EQ(syscall(SYS_ppoll, &entry, 1, limit, NULL, 8), 1);
+    CHECK_EQ(syscall(SYS_pselect6, ends.reader + 1, &readers, NULL, NULL, limit, NULL), 1);
+    CHECK_EQ(syscall(SYS_select, ends.reader + 1, &readers, NULL, NULL, limit), 1);
+    handle_signal(SIGALRM, count_signal, SA_RESTART);
+    ualarm(20000, 0);
+    CHECK_ERRNO(syscall(SYS_ppoll, NULL, 0, limit, NULL, 8), EINTR);
 }
 
 /* ---- epoll ---- */
