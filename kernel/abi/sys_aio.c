@@ -93,7 +93,11 @@ static int request_transfer(const struct iocb *request, struct file *file, s64 *
     if (error)
         return error;
     io.flags |= flags;
-    *result_out = is_read ? file_read(file, &io, &offset) : file_write(file, &io, &offset);
+    if (is_read)
+        *result_out = file_read(file, &io, &offset);
+    else
+        *result_out =
+            rwf_sync_written(file, (u32)request->rw_flags, file_write(file, &io, &offset));
     kfree(many);
     return 0;
 }

@@ -171,12 +171,14 @@ long sys_pwrite64(const struct syscall_args *args)
     return arg_s64(args, 3) < 0 ? -EINVAL : transfer_one(args, file_write, arg_s64(args, 3));
 }
 
-/* After a write with RWF_SYNC or RWF_DSYNC; what cannot be synchronised needs not be. */
-static int sync_written(struct file *file, u32 rwf)
+ssize_t rwf_sync_written(struct file *file, u32 rwf, ssize_t result)
 {
-    if (!(rwf & (RWF_DSYNC | RWF_SYNC)) || !inode_is_regular(file->inode))
-        return 0;
-    return file_sync(file, !(rwf & RWF_SYNC));
+    int error;
+
+    if (result <= 0 || !(rwf & (RWF_DSYNC | RWF_SYNC)) || !inode_is_regular(file->inode))
+        return result;
+    error = file_sync(file, !(rwf & RWF_SYNC));
+    return error ? error : result;
 }
 
 /*
@@ -194,9 +196,7 @@ static long transfer_many(struct transfer *transfer, transfer_function *function
         return error;
     transfer->io.flags |= io_flags;
     result = transfer_run(transfer, function, position);
-    if (result > 0)
-        error = sync_written(transfer->use.file, rwf);
-    return error ? error : result;
+    return function == file_write ? rwf_sync_written(transfer->use.file, rwf, result) : result;
 }
 
 /* At `position`, or at OWN_OFFSET. */

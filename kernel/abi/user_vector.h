@@ -15,3 +15,8 @@ int user_buffer_get(struct user_ptr at, u64 bytes, struct io_segment *segment_ou
                     struct io_buffer *io_out) must_check;
 /* RWF_* of preadv2(2) to IO_BUFFER_*. -EOPNOTSUPP: one that is not known. */
 int rwf_to_io_flags(u32 flags, u32 *io_flags_out) must_check;
+/*
+ * After a write, with its result: what RWF_SYNC or RWF_DSYNC asks for, of a regular file; others
+ * need no synchronising. Returns `result`, or why what was written could not be synchronised.
+ */
+ssize_t rwf_sync_written(struct file *file, u32 rwf, ssize_t result) must_check;

@@ -56,6 +56,23 @@ static int new_file(void)
     return CHECK_OK(open("file", O_RDWR | O_CREAT, 0600));
 }
 
+TEST(io_submit_takes_the_flags_of_pwritev2)
+{
+    aio_context_t context = new_context();
+    struct iocb request = request_of(IOCB_CMD_PWRITE, new_file(), "text", 4, 0);
+    struct io_event event;
+
+    request.aio_rw_flags = RWF_SYNC;
+    CHECK_EQ(submit_one(context, &request), 1);
+    CHECK_EQ(io_getevents(context, 1, 1, &event, NULL), 1);
+    CHECK_EQ(event.res, 4);
+    request.aio_rw_flags = RWF_DSYNC;
+    request.aio_fildes = CHECK_OK(open("/dev/null", O_WRONLY)); /* nothing to synchronise */
+    CHECK_EQ(submit_one(context, &request), 1);
+    CHECK_EQ(io_getevents(context, 1, 1, &event, NULL), 1);
+    CHECK_EQ(event.res, 4);
+}
+
 TEST(io_submit_writes_and_reads_and_gives_events)
 {
     aio_context_t context = new_context();
