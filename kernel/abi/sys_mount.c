@@ -73,6 +73,7 @@ static int mount_from_path(const struct path *where, const char *source, u32 fla
     return error;
 }
 
+/* In Linux's order: of several kinds of change the first is meant. */
 static int mount_decide(const struct path *where, const struct mount_arguments *arguments,
                         u32 flags)
 {
@@ -81,10 +82,12 @@ static int mount_decide(const struct path *where, const struct mount_arguments *
 
     if (flags & MS_REMOUNT)
         return mount_change_flags(where, &source);
-    if (flags & (MS_BIND | MS_MOVE))
+    if (flags & MS_BIND)
         return mount_from_path(where, arguments->source, flags);
     if (flags & PROPAGATION)
-        return mount_set_sharing(where, flags & ~(MS_REC | MS_SILENT));
+        return mount_set_sharing(where, flags);
+    if (flags & MS_MOVE)
+        return mount_from_path(where, arguments->source, flags);
     if (!arguments->type[0])
         return -EINVAL;
     return mount_new(where, arguments->type, &source);

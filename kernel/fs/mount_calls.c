@@ -183,21 +183,22 @@ unlock:
 }
 
 /* Every mount is private here: what asks for less sharing has it already. */
-int mount_set_sharing(const struct path *where, u32 kind)
+int mount_set_sharing(const struct path *where, u32 flags)
 {
-    if (where->dentry != where->mount->root)
+    u32 kind = flags & ~(MS_REC | MS_SILENT), unbindable = kind & MS_UNBINDABLE;
+    struct mount *top = where->mount, *mount = top;
+
+    if (where->dentry != top->root)
         return -EINVAL;
-    switch (kind) {
-    case MS_PRIVATE:
-    case MS_SLAVE:
-        __atomic_fetch_and(&where->mount->flags, ~MS_UNBINDABLE, __ATOMIC_RELAXED);
-        return 0;
-    case MS_UNBINDABLE:
-        __atomic_fetch_or(&where->mount->flags, MS_UNBINDABLE, __ATOMIC_RELAXED);
-        return 0;
-    default: /* MS_SHARED, or more than one */
+    if (kind != MS_PRIVATE && kind != MS_SLAVE && kind != MS_UNBINDABLE)
         return -EINVAL;
-    }
+    mutex_lock(&mounts.lock);
+    do {
+        WRITE_ONCE(mount->flags, (mount->flags & ~MS_UNBINDABLE) | unbindable);
+        mount = flags & MS_REC ? mount_next(mount, top) : NULL;
+    } while (mount);
+    mutex_unlock(&mounts.lock);
+    return 0;
 }
 
 /* MS_REMOUNT: with MS_BIND only of this mount, else of the file system too. */

@@ -176,6 +176,34 @@ TEST(mount_changes_how_mounts_are_shared)
     leave();
 }
 
+TEST(mount_changes_how_all_mounts_below_are_shared)
+{
+    enter_with(0);
+    CHECK_OK(mkdir("dir/one", 0755));
+    CHECK_OK(mkdir("other", 0755));
+    CHECK_OK(mount_call("tmpfs", "dir/one", "tmpfs", 0, NULL));
+    CHECK_OK(mount_call(NULL, "dir", NULL, MS_UNBINDABLE, NULL));
+    CHECK_OK(mount_call("dir/one", "other", NULL, MS_BIND, NULL));
+    CHECK_OK(syscall(SYS_umount2, "other", 0));
+    CHECK_OK(mount_call(NULL, "dir", NULL, MS_UNBINDABLE | MS_REC, NULL));
+    CHECK_ERRNO(mount_call("dir/one", "other", NULL, MS_BIND, NULL), EINVAL);
+    CHECK_OK(mount_call(NULL, "dir", NULL, MS_PRIVATE | MS_REC, NULL));
+    CHECK_OK(mount_call("dir/one", "other", NULL, MS_BIND, NULL));
+    CHECK_OK(syscall(SYS_umount2, "other", 0));
+    leave();
+}
+
+TEST(mount_that_is_to_be_shared_and_moved_is_neither)
+{
+    enter_with(0);
+    CHECK_OK(mkdir("other", 0755));
+    CHECK_ERRNO(mount_call("dir", "other", NULL, MS_PRIVATE | MS_MOVE, NULL), EINVAL);
+    CHECK_ERRNO(mount_call("dir", "dir", NULL, MS_PRIVATE | MS_MOVE, NULL), EINVAL);
+    CHECK_OK(mount_call("dir", "other", NULL, MS_BIND | MS_PRIVATE, NULL)); /* bound */
+    CHECK_OK(syscall(SYS_umount2, "other", 0));
+    leave();
+}
+
 TEST(mount_moves_a_mount_with_what_is_in_it)
 {
     enter_with(0);

@@ -161,8 +161,11 @@ int mount_new(const struct path *where, const char *type, const struct mount_sou
     must_check;
 int mount_bind(const struct path *where, const struct path *what, u32 flags) must_check;
 int mount_move(const struct path *where, const struct path *what) must_check;
-/* MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE. */
-int mount_set_sharing(const struct path *where, u32 kind) must_check;
+/*
+ * `flags`: MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE; with MS_REC of all mounts below too. -EINVAL: not
+ * a mount's root; none of them or several; MS_SHARED, since changes never pass between mounts.
+ */
+int mount_set_sharing(const struct path *where, u32 flags) must_check;
 int mount_change_flags(const struct path *where, const struct mount_source *source) must_check;
 int mount_remove(const struct path *where, u32 flags) must_check; /* MNT_* */
 int mount_pivot_root(const struct path *new_root, const struct path *put_old) must_check;
