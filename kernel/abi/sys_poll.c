@@ -8,7 +8,8 @@
  * to the same moment and the others are made again with the time that is left, which they write
  * where the program gave it.
  *
- * Limits: poll takes RLIMIT_NOFILE descriptors; select 1024, and silently no more.
+ * Limits: poll takes RLIMIT_NOFILE descriptors; select 1024 or, where the table has room for more,
+ * as many as that: what lies beyond in the sets is not looked at, for none can be open there.
  * Errors: -EINVAL of the limit or the mask before anything is waited for; -EBADF only select: poll
  * answers POLLNVAL.
  * Context: sleeps; the arrays are copies, so another thread that writes there changes nothing.
@@ -118,11 +119,30 @@ static const struct {
     [SET_EXCEPT] = {POLL_PRI, POLL_PRI},
 };
 
+#define WORD_BITS 64u
+
 struct select_sets {
-    u64 words[SETS][FD_SETSIZE / 64];
+    u64 *words[SETS]; /* each in `storage` */
     struct user_ptr user[SETS];
-    u32 bytes; /* of each set that the user gave */
+    u32 count; /* of descriptors */
+    u32 bytes; /* of each set */
+    u64 storage[];
 };
+
+/* Empty ones. NULL: no memory. */
+static struct select_sets *sets_alloc(u32 count)
+{
+    u32 words = DIV_ROUND_UP(count, WORD_BITS);
+    struct select_sets *sets = kmalloc(sizeof(*sets) + SETS * words * sizeof(u64), ALLOC_CLEARED);
+
+    if (!sets)
+        return NULL;
+    sets->count = count;
+    sets->bytes = words * sizeof(u64);
+    for (unsigned set = 0; set < SETS; set++)
+        sets->words[set] = sets->storage + set * words;
+    return sets;
+}
 
 static int sets_copy_in(struct select_sets *sets, const struct syscall_args *args)
 {
@@ -145,20 +165,37 @@ static int sets_copy_out(const struct select_sets *sets)
     return 0;
 }
 
+/* The descriptors of a word that are in any set. */
+static u64 asked_in(const struct select_sets *sets, u32 word)
+{
+    u64 asked =
+        sets->words[SET_READ][word] | sets->words[SET_WRITE][word] | sets->words[SET_EXCEPT][word];
+    u32 left = sets->count - word * WORD_BITS;
+
+    return left < WORD_BITS ? asked & (BIT(left) - 1) : asked;
+}
+
+/* As many descriptors as there may be in the sets, or more: whole words. */
+static u32 pollfds_most(const struct select_sets *sets)
+{
+    u32 most = 0;
+
+    for (u32 word = 0; word < sets->bytes / sizeof(u64); word++)
+        most += asked_in(sets, word) ? WORD_BITS : 0;
+    return most;
+}
+
 /* The descriptors that are in any set, with what is asked of each. Returns how many. */
-static u32 sets_to_pollfds(const struct select_sets *sets, u32 count, struct pollfd *fds)
+static u32 sets_to_pollfds(const struct select_sets *sets, struct pollfd *fds)
 {
     u32 used = 0;
 
-    for (u32 word = 0; word < DIV_ROUND_UP(count, 64u); word++) {
-        u64 asked = sets->words[SET_READ][word] | sets->words[SET_WRITE][word] |
-                    sets->words[SET_EXCEPT][word];
+    for (u32 word = 0; word < sets->bytes / sizeof(u64); word++) {
+        u64 asked = asked_in(sets, word);
 
         for (; asked; asked &= asked - 1) {
-            u32 bit = __builtin_ctzll(asked), fd = word * 64 + bit, events = 0;
+            u32 bit = __builtin_ctzll(asked), fd = word * WORD_BITS + bit, events = 0;
 
-            if (fd >= count)
-                break;
             for (unsigned set = 0; set < SETS; set++)
                 events |= (sets->words[set][word] >> bit & 1) ? set_events[set].wanted : 0;
             fds[used++] = (struct pollfd){.fd = fd, .events = events};
@@ -178,11 +215,11 @@ static long pollfds_to_sets(const struct pollfd *fds, u32 count, struct select_s
         if (fds[i].revents & POLL_NVAL)
             return -EBADF;
         for (unsigned set = 0; set < SETS; set++) {
-            bool asked = sets->words[set][fd / 64] & BIT(fd % 64);
+            bool asked = sets->words[set][fd / WORD_BITS] & BIT(fd % WORD_BITS);
 
-            sets->words[set][fd / 64] &= ~BIT(fd % 64);
+            sets->words[set][fd / WORD_BITS] &= ~BIT(fd % WORD_BITS);
             if (asked && (fds[i].revents & set_events[set].answers)) {
-                sets->words[set][fd / 64] |= BIT(fd % 64);
+                sets->words[set][fd / WORD_BITS] |= BIT(fd % WORD_BITS);
                 bits++;
             }
         }
@@ -190,44 +227,48 @@ static long pollfds_to_sets(const struct pollfd *fds, u32 count, struct select_s
     return bits;
 }
 
-/* The sets are copied out only if the wait ended well: on an error they stay as they were. */
-static long select_with(struct select_sets *sets, u32 count, struct pollfd *fds,
-                        const struct syscall_args *args, u64 deadline)
+/* Waits, and makes the sets those of what is ready. Returns how many bits are in them. */
+static long sets_wait(struct select_sets *sets, u64 deadline)
 {
-    u32 used;
+    struct pollfd *fds = kmalloc(MAX(pollfds_most(sets), 1u) * sizeof(*fds), 0);
     long result;
-    int error = sets_copy_in(sets, args);
+    u32 used;
 
-    if (error)
-        return error;
-    used = sets_to_pollfds(sets, count, fds);
+    if (!fds)
+        return -ENOMEM;
+    used = sets_to_pollfds(sets, fds);
     result = poll_files(fds, used, deadline);
-    if (result < 0)
-        return result;
-    result = pollfds_to_sets(fds, used, sets);
-    if (result < 0)
-        return result;
-    error = sets_copy_out(sets);
-    return error ? error : result;
+    if (result >= 0)
+        result = pollfds_to_sets(fds, used, sets);
+    kfree(fds);
+    return result;
+}
+
+/* The sets are copied out only if the wait ended well: on an error they stay as they were. */
+static long select_with(struct select_sets *sets, const struct syscall_args *args, u64 deadline)
+{
+    long result = sets_copy_in(sets, args);
+
+    if (!result)
+        result = sets_wait(sets, deadline);
+    if (result >= 0 && sets_copy_out(sets))
+        result = -EFAULT;
+    return result;
 }
 
 static long select_user(const struct syscall_args *args, u64 deadline)
 {
+    u32 most = MAX(file_table_capacity(thread_current()->files), (u32)FD_SETSIZE);
     int count = arg_int(args, 0);
     struct select_sets *sets;
-    struct pollfd *fds;
-    long result = -ENOMEM;
+    long result;
 
     if (count < 0)
         return -EINVAL;
-    count = MIN(count, FD_SETSIZE);
-    sets = kmalloc(sizeof(*sets), ALLOC_CLEARED);
-    fds = kmalloc(MAX(count, 1) * sizeof(*fds), 0);
-    if (sets && fds) {
-        sets->bytes = DIV_ROUND_UP((u32)count, 64u) * 8;
-        result = select_with(sets, count, fds, args, deadline);
-    }
-    kfree(fds);
+    sets = sets_alloc(MIN((u32)count, most));
+    if (!sets)
+        return -ENOMEM;
+    result = select_with(sets, args, deadline);
     kfree(sets);
     return result;
 }

@@ -228,7 +228,12 @@ int file_table_unshare(void)
 
 u32 file_table_capacity(const struct file_table *table)
 {
-    return READ_ONCE(table->slots)->capacity;
+    u32 capacity;
+
+    rcu_read_lock();
+    capacity = __atomic_load_n(&table->slots, __ATOMIC_ACQUIRE)->capacity; /* see table_grow */
+    rcu_read_unlock();
+    return capacity;
 }
 
 struct file *file_table_find(struct file_table *table, u32 fd, u32 *close_on_exec_out)

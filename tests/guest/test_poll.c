@@ -6,6 +6,7 @@
  */
 #include "guest.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -245,6 +246,31 @@ TEST(ppoll_and_select_keep_their_result_where_the_limit_is_read_only)
     handle_signal(SIGALRM, count_signal, SA_RESTART);
     ualarm(20000, 0);
     CHECK_ERRNO(syscall(SYS_ppoll, NULL, 0, limit, NULL, 8), EINTR);
+}
+
+TEST(select_takes_descriptors_beyond_1024_in_larger_sets)
+{
+    enum {
+        FIRST = 1500,
+        COUNT = 2048
+    };
+    struct rlimit limit = {COUNT, COUNT};
+    struct ends ends = new_pipe();
+    uint64_t readers[COUNT / 64] = {0};
+    struct timeval zero = {0, 0};
+
+    CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+    CHECK_EQ(dup2(ends.reader, FIRST), FIRST);
+    readers[FIRST / 64] = 1ull << FIRST % 64;
+    CHECK_EQ(syscall(SYS_select, FIRST + 1, readers, NULL, NULL, &zero), 0);
+    CHECK_EQ(readers[FIRST / 64], 0);
+    put_byte(ends.writer);
+    readers[FIRST / 64] = 1ull << FIRST % 64 | 1ull << 63; /* the last is not asked */
+    CHECK_EQ(syscall(SYS_select, FIRST + 1, readers, NULL, NULL, &zero), 1);
+    CHECK_EQ(readers[FIRST / 64] & 1ull << FIRST % 64, 1ull << FIRST % 64);
+    close(FIRST);
+    CHECK_ERRNO(syscall(SYS_select, FIRST + 1, readers, NULL, NULL, &zero), EBADF);
+    CHECK_EQ(syscall(SYS_select, INT_MAX, NULL, NULL, NULL, &zero), 0);
 }
 
 /* ---- epoll ---- */
