@@ -37,16 +37,26 @@ static bool channel_is_for_init(const struct host_channel_state *channel)
     return kind == HOST_CHANNEL_CONTROL || kind == HOST_CHANNEL_REPORT;
 }
 
-/* -ENXIO: there is no host; -EBUSY: the session's number is still being closed; -ENOMEM. */
+/*
+ * -ENXIO: there is no host, or nobody uses the session and the caller is not init; -EPERM: init's
+ * channel; -EBUSY: the session's number is still being closed; -ENOMEM.
+ */
 static int stream_open(struct inode *inode, struct file *file)
 {
-    int error = host_link_exists() ? 0 : -ENXIO;
+    struct host_channel_state *channel = channel_of(file);
+    int error;
 
-    if (!error && channel_is_for_init(channel_of(file)) && process_current() != process_init)
-        error = -EPERM;
-    if (!error && (file->mode & FILE_READ))
-        error = host_channel_open(channel_of(file));
-    return error ? error : host_session_open(channel_of(file));
+    if (!host_link_exists())
+        return -ENXIO;
+    if (channel_is_for_init(channel) && process_current() != process_init)
+        return -EPERM;
+    error = host_session_open(channel);
+    if (error || !(file->mode & FILE_READ))
+        return error;
+    error = host_channel_open(channel);
+    if (error)
+        host_session_release(channel);
+    return error;
 }
 
 static void stream_release(struct file *file)
@@ -350,8 +360,8 @@ static s32 signal_target; /* [atomic] the process group that the host's signals 
 
 /*
  * init's commands: EXIT with the run's status, STAMP a moment for --boot-time, SESSION_EXIT a
- * session's status, TARGET the process group that gets the host's signals. -EFAULT, -EINVAL,
- * -ENOTTY, -EINTR.
+ * session's status, SAY a sentence for the command's own standard error, TARGET the process group
+ * that gets the host's signals. -EFAULT, -EINVAL, -ENOTTY, -EINTR.
  */
 static long control_ioctl(struct file *file, u32 command, u64 argument)
 {
