@@ -11,7 +11,9 @@
  *
  *     alone: !use.counted (no other thread has the table), references == 1 (no dup, no fork)
  *
- * Both stay so during the call, since only this thread could change them.
+ * The table stays so during the call, since only this thread could share it. The file may get a
+ * second user meanwhile, by pidfd_getfd(2) of another process, whose calls then race with this one
+ * for the offset: both may get the same bytes. Nothing else hangs on the lock: pread(2) takes none.
  *
  * Errors: -EBADF before -EFAULT and -EINVAL of the memory; -ESPIPE: a stream has no places;
  * -EINVAL: a negative one.

@@ -4,7 +4,8 @@
  * Its names are made from pty.c's table when they are asked for. A name's inode keeps a reference
  * to the terminal that had the number when it was looked up, so a cached name is right exactly
  * while that terminal still has it: a number that was given away anew gets a fresh inode, with its
- * new owner and mode. Names that lead nowhere are never cached (valid until 0).
+ * new owner and mode. So every name but ptmx is asked about again at each walk (valid until 0),
+ * also one that led nowhere.
  *
  *     dentry "3" -> inode -> tty A          pty_get(3): tty A: the same: right
  *                                           pty_get(3): tty B, or none: looked up again

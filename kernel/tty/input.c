@@ -24,7 +24,8 @@
  * Invariant: input_tail <= input_lines_end <= input_head, as counters that run on; no more than
  * TTY_INPUT_BYTES apart.
  * Locking: tty.queue.lock; the functions named _locked hold it, the static ones too.
- * Context: tty_input in deferred work or a writer of the master; reads sleep.
+ * Context: tty_input in deferred work (the host's bytes), a reader of the console that makes room
+ * for more of them, a writer of the master, TIOCSTI; it does not sleep. Reads do.
  */
 #include <pith/tty.h>
 

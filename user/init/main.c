@@ -24,7 +24,7 @@
 #define NS_PER_SECOND 1000000000ull
 
 static int control_fd = -1;
-static int complaint_fd = -1; /* where sentences go; -1: nowhere */
+static int complaint_fd = -1; /* where sentences go; -1: to the command alone (SAY) */
 
 /* What is too long is cut, but not its newline. */
 static void complain_to_command(const char *const parts[], size_t count)
