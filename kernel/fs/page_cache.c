@@ -15,6 +15,17 @@
  * Who has a page locked waits for no other page of the same file: a run that is read ahead consists
  * of new pages, which nobody else can have locked. So page locks form no circles.
  *
+ * Who wants to read waits for a page's lock only while the page is not up to date. A fault comes
+ * with its address space locked, and a write-back locks address spaces with the page locked; but it
+ * does so only with pages that are up to date, and these never stop being so:
+ *
+ *     write(2)                                       a fault on the same page
+ *     locks the page, reads it
+ *                                                    holds the address space, waits for the page
+ *     marks it up to date, unlocks it: all wake
+ *     locks it again to write it back
+ *     waits for the address space                    it is up to date: goes on without the lock
+ *
  * Writing back. What is marked DIRTY must reach the file even if it is changed while it is written.
  * A store through a mapping is seen only if its entry is read-only, and a fault then marks the
  * page; so the mark goes before the entries are made read-only, and these before the data is read:
@@ -37,7 +48,9 @@
  * Invariant: frame.cache.owner == the cache exactly while the tree has the page; dirty_count is the
  *            number of pages marked DIRTY plus those that are being written back.
  * Locking:   inode.lock (size), page lock (a bit in frame.flags, a sleeping lock), address spaces,
- *            then cache->lock. Waiters for page locks share a few queues by the frame's number.
+ *            then cache->lock. The exception is the lock of a page that is not up to date, which
+ *            comes inside an address space (a fault reads it in). Waiters for page locks share a
+ *            few queues by the frame's number.
  * Context:   all but page_cache_find, page_try_lock and page_mark_dirty sleep.
  */
 #include <pith/fs.h>
@@ -72,23 +85,43 @@ bool page_try_lock(struct frame *frame)
     return !(before & FRAME_FLAG_LOCKED);
 }
 
-void page_lock(struct frame *frame)
+/* Waits for the lock, or until the page has one of the flags `enough`. Whether it is locked now. */
+static bool page_lock_unless(struct frame *frame, u16 enough)
 {
     struct wait_queue *queue = queue_of(frame);
-    int error = 0;
+    bool is_locked;
+    int error;
 
     if (page_try_lock(frame))
-        return;
+        return true;
     spin_lock(&queue->lock);
     for (;;) {
         /* Marked before the try: an unlock that this try misses sees the mark, and wakes. */
         __atomic_fetch_or(&frame->flags, (u16)FRAME_FLAG_WAITED, __ATOMIC_SEQ_CST);
-        if (page_try_lock(frame))
+        is_locked = page_try_lock(frame);
+        if (is_locked || (__atomic_load_n(&frame->flags, __ATOMIC_ACQUIRE) & enough))
             break;
         error = wait_queue_wait(queue, WAIT_UNINTERRUPTIBLE, WAIT_FOR_FILE);
         assert(!error);
     }
     spin_unlock(&queue->lock);
+    return is_locked;
+}
+
+void page_lock(struct frame *frame)
+{
+    (void)page_lock_unless(frame, 0);
+}
+
+/* For who wants to read: whether it is locked, and so his to read. If not, it is up to date. */
+static bool page_lock_to_read(struct frame *frame)
+{
+    if (!page_lock_unless(frame, FRAME_FLAG_UPTODATE))
+        return false;
+    if (!page_is_uptodate(frame))
+        return true;
+    page_unlock(frame);
+    return false;
 }
 
 void page_unlock(struct frame *frame)
@@ -175,20 +208,29 @@ static int page_insert(struct page_cache *cache, u64 index, struct frame **frame
     return 0;
 }
 
-/* A page that has left the cache by the time its lock was had is not it: looked for again. */
-int page_cache_get_locked(struct inode *inode, u64 index, struct frame **frame_out)
+static bool page_lock_to_write(struct frame *frame)
 {
-    struct page_cache *cache = &inode->pages;
+    page_lock(frame);
+    return true;
+}
 
+/*
+ * Finds the page and locks it by `lock`, or puts a new one in. A page that has left the cache by
+ * the time its lock was had is not it: looked for again. 0: it is locked; 1: `lock` was false.
+ */
+static int page_get(struct page_cache *cache, u64 index, bool (*lock)(struct frame *frame),
+                    struct frame **frame_out)
+{
     for (;;) {
         struct frame *frame = page_find_any(cache, index);
         int error;
 
         if (frame) {
-            page_lock(frame);
-            if (page_belongs(frame, cache, index)) {
+            bool is_locked = lock(frame);
+
+            if (!is_locked || page_belongs(frame, cache, index)) {
                 *frame_out = frame;
-                return 0;
+                return is_locked ? 0 : 1;
             }
             page_unlock(frame);
             frame_put(frame);
@@ -198,6 +240,11 @@ int page_cache_get_locked(struct inode *inode, u64 index, struct frame **frame_o
         if (error != -EEXIST)
             return error;
     }
+}
+
+int page_cache_get_locked(struct inode *inode, u64 index, struct frame **frame_out)
+{
+    return page_get(&inode->pages, index, page_lock_to_write, frame_out);
 }
 
 /* ---- Reading ---- */
@@ -245,13 +292,11 @@ int page_cache_get_pages(struct inode *inode, u64 index, u32 read_ahead, struct 
     frames[0] = page_cache_find(&inode->pages, index);
     if (frames[0])
         goto found;
-    error = page_cache_get_locked(inode, index, &frames[0]);
-    if (error)
+    error = page_get(&inode->pages, index, page_lock_to_read, &frames[0]);
+    if (error < 0)
         return error;
-    if (page_is_uptodate(frames[0])) {
-        page_unlock(frames[0]);
+    if (error > 0)
         goto found;
-    }
     count = run_insert(inode, index, most, frames);
     error = run_read(inode, index, count, frames);
     if (error) {

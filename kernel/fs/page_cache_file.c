@@ -23,8 +23,9 @@
  * A shared mapping's page becomes dirty by the fault that makes it writable, not by the store; a
  * page that leaves the cache between being found and being marked is looked for again.
  *
- * Locking: file.offset_lock (by the caller), inode.lock for writes, page locks; a fault comes with
- *          the address space locked and takes a page lock only to read the page in.
+ * Locking: file.offset_lock (by the caller), inode.lock for writes, page locks, address spaces. A
+ *          fault, which comes with the address space locked, waits for a page's lock only while the
+ *          page is not up to date, when nobody wants the address space under it (page_cache.c).
  */
 #include <pith/file_calls.h>
 

@@ -138,15 +138,31 @@ for i in range(200):
     assert guest.do(f'cat {file}') == 'still here\n'
 
 
-def test_a_mapping_is_stored_to_and_written_back_at_once_and_all_reaches_the_host(tmp_path):
-    """Both the store's fault and the write-back want the page and the address space."""
+def share_program(tmp_path, source, file_bytes):
+    """Builds the program and makes a file beside it. Returns what runs it on that file."""
     program, file = tmp_path / 'program', tmp_path / 'file'
     subprocess.run(['musl-gcc', '-static', '-O1', '-o', program,
-                    os.path.join(os.path.dirname(__file__), 'mapped_writes.c')], check=True)
-    file.write_bytes(bytes(4 * 4096))
-    result = subprocess.run([PITH, 'run', '-q', '-c', '2', '--share', f'{tmp_path}:rw', '--',
-                             program, file, '1000'], check=True, timeout=DEADLINE, text=True,
-                            stdout=subprocess.PIPE)
+                    os.path.join(os.path.dirname(__file__), source)], check=True)
+    file.write_bytes(file_bytes)
+
+    def run(*arguments):
+        return subprocess.run([PITH, 'run', '-q', '-c', '2', '--share', f'{tmp_path}:rw', '--',
+                               program, *arguments], check=True, timeout=DEADLINE, text=True,
+                              stdout=subprocess.PIPE).stdout
+    return run, file
+
+
+def test_a_mapping_is_stored_to_and_written_back_at_once_and_all_reaches_the_host(tmp_path):
+    """Both the store's fault and the write-back want the page and the address space."""
+    run, file = share_program(tmp_path, 'mapped_writes.c', bytes(4 * 4096))
+    output = run(file, '1000')
     pages = file.read_bytes()
     numbers = [int.from_bytes(pages[at:at + 4], 'little') for at in range(0, len(pages), 4096)]
-    assert numbers == [int(result.stdout)] * 4
+    assert numbers == [int(output)] * 4
+
+
+def test_a_page_is_written_and_faulted_in_at_once(tmp_path):
+    """The fault waits for the page with the address space, the write-back the other way round."""
+    run, file = share_program(tmp_path, 'share_file.c', bytes(4096))
+    assert run('fault', file, '100') == ''
+    assert file.read_bytes()[:3] == b'\0x\0'
