@@ -167,6 +167,19 @@ static int file_sync_host(struct file *file, int data_only)
     return error == -ENOSYS ? 0 : error;
 }
 
+/*
+ * Forgets the pages of a range that was zeroed at the host. Its time of modification would tell,
+ * but by the tick: two changes in one look like one.
+ */
+static void range_forget(struct inode *inode, u64 from, u64 to)
+{
+    u64 first = from / PAGE_SIZE, first_whole = DIV_ROUND_UP(from, PAGE_SIZE);
+
+    if (first_whole < to / PAGE_SIZE)
+        page_cache_punch(inode, first_whole, to / PAGE_SIZE - first_whole);
+    page_cache_invalidate(inode, first, DIV_ROUND_UP(to, PAGE_SIZE) - first);
+}
+
 static int file_allocate_host(struct file *file, int mode, u64 offset, u64 bytes)
 {
     struct fuse_fallocate_in question = {.offset = offset, .length = bytes, .mode = mode};
@@ -178,6 +191,8 @@ static int file_allocate_host(struct file *file, int mode, u64 offset, u64 bytes
                           NULL, 0);
     if (error)
         return error;
+    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        range_forget(inode, offset, offset + bytes);
     WRITE_ONCE(fuse_node_of(inode)->valid_until_ns, 0);
     return fuse_attributes_refresh(inode);
 }

@@ -166,3 +166,10 @@ def test_a_page_is_written_and_faulted_in_at_once(tmp_path):
     run, file = share_program(tmp_path, 'share_file.c', bytes(4096))
     assert run('fault', file, '100') == ''
     assert file.read_bytes()[:3] == b'\0x\0'
+
+
+def test_pages_that_are_punched_one_after_the_other_show_the_holes(tmp_path):
+    """The host's file changes more often than its time does."""
+    run, file = share_program(tmp_path, 'share_file.c', b'x' * 20 * 4096)
+    assert run('punch', file, '20') == ''
+    assert file.read_bytes() == bytes(20 * 4096)
