@@ -453,9 +453,8 @@ int file_lock_command(struct file *file, int fd, int command, struct flock *floc
         return -EBADF;
     __atomic_fetch_or(&file->mode, FILE_WAS_LOCKED, __ATOMIC_RELAXED);
     error = record_set(locks, &wanted, command == F_SETLK || command == F_OFD_SETLK);
-    if (!error && !is_file_owned && descriptor_was_closed(fd, file)) {
-        wanted.type = F_UNLCK;
-        (void)record_set(locks, &wanted, 0);
+    if (!error && !is_file_owned && wanted.type != F_UNLCK && descriptor_was_closed(fd, file)) {
+        owner_release(locks, &locks->records, wanted.owner); /* as the close would: cannot fail */
         error = -EBADF;
     }
     return error;
