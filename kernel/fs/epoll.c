@@ -477,8 +477,10 @@ struct epoll_report {
     struct epoll_event missed; /* had no page to be written to */
 };
 
-/* Reports what is ready, until `most` are. -EFAULT: the place of the next one, `missed`, is not in
- * memory now. */
+/*
+ * Reports what is ready, until `most` are. -EFAULT: the place of the next one, `missed`, is not in
+ * memory now. A round that has told of nothing yet begins anew: others may have had rounds since.
+ */
 static int report_fill_locked(struct epoll *epoll, struct epoll_report *report)
     must_hold(&epoll_tree_lock)
 {
@@ -496,6 +498,8 @@ static int report_fill_locked(struct epoll *epoll, struct epoll_report *report)
         if (copy_out_nofault(at, &event, sizeof(event))) {
             item_untake(item);
             report->missed = event;
+            if (!report->count)
+                report->round = 0;
             return -EFAULT;
         }
         if (wanted & EPOLLONESHOT)
