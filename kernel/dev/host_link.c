@@ -7,7 +7,8 @@
  *
  * Sending: a buffer is filled by its owner and submitted; it goes to the device at once or, when
  * the queue is full, on the list of those that wait. How much may be under way is bounded
- * (OUT_BYTES_MAX), and whoever finds no room waits for the client's `room` call.
+ * (OUT_BYTES_MAX), and whoever finds no room waits for the client's `room` call. What is submitted
+ * to a queue that is broken is freed: nobody waits for room that will not come.
  *
  * Receiving: a fixed set of pages is always with the device. The interrupt only schedules deferred
  * work, which hands on each page's bytes in the order in which the device returned them, and gives
@@ -53,7 +54,8 @@ static struct {
     struct list waiting;                   /* guarded_by(&lock) submitted, not yet pushed */
     u32 out_bytes;                         /* guarded_by(&lock) room given to buffers that live */
     struct deferred work;
-    struct timer look; /* `deterministic` */
+    struct deferred lost; /* its own: `work` would receive on the CPU that submits */
+    struct timer look;    /* `deterministic` */
 } link;
 
 bool host_link_exists(void)
@@ -111,8 +113,8 @@ void host_link_buffer_free(struct host_link_buffer *buffer)
     kfree(buffer);
 }
 
-/* Pushes what waits as far as there is room. */
-static void transmit_push_locked(void) must_hold(&link.lock)
+/* Pushes what waits as far as there is room; of a broken queue, all moves to `lost`. */
+static void transmit_push_locked(struct list *lost) must_hold(&link.lock)
 {
     bool pushed = false;
 
@@ -120,26 +122,52 @@ static void transmit_push_locked(void) must_hold(&link.lock)
         struct host_link_buffer *buffer =
             list_first_entry(&link.waiting, struct host_link_buffer, link);
         struct virtio_piece piece = {virt_to_phys(buffer->data), buffer->bytes};
+        int error = virtqueue_push(link.transmit, &piece, 1, 0, buffer);
 
-        if (virtqueue_push(link.transmit, &piece, 1, 0, buffer))
+        if (error == -ENOSPC)
             break;
         list_remove(&buffer->link);
-        pushed = true;
+        if (error)
+            list_push_back(lost, &buffer->link);
+        else
+            pushed = true;
     }
     if (pushed)
         virtqueue_notify(link.transmit);
 }
 
+/* Frees what a broken queue has lost. The client hears of the room later: it may hold locks now. */
+static void buffers_lose(struct list *lost)
+{
+    struct list *entry;
+
+    if (list_is_empty(lost))
+        return;
+    while ((entry = list_pop_front(lost)))
+        host_link_buffer_free(list_entry(entry, struct host_link_buffer, link));
+    deferred_schedule(&link.lost);
+}
+
+static void link_lost(struct deferred *work)
+{
+    if (link.client)
+        link.client->room();
+}
+
 void host_link_submit(struct host_link_buffer *buffer)
 {
+    struct list lost = LIST_INIT(lost);
+
     spin_lock(&link.lock);
     list_push_back(&link.waiting, &buffer->link);
-    transmit_push_locked();
+    transmit_push_locked(&lost);
     spin_unlock(&link.lock);
+    buffers_lose(&lost);
 }
 
 static void transmit_reap(void)
 {
+    struct list lost = LIST_INIT(lost);
     struct host_link_buffer *buffer;
     u32 written;
     bool freed = false;
@@ -151,8 +179,9 @@ static void transmit_reap(void)
     if (!freed)
         return;
     spin_lock(&link.lock);
-    transmit_push_locked();
+    transmit_push_locked(&lost);
     spin_unlock(&link.lock);
+    buffers_lose(&lost);
     if (link.client)
         link.client->room();
 }
@@ -320,5 +349,6 @@ void host_link_init(void)
     spin_init(&link.lock, LOCK_HOST_LINK);
     list_init(&link.waiting);
     link.work = (struct deferred)DEFERRED_INIT(link_work);
+    link.lost = (struct deferred)DEFERRED_INIT(link_lost);
     virtio_driver_register(&link_driver);
 }
