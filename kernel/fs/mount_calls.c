@@ -190,7 +190,9 @@ int mount_set_sharing(const struct path *where, u32 flags)
 
     if (where->dentry != top->root)
         return -EINVAL;
-    if (kind != MS_PRIVATE && kind != MS_SLAVE && kind != MS_UNBINDABLE)
+    if (kind == MS_SLAVE) /* of nobody; what is unbindable stays so */
+        return 0;
+    if (kind != MS_PRIVATE && kind != MS_UNBINDABLE)
         return -EINVAL;
     mutex_lock(&mounts.lock);
     do {

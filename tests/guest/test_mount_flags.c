@@ -171,6 +171,8 @@ TEST(mount_changes_how_mounts_are_shared)
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_UNBINDABLE, NULL));
     CHECK_OK(mkdir("other", 0755));
     CHECK_ERRNO(mount_call("dir", "other", NULL, MS_BIND, NULL), EINVAL);
+    CHECK_OK(mount_call(NULL, "dir", NULL, MS_SLAVE, NULL));
+    CHECK_ERRNO(mount_call("dir", "other", NULL, MS_BIND, NULL), EINVAL);
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_PRIVATE, NULL));
     CHECK_ERRNO(mount_call(NULL, "other", NULL, MS_PRIVATE, NULL), EINVAL);
     leave();
