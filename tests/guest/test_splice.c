@@ -388,9 +388,13 @@ TEST(splice_and_readers_of_one_pipe_get_every_byte_once)
 
 TEST(sendfile_between_two_files_both_ways_at_once_ends)
 {
-    int a = new_file("a", PAGE), b = new_file("b", PAGE);
-    pid_t child = CHECK_OK(fork()); /* the files' offsets are shared */
+    int a, b;
+    pid_t child;
 
+    enter_empty_directory();
+    a = new_file("a", PAGE);
+    b = new_file("b", PAGE);
+    child = CHECK_OK(fork()); /* the files' offsets are shared */
     for (int i = 0; i < 500; i++)
         CHECK_OK(child ? sendfile(a, b, NULL, 1) : sendfile(b, a, NULL, 1));
     if (child == 0)
