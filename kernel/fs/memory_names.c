@@ -17,6 +17,9 @@
  *
  *     root goes: names of root put -> "a" goes: queued | "b" goes: queued;  then a's names, b's ...
  *
+ * A symbolic link's text lies in its inode; the room that it has among what is kept
+ * (memory_pages.c) goes with the inode.
+ *
  * Locking: the caller holds the directory's inode.lock, but for memory_names_drain, when nobody
  *          else knows the directory any more. Context: giving up an inode sleeps.
  */
@@ -171,17 +174,31 @@ int memory_symlink(struct inode *directory, struct dentry *dentry, const char *t
                    struct inode **inode_out)
 {
     size_t bytes = strlen(target);
-    const char *text = link_text_create(target, bytes);
-    int error;
+    int error = memory_kept_take(bytes + 1);
+    const char *text;
 
-    if (!text)
-        return -ENOMEM;
-    error = directory->operations->mknod(directory, dentry, S_IFLNK | 0777, 0, inode_out);
-    if (error) {
-        kfree((void *)text);
+    if (error)
         return error;
-    }
+    error = -ENOMEM;
+    text = link_text_create(target, bytes);
+    if (!text)
+        goto give_room;
+    error = directory->operations->mknod(directory, dentry, S_IFLNK | 0777, 0, inode_out);
+    if (error)
+        goto free_text;
     (*inode_out)->link_text = text;
     (*inode_out)->size = bytes;
     return 0;
+
+free_text:
+    kfree((void *)text);
+give_room:
+    memory_kept_give(bytes + 1);
+    return error;
+}
+
+void memory_symlink_release(const struct inode *inode)
+{
+    if (inode->link_text)
+        memory_kept_give(strlen(inode->link_text) + 1);
 }

@@ -1,6 +1,7 @@
 /*
- * A directory's names in memory, as tmpfs and the overlay have them. Theory in memory_names.c. All
- * that is here is guarded by the directory's inode.lock, which the caller of each function holds.
+ * A directory's names in memory, as tmpfs and the overlay have them. Theory in memory_names.c. The
+ * names are guarded by the directory's inode.lock, which the caller holds; but for the beginning
+ * (memory_names_init) and the end (memory_names_drain), when nobody else knows the directory.
  */
 #pragma once
 
@@ -51,6 +52,11 @@ struct memory_name *memory_name_next(struct memory_name *name);
 void memory_names_drain(struct memory_drain *drain, struct memory_names *names);
 void memory_drain_init(struct memory_drain *drain);
 
-/* `symlink` of a directory whose `mknod` also makes links: keeps the text in memory. */
+/*
+ * `symlink` of a directory whose `mknod` also makes links: keeps the text in memory, and takes room
+ * for it. -ENOSPC: there is none.
+ */
 int memory_symlink(struct inode *directory, struct dentry *dentry, const char *target,
                    struct inode **inode_out);
+/* An inode goes that memory_symlink may have made: gives the room of its text back. */
+void memory_symlink_release(const struct inode *inode);

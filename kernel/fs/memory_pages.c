@@ -5,8 +5,8 @@
  * Each file system has a limit, half of memory if nobody says otherwise; but there are several, and
  * what they hold can be taken from nobody by the out-of-memory choice. So together they never get
  * more than ALL_SHARE of memory: the writer that fills the last of them gets ENOSPC, and programs
- * go on running in what is left. Names (whiteouts too) and extended attributes are small, but a
- * user can have any number of them for one file: together they get KEPT_SHARE.
+ * go on running in what is left. Names (whiteouts too), symbolic links' texts and extended
+ * attributes are small, but a user can have any number of them: together they get KEPT_SHARE.
  *
  * Counts are atomic and taken before what they stand for, so a limit is never passed, though two
  * who want the last page at the same moment may both be refused.

@@ -352,10 +352,12 @@ void overlay_inode_release(struct inode *inode)
     spin_unlock(&file_system->inode_lock);
     if (inode == overlay_of(inode)->root)
         changed_release(file_system);
-    if (node->lower)
+    if (node->lower) {
         dentry_put(node->lower);
-    else
+    } else {
+        memory_symlink_release(inode);
         __atomic_fetch_sub(&overlay_of(inode)->own_inodes, 1, __ATOMIC_RELAXED);
+    }
     memory_xattr_free_all(&node->xattrs);
     memory_names_drain(&overlay_of(inode)->drain, &node->names); /* frees the node */
 }

@@ -188,6 +188,7 @@ static void tmpfs_inode_release(struct inode *inode)
 {
     struct tmpfs_node *node = tmpfs_node_of(inode);
 
+    memory_symlink_release(inode);
     memory_xattr_free_all(&node->xattrs);
     __atomic_fetch_sub(&tmpfs_of(inode)->inodes, 1, __ATOMIC_RELAXED);
     memory_names_drain(&tmpfs_of(inode)->drain, &node->names); /* frees the node */

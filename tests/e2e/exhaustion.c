@@ -1,6 +1,6 @@
 /*
- * Uses up one thing without end: memory, memory-family, file PATH, links PATH, attributes PATH,
- * processes, processes-bomb.
+ * Uses up one thing without end: memory, memory-family, file PATH, links PATH, texts PATH,
+ * attributes PATH, processes, processes-bomb.
  * Prints what stopped it, if it lives to tell.
  */
 #include <errno.h>
@@ -79,6 +79,23 @@ static int link_without_end(const char *path)
     }
 }
 
+/* Symbolic links with long texts. A machine of 128 MiB has room for fewer than TEXTS_MOST. */
+#define TEXTS_MOST 4096
+static int symlink_without_end(const char *path)
+{
+    char name[300], target[4000];
+
+    memset(target, 'x', sizeof(target) - 1);
+    target[sizeof(target) - 1] = '\0';
+    for (unsigned i = 0; i < TEXTS_MOST; i++) {
+        snprintf(name, sizeof(name), "%s.%u", path, i);
+        if (symlink(target, name))
+            return stopped_by("symlink");
+    }
+    puts("nothing stopped it");
+    return 0;
+}
+
 static int set_attributes_without_end(const char *path)
 {
     static char value[60000];
@@ -143,6 +160,8 @@ int main(int count, char **arguments)
         return fill_file(arguments[2]);
     if (strcmp(what, "links") == 0)
         return link_without_end(arguments[2]);
+    if (strcmp(what, "texts") == 0)
+        return symlink_without_end(arguments[2]);
     if (strcmp(what, "attributes") == 0)
         return set_attributes_without_end(arguments[2]);
     if (strcmp(what, "processes") == 0)

@@ -17,6 +17,8 @@ STOPPED = {
     'file /dev/shm/full/it': (1, 'write: No space left on device\n'),
     'links /tmp/full/it': (1, 'link: No space left on device\n'),
     'links /dev/shm/full/it': (1, 'link: No space left on device\n'),
+    'texts /tmp/full/it': (1, 'symlink: No space left on device\n'),
+    'texts /dev/shm/full/it': (1, 'symlink: No space left on device\n'),
     'attributes /tmp/full/it': (1, 'setxattr: No space left on device\n'),
     'processes': (1, 'fork: Resource temporarily unavailable\n'),
     'processes-bomb': (0, 'ended\n'),
