@@ -102,6 +102,8 @@ long sys_mount(const struct syscall_args *args)
 
     if ((flags & MS_MAGIC_MASK) == MS_MAGIC)
         flags &= ~MS_MAGIC_MASK;
+    if (flags & MS_STRICTATIME) /* it is the strongest */
+        flags &= ~(MS_NOATIME | MS_RELATIME);
     error = arguments_copy_in(args, &arguments);
     if (error)
         return error;

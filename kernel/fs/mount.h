@@ -12,7 +12,7 @@
 
 struct mount {
     struct refcount references; /* of paths, child mounts, and one of the tree while it is in it */
-    u32 flags;                  /* [atomic] those of MOUNT_FLAGS */
+    u32 flags;                  /* [atomic] those of MOUNT_FLAGS, and MS_UNBINDABLE */
     struct dentry *root;        /* [const] holds a reference */
     struct file_system *file_system; /* [const] holds a mount's reference */
     /* Where it lies: all NULL for the first mount and for detached ones. [rcu]; holds references.

@@ -150,6 +150,11 @@ TEST(mount_decides_when_access_times_move)
     age("dir/file");
     CHECK_GT(accessed_after_read("dir/file"), 2000);
     CHECK(strstr(options_of_mount(), ",relatime,") == NULL);
+    CHECK_OK(mount_call(NULL, "dir", NULL,
+                        MS_REMOUNT | MS_BIND | MS_STRICTATIME | MS_NOATIME | MS_RELATIME, NULL));
+    age("dir/file");
+    CHECK_GT(accessed_after_read("dir/file"), 2000);
+    CHECK(strstr(options_of_mount(), ",noatime,") == NULL);
     leave();
 }
 
@@ -162,13 +167,28 @@ TEST(mount_takes_the_flags_of_other_file_systems)
     leave();
 }
 
+/* Whether "dir" has the optional field in /proc/self/mountinfo. */
+static int mount_is_unbindable(void)
+{
+    char text[64 * 1024], place[128], *line;
+
+    snprintf(place, sizeof(place), " %s/dir ", guest.directory);
+    read_file("/proc/self/mountinfo", text, sizeof(text));
+    line = strstr(text, place);
+    CHECK(line != NULL);
+    *strchrnul(line, '\n') = '\0';
+    return strstr(line, " unbindable - tmpfs ") != NULL;
+}
+
 TEST(mount_changes_how_mounts_are_shared)
 {
     enter_with(0);
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_PRIVATE | MS_REC, NULL));
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_SLAVE, NULL));
     CHECK_ERRNO(mount_call(NULL, "dir", NULL, MS_PRIVATE | MS_SLAVE, NULL), EINVAL);
+    CHECK(!mount_is_unbindable());
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_UNBINDABLE, NULL));
+    CHECK(mount_is_unbindable());
     CHECK_OK(mkdir("other", 0755));
     CHECK_ERRNO(mount_call("dir", "other", NULL, MS_BIND, NULL), EINVAL);
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_SLAVE, NULL));

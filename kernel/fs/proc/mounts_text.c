@@ -118,7 +118,8 @@ static int print_mountinfo(const struct mount *mount, void *argument)
     print_escaped(text->sink, visible_name(&place, text->buffer));
     text_print(text->sink, " ");
     print_flags(text->sink, mount->flags);
-    text_print(text->sink, " - %s ", file_system->type->name);
+    text_print(text->sink, "%s - %s ", mount->flags & MS_UNBINDABLE ? " unbindable" : "",
+               file_system->type->name);
     print_escaped(text->sink, mount->source);
     text_print(text->sink, " %s", file_system->flags & MS_RDONLY ? "ro" : "rw");
     print_options(text->sink, mount);
