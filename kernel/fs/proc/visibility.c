@@ -4,7 +4,8 @@
  * With hidepid=invisible a process that the caller may not look into has no name in /proc for him,
  * unless he is of the group `gid`; with hidepid=ptraceable the group does not help. A name that
  * comes and goes is looked at anew by each walk, so who is hidden is decided for each caller when
- * the walk comes to the name, and with it for all that lies below.
+ * the walk comes to the name, and with it for all that lies below. Who has the directory open, or
+ * works in it, goes on to see what it shows to everybody: a walk from there meets no hidden name.
  *
  * There is one tree, however often it is mounted: the options are its, as before Linux 5.8. The
  * level that shows names and forbids what they lead to (hidepid=noaccess) is refused.

@@ -140,7 +140,7 @@ int file_table_unshare(void) must_check;
 
 /* ---- Locks ---- */
 
-/* flock(2). -EWOULDBLOCK, -EINTR, -EINVAL; -ENOLCK: no memory. */
+/* flock(2), of a valid operation. -EWOULDBLOCK, -EINTR; -ENOLCK: no memory. */
 int file_flock(struct file *file, int operation) must_check;
 /*
  * fcntl(2) by descriptor `fd`: F_GETLK, F_SETLK, F_SETLKW and the F_OFD_ ones. -EBADF: not opened
