@@ -485,10 +485,12 @@ static void page_clear_part(struct inode *inode, u64 index, u32 from, u32 to)
 void page_cache_truncate(struct inode *inode, u64 new_size)
 {
     u32 within = new_size & (PAGE_SIZE - 1);
+    u64 first = DIV_ROUND_UP(new_size, PAGE_SIZE);
 
     if (within)
         page_clear_part(inode, new_size / PAGE_SIZE, within, PAGE_SIZE);
-    page_cache_punch(inode, DIV_ROUND_UP(new_size, PAGE_SIZE), PAGES_MOST);
+    pages_remove(&inode->pages, first, U64_MAX, 0);
+    mapping_zap(&inode->pages.mapping, first, PAGES_MOST, MAPPING_PRIVATE_TOO);
 }
 
 void page_cache_punch(struct inode *inode, u64 first, u64 count)
@@ -496,7 +498,7 @@ void page_cache_punch(struct inode *inode, u64 first, u64 count)
     struct page_cache *cache = &inode->pages;
 
     pages_remove(cache, first, first + count, 0);
-    mapping_zap(&cache->mapping, first, count, MAPPING_PRIVATE_TOO);
+    mapping_zap(&cache->mapping, first, count, 0);
 }
 
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count)

@@ -556,6 +556,25 @@ TEST(fallocate_of_a_hole_is_seen_by_stores_that_come_later)
     CHECK_EQ(byte, 'b');
 }
 
+TEST(fallocate_of_a_hole_leaves_private_copies_and_ftruncate_does_not)
+{
+    int fd = CHECK_OK(memfd_create("holes", 0));
+    volatile char *copied;
+
+    CHECK_OK(ftruncate(fd, 2 * PAGE));
+    CHECK_EQ(pwrite(fd, "xx", 2, PAGE - 1), 2);
+    copied = map_file(fd, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    copied[0] = 'p';
+    CHECK_EQ(copied[PAGE], 'x');
+    CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 2 * PAGE));
+    CHECK_EQ(copied[0], 'p');
+    CHECK_EQ(copied[PAGE - 1], 'x');
+    CHECK_EQ(copied[PAGE], 0);
+    CHECK_OK(ftruncate(fd, 0));
+    CHECK_OK(ftruncate(fd, 2 * PAGE));
+    CHECK_EQ(copied[0], 0);
+}
+
 TEST(mmap_of_a_closed_descriptor_says_so_before_it_looks_at_the_rest)
 {
     CHECK_EQ(mmap(NULL, 0, 0, 0, -1, 0), MAP_FAILED);

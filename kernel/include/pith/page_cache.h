@@ -102,7 +102,10 @@ int page_mark_dirty(struct page_cache *cache, struct frame *frame) must_check;
  * caller holds inode->lock and has set inode->size.
  */
 void page_cache_truncate(struct inode *inode, u64 new_size);
-/* Forgets the pages of [first, first + count), dirty or not (a hole); mappings too. */
+/*
+ * Forgets the pages of [first, first + count), dirty or not (a hole); mappings too, but private
+ * copies stay: the file still reaches there.
+ */
 void page_cache_punch(struct inode *inode, u64 first, u64 count);
 /* Forgets clean pages of a range (POSIX_FADV_DONTNEED; the host's file changed); mappings too. */
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count);
