@@ -12,10 +12,10 @@
 
 typedef long file_function(struct file *file, const struct syscall_args *args);
 
-/* -EBADF: the first argument is no descriptor, or one of O_PATH. */
-static inline long fd_apply(const struct syscall_args *args, file_function *function)
+/* Leaves what was entered. -EBADF: nothing was. */
+static inline long fd_use_apply(struct fd_use use, const struct syscall_args *args,
+                                file_function *function)
 {
-    struct fd_use use = fd_enter(arg_int(args, 0));
     long result;
 
     if (!use.file)
@@ -25,17 +25,16 @@ static inline long fd_apply(const struct syscall_args *args, file_function *func
     return result;
 }
 
+/* -EBADF: the first argument is no descriptor, or one of O_PATH. */
+static inline long fd_apply(const struct syscall_args *args, file_function *function)
+{
+    return fd_use_apply(fd_enter(arg_int(args, 0)), args, function);
+}
+
 /* O_PATH's too: for calls that only ask which file it is. */
 static inline long fd_apply_any(const struct syscall_args *args, file_function *function)
 {
-    struct fd_use use = fd_enter_any(arg_int(args, 0));
-    long result;
-
-    if (!use.file)
-        return -EBADF;
-    result = function(use.file, args);
-    fd_leave(use);
-    return result;
+    return fd_use_apply(fd_enter_any(arg_int(args, 0)), args, function);
 }
 
 /*
