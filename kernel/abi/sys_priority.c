@@ -34,7 +34,8 @@ static int nice_write(struct thread *thread, s32 *nice)
     if (!nice_is_allowed(thread, *nice) &&
         !credentials_can(thread_current()->credentials, CAPABILITY_SYS_NICE))
         return -EACCES;
-    return thread_set_nice(thread, *nice);
+    thread_set_nice(thread, *nice);
+    return 0;
 }
 
 static bool process_is_meant(struct process *process, int which, int id)

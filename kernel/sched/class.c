@@ -100,16 +100,13 @@ int thread_set_class(struct thread *thread, enum thread_class class, u32 priorit
     return 0;
 }
 
-int thread_set_nice(struct thread *thread, s32 nice)
+void thread_set_nice(struct thread *thread, s32 nice)
 {
     struct anew anew;
 
-    if (nice < -20 || nice > 19)
-        return -EINVAL;
     anew_begin(&anew, thread);
     thread->nice = nice;
     anew_end(&anew, thread);
-    return 0;
 }
 
 /* Looked at without locks first: most threads that are killed have the usual share already. */

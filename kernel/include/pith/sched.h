@@ -262,8 +262,8 @@ void thread_schedule_init(struct thread *thread, enum thread_class class, u32 pr
 /* Any thread's, whatever it does meanwhile. Rights were checked. -EINVAL: out of range. */
 int thread_set_class(struct thread *thread, enum thread_class class, u32 priority, s32 nice)
     must_check;
-/* Its nice value alone: class and priority may change at the same time. -EINVAL: out of range. */
-int thread_set_nice(struct thread *thread, s32 nice) must_check;
+/* Its nice value alone, -20 to 19: class and priority may change at the same time. */
+void thread_set_nice(struct thread *thread, s32 nice);
 /*
  * For a thread that is to end: with less than the usual share it now has the usual one. Beside busy
  * threads the idle class gets milliseconds a second, and others wait for what the thread holds: its
