@@ -50,6 +50,7 @@
 #define DESCRIPTORS_MAX 64
 #define SYSCALLS_MAX    512
 #define ARGUMENTS       6
+#define PROGRESS_PARTS  10
 
 enum argument {
     ARG_NONE,
@@ -518,11 +519,21 @@ static void hang_print(const struct worker *worker)
         closedir(tasks);
 }
 
+/* Says after each tenth part how many calls were made; returns at how many to say so again. */
+static unsigned long progress_print(unsigned long next_print, unsigned long wanted)
+{
+    if (counts->made < next_print)
+        return next_print;
+    printf("%lu of %lu calls\n", counts->made, wanted);
+    return next_print + wanted / PROGRESS_PARTS + 1;
+}
+
 /* Runs slices until so many calls were made; returns 1 when one could not be ended. */
 static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
 {
     int running = 0, slices = 0;
     double last_turn = now();
+    unsigned long next_print = wanted / PROGRESS_PARTS + 1;
 
     random_state = seed;
     do {
@@ -547,6 +558,7 @@ static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
         if (ended <= 0)
             usleep(2000);
         turn_check(&last_turn);
+        next_print = progress_print(next_print, wanted);
         if (late_kill(count)) {
             for (int i = 0; i < count; i++) {
                 if (workers[i].pid > 0 && workers[i].killed)
