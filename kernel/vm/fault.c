@@ -514,31 +514,41 @@ static int fault_present(struct fault *fault)
 
 /* ---- All of it ---- */
 
+/* Only the region above an address can reach it by growing. */
+static bool only_growth_reaches(const struct region *region, u64 address)
+{
+    return region && region->start > address && (region->flags & REGION_GROWS_DOWN);
+}
+
 /*
  * The stack grows outside the read lock, with the lock for writing: then everything is looked at
  * anew.
  */
 int fault_resolve(struct address_space *space, u64 address, u32 access, u32 code)
 {
+    struct region *region;
     struct fault fault;
     int error;
 
     rwlock_read_lock(&space->lock);
-    fault.region = region_find(space, address);
-    if (unlikely(!fault.region)) {
+    region = region_find_from(space, address);
+    if (unlikely(only_growth_reaches(region, address))) {
         rwlock_read_unlock(&space->lock);
         error = space_grow_stack(space, address);
         if (error)
             return error;
         rwlock_read_lock(&space->lock);
-        fault.region = region_find(space, address);
+        region = region_find_from(space, address);
     }
-    if (unlikely(!fault.region || !(fault.region->flags & access))) {
-        error = fault.region ? -EACCES : -EFAULT;
+    if (unlikely(!region || region->start > address)) {
+        error = -EFAULT;
+    } else if (unlikely(!(region->flags & access))) {
+        error = -EACCES;
     } else if (unlikely(address_space_is_doomed(space))) {
         error = -ENOMEM;
     } else {
         fault.space = space;
+        fault.region = region;
         fault.page = address & PAGE_MASK;
         fault.access = access;
         fault.major = false;

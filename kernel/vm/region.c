@@ -76,16 +76,21 @@ void regions_init(struct address_space *space)
 
 struct region *region_find_from(struct address_space *space, u64 address)
 {
+    /* Faults come in runs. The region lives while the lock is held: removing one resets this. */
+    struct region *recent = READ_ONCE(space->recent), *found = NULL;
     struct tree_node *node = space->regions.root;
-    struct region *found = NULL;
 
+    if (recent && address - recent->start < recent->end - recent->start)
+        return recent;
     while (node) {
         struct region *region = tree_entry(node, struct region, node);
 
         if (address < region->end) {
             found = region;
-            if (address >= region->start)
+            if (address >= region->start) {
+                WRITE_ONCE(space->recent, region);
                 break;
+            }
             node = node->left;
         } else {
             node = node->right;
@@ -96,16 +101,9 @@ struct region *region_find_from(struct address_space *space, u64 address)
 
 struct region *region_find(struct address_space *space, u64 address)
 {
-    /* Faults come in runs. The region lives while the lock is held: removing one resets this. */
-    struct region *region = READ_ONCE(space->recent);
+    struct region *region = region_find_from(space, address);
 
-    if (region && address - region->start < region->end - region->start)
-        return region;
-    region = region_find_from(space, address);
-    if (!region || region->start > address)
-        return NULL;
-    WRITE_ONCE(space->recent, region);
-    return region;
+    return region && region->start <= address ? region : NULL;
 }
 
 /*
