@@ -37,7 +37,6 @@ extern const struct operation call_operations[];
 extern const struct operation process_operations[];
 extern const struct operation talk_operations[];
 extern const struct operation memory_operations[];
-extern const struct operation socket_operations[];
 
 /* Forks with much memory, each with a clock of its own: they print their lines themselves. */
 void large_forks_measure(const char *only);

@@ -240,10 +240,6 @@ const struct operation talk_operations[] = {
     {"pipe ring of eight processes", ring_start, ring_run, ring_end, 200},
     {"futex ping-pong, two threads", futex_start, futex_ping_pong, futex_end, 1000},
     {"pipe, 64 KiB", pipe_reader_start, blocks_send, partner_end, 200},
-    {NULL},
-};
-
-const struct operation socket_operations[] = {
     {"unix socket ping-pong", sockets_start, ping_pong, partner_end, 1000},
     {"unix socket, 64 KiB", socket_reader_start, blocks_send, partner_end, 200},
     {NULL},
