@@ -1,14 +1,9 @@
 /*
- * System V's shared memory: a table of files without names, and how often each is mapped.
+ * System V's shared memory: files without names, and how often each is mapped.
  *
- *     id = sequence << 15 | index       table[index] -> segment -> file -> inode -> page cache
- *     key ----------------------------- by_key[key] -'  ^         ^
- *                                     file.private_data '         '--- region.object, once for
- *                                                                      each attachment
- *
- * When an index is used again its sequence number differs, so that an id that somebody kept does
- * not name a stranger's segment. Tens of thousands may be there, and the
- * lock keeps interrupts off: so key and free index are found without a look at each of them.
+ *     segment_table.c -> segment -> file -> inode -> page cache
+ *                           ^        ^
+ *              file.private_data     '-- region.object, once for each attachment
  *
  * `attachments` counts the regions that show the file, as vm/ tells of them: so fork, exec, exit,
  * munmap and a split by mprotect need nothing here. shmat counts itself for as long as it maps, so
@@ -16,17 +11,17 @@
  * attachment, in one step under the lock; who takes it out is the only one who knows it, and frees
  * it. Until then it may be found and even attached by its id, but not by its key.
  *
+ *     IPC_RMID                the key goes, DEST; attachments 1: it stays in the table
+ *     shmat(2) by its id      pinned 2, mapped 3, unpinned 2
+ *     shmdt(2), twice         1; 0 and DEST: out of the table, freed
+ *
  * The segment has one reference to its file and each region another, so that the memory goes with
  * whichever is last. The pages promised are counted from creation on, touched or not.
  *
  * shmget makes a segment without the lock, since making a file sleeps, then looks for the key once
  * more: of two who make the same key one finds the other's, and throws its own away.
  *
- *     IPC_RMID                the key goes, DEST; attachments 1: it stays in the table
- *     shmat(2) by its id      pinned 2, mapped 3, unpinned 2
- *     shmdt(2), twice         1; 0 and DEST: out of the table, freed
- *
- * Locking: segments.lock for the table and all that changes in segments. Nothing else is taken
+ * Locking: segments_lock for the table and all that changes in segments. Nothing else is taken
  *          under it but memory for the table. region_opened comes with an address space locked.
  * Context: region_opened does not sleep; all else may.
  */
@@ -37,55 +32,16 @@
 #include "file.h"
 #include "inode_internal.h"
 
-#define INDEX_BITS  15
-#define INDEX_MASK  (BIT(INDEX_BITS) - 1)
-#define INDICES     (1u << INDEX_BITS)
-#define WORD_BITS   64
-#define WORDS       (INDICES / WORD_BITS)
-#define ROUND_LEAST 64ul                 /* indices, before one is used again */
-#define SEQUENCES   BIT(31 - INDEX_BITS) /* an id is never negative */
-#define NO_ID       (~0u)                /* a uid or gid that is none */
+#define NO_ID (~0u) /* a uid or gid that is none */
 
 /* What ipc rights are asked for: the bits of one class, as in a mode. */
 #define WANT_READ    04u
 #define WANT_WRITE   02u
 #define WANT_EXECUTE 01u
 
-struct segment {
-    struct shmid64_ds status; /* guarded_by(&segments.lock) but `bytes`, which is [const] */
-    s32 id;                   /* [const] once it is in the table */
-    struct file *file;        /* [const] a reference */
-    u64 promised_pages;       /* [const] */
-};
-
-static struct {
-    struct spinlock lock;
-    struct radix table guarded_by(&lock);  /* by index */
-    struct radix by_key guarded_by(&lock); /* those that have one */
-    u64 used[WORDS] guarded_by(&lock);     /* a bit for each index in the table */
-    u64 count guarded_by(&lock);
-    u64 pages guarded_by(&lock); /* of all */
-    u32 sequence guarded_by(&lock);
-    s64 last_index guarded_by(&lock); /* of the newest; -1: there was none yet */
-} segments = {.lock = SPINLOCK_INIT(LOCK_SEGMENTS),
-              .table = RADIX_INIT(radix_slab_allocator),
-              .by_key = RADIX_INIT(radix_slab_allocator),
-              .last_index = -1};
-
-struct segment_settings segment_settings = {
-    .segments_max = 4096,
-    .bytes_max = U64_MAX - BIT(24),
-    .pages_max = U64_MAX - BIT(24),
-};
-
 static s64 seconds_now(void)
 {
     return (s64)(clock_realtime_ns() / NS_PER_SECOND);
-}
-
-static u64 segment_pages(const struct segment *segment)
-{
-    return DIV_ROUND_UP(segment->status.bytes, PAGE_SIZE);
 }
 
 /* ---- Rights (svipc(7)) ---- */
@@ -122,66 +78,6 @@ static int control_check(const struct ipc64_perm *permissions)
     return -EPERM;
 }
 
-/* ---- The table ---- */
-
-/* The first free index from `index` on; INDICES: there is none. */
-static u32 index_free_from_locked(u32 index) must_hold(&segments.lock)
-{
-    u32 word = index / WORD_BITS;
-    u64 free = ~segments.used[word] & (U64_MAX << index % WORD_BITS);
-
-    while (!free && ++word < WORDS)
-        free = ~segments.used[word];
-    return free ? word * WORD_BITS + (u32)__builtin_ctzl(free) : INDICES;
-}
-
-/*
- * A free index; there is one. As on Linux they go round in a room with half as many again as are
- * used, so that one that was given up is not taken at once.
- */
-static u32 index_find_locked(void) must_hold(&segments.lock)
-{
-    u64 end = MIN(MAX(segments.count * 3 / 2, ROUND_LEAST),
-                  (u64)READ_ONCE(segment_settings.segments_max));
-    u32 index = index_free_from_locked((u32)(segments.last_index + 1) & INDEX_MASK);
-
-    return index < end ? index : index_free_from_locked(0);
-}
-
-static int table_insert_locked(u32 index, struct segment *segment) must_hold(&segments.lock)
-{
-    u32 key = (u32)segment->status.permissions.key;
-    int error = radix_insert(&segments.table, index, segment);
-
-    if (error)
-        return error;
-    if (key != IPC_PRIVATE) {
-        error = radix_insert(&segments.by_key, key, segment);
-        if (error) {
-            radix_remove(&segments.table, index);
-            return error;
-        }
-    }
-    segments.used[index / WORD_BITS] |= BIT(index % WORD_BITS);
-    return 0;
-}
-
-static void table_remove_locked(u32 index) must_hold(&segments.lock)
-{
-    radix_remove(&segments.table, index);
-    segments.used[index / WORD_BITS] &= ~BIT(index % WORD_BITS);
-}
-
-/* Whoever asks for the key from now on gets another. */
-static void key_give_up_locked(struct segment *segment) must_hold(&segments.lock)
-{
-    struct ipc64_perm *permissions = &segment->status.permissions;
-
-    if (permissions->key != IPC_PRIVATE)
-        radix_remove(&segments.by_key, (u32)permissions->key);
-    permissions->key = IPC_PRIVATE;
-}
-
 /* ---- Life ---- */
 
 static void segment_free(struct segment *segment)
@@ -194,13 +90,11 @@ static void segment_free(struct segment *segment)
 /*
  * Takes it out of the table if it is removed and nobody has it: then it is the caller's to free.
  */
-static bool segment_leaves_locked(struct segment *segment) must_hold(&segments.lock)
+static bool segment_leaves_locked(struct segment *segment) must_hold(&segments_lock)
 {
     if (segment->status.attachments || !(segment->status.permissions.mode & SHM_DEST))
         return false;
-    table_remove_locked((u32)segment->id & INDEX_MASK);
-    segments.count--;
-    segments.pages -= segment_pages(segment);
+    segment_table_remove_locked(segment);
     return true;
 }
 
@@ -209,11 +103,11 @@ static void segment_region_opened(struct file *file)
     struct segment *segment = file->private_data;
     s32 pid = fs_process_id();
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment->status.attachments++;
     segment->status.attached_at = seconds_now();
     segment->status.last_pid = pid;
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
 }
 
 static void segment_region_closed(struct file *file)
@@ -222,12 +116,12 @@ static void segment_region_closed(struct file *file)
     s32 pid = fs_process_id();
     bool leaves;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment->status.attachments--;
     segment->status.detached_at = seconds_now();
     segment->status.last_pid = pid;
     leaves = segment_leaves_locked(segment);
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     if (leaves)
         segment_free(segment);
 }
@@ -288,53 +182,15 @@ give_pages:
     return error;
 }
 
-/* Puts it into the table. Its id; -ENOSPC, -ENOMEM. */
-static int segment_insert_locked(struct segment *segment) must_hold(&segments.lock)
-{
-    u64 pages = segment_pages(segment), pages_max = READ_ONCE(segment_settings.pages_max);
-    u32 index;
-    int error;
-
-    if (segments.count >= (u64)READ_ONCE(segment_settings.segments_max) ||
-        segments.pages + pages < pages || segments.pages + pages > pages_max)
-        return -ENOSPC;
-    index = index_find_locked();
-    error = table_insert_locked(index, segment);
-    if (error)
-        return error;
-    if ((s64)index <= segments.last_index)
-        segments.sequence = (segments.sequence + 1) % SEQUENCES;
-    segments.last_index = index;
-    segments.count++;
-    segments.pages += pages;
-    segment->id = (s32)(segments.sequence << INDEX_BITS | index);
-    segment->status.permissions.sequence = (u16)segments.sequence;
-    segment->file->inode->number = (u32)segment->id; /* what /proc/PID/maps shows */
-    return segment->id;
-}
-
-/* ---- Finding ---- */
-
-static struct segment *segment_at_locked(s32 number, enum segment_naming naming)
-    must_hold(&segments.lock)
-{
-    struct segment *segment;
-
-    if (number < 0)
-        return NULL;
-    segment = radix_lookup(&segments.table, (u32)number & INDEX_MASK);
-    return segment && naming == SEGMENT_BY_ID && segment->id != number ? NULL : segment;
-}
+/* ---- Getting ---- */
 
 /* The id of the segment with this key, if it will do for shmget(2); -ENOENT and the like. */
-static int key_find_locked(s32 key, u64 bytes, u32 flags) must_hold(&segments.lock)
+static int key_find_locked(s32 key, u64 bytes, u32 flags) must_hold(&segments_lock)
 {
     struct segment *segment;
     int error;
 
-    if (key == IPC_PRIVATE)
-        return -ENOENT;
-    segment = radix_lookup(&segments.by_key, (u32)key);
+    segment = segment_of_key_locked(key);
     if (!segment)
         return -ENOENT;
     if ((flags & IPC_CREAT) && (flags & IPC_EXCL))
@@ -351,9 +207,9 @@ int segment_get(s32 key, u64 bytes, u32 flags)
     struct segment *segment;
     int result;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     result = key_find_locked(key, bytes, flags);
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     if (result != -ENOENT || !(key == IPC_PRIVATE || (flags & IPC_CREAT)))
         return result;
     if (bytes == 0 || bytes > READ_ONCE(segment_settings.bytes_max))
@@ -363,14 +219,16 @@ int segment_get(s32 key, u64 bytes, u32 flags)
     result = segment_create(key, bytes, flags, &segment);
     if (result)
         return result;
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     result = key_find_locked(key, bytes, flags); /* another may have been quicker */
     if (result == -ENOENT) {
-        result = segment_insert_locked(segment);
-        if (result >= 0)
+        result = segment_table_insert_locked(segment);
+        if (result >= 0) {
+            segment->file->inode->number = (u32)result; /* what /proc/PID/maps shows */
             segment = NULL;
+        }
     }
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     if (segment)
         segment_free(segment);
     return result;
@@ -412,13 +270,13 @@ static int segment_pin(s32 id, u32 wanted, struct segment **segment_out)
     struct segment *segment;
     int error = -EINVAL;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment = segment_at_locked(id, SEGMENT_BY_ID);
     if (segment)
         error = rights_check(&segment->status.permissions, wanted);
     if (!error)
         segment->status.attachments++;
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     *segment_out = segment;
     return error;
 }
@@ -427,10 +285,10 @@ static void segment_unpin(struct segment *segment)
 {
     bool leaves;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment->status.attachments--;
     leaves = segment_leaves_locked(segment);
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     if (leaves)
         segment_free(segment);
 }
@@ -481,7 +339,7 @@ int segment_status(s32 number, enum segment_naming naming, struct shmid64_ds *st
     struct segment *segment;
     int result = -EINVAL;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment = segment_at_locked(number, naming);
     if (segment) {
         result = naming == SEGMENT_BY_INDEX_ANY
@@ -491,7 +349,7 @@ int segment_status(s32 number, enum segment_naming naming, struct shmid64_ds *st
         if (!result)
             result = segment->id;
     }
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     return result;
 }
 
@@ -500,7 +358,7 @@ int segment_set_owner(s32 id, const struct ipc64_perm *permissions)
     struct segment *segment;
     int error = -EINVAL;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment = segment_at_locked(id, SEGMENT_BY_ID);
     if (segment)
         error = control_check(&segment->status.permissions);
@@ -514,7 +372,7 @@ int segment_set_owner(s32 id, const struct ipc64_perm *permissions)
         own->mode = (own->mode & ~PERMISSION_BITS) | (permissions->mode & PERMISSION_BITS);
         segment->status.changed_at = seconds_now();
     }
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     return error;
 }
 
@@ -524,16 +382,16 @@ int segment_remove(s32 id)
     bool leaves = false;
     int error = -EINVAL;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment = segment_at_locked(id, SEGMENT_BY_ID);
     if (segment)
         error = control_check(&segment->status.permissions);
     if (!error) {
         segment->status.permissions.mode |= SHM_DEST;
-        key_give_up_locked(segment);
+        segment_key_give_up_locked(segment);
         leaves = segment_leaves_locked(segment);
     }
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     if (leaves)
         segment_free(segment);
     return error;
@@ -556,7 +414,7 @@ int segment_set_locked(s32 id, u32 locked)
     struct segment *segment;
     int error = -EINVAL;
 
-    spin_lock(&segments.lock);
+    spin_lock(&segments_lock);
     segment = segment_at_locked(id, SEGMENT_BY_ID);
     if (segment)
         error = lock_check(segment, locked);
@@ -564,56 +422,8 @@ int segment_set_locked(s32 id, u32 locked)
         segment->status.permissions.mode &= ~SHM_LOCKED;
         segment->status.permissions.mode |= locked ? SHM_LOCKED : 0;
     }
-    spin_unlock(&segments.lock);
+    spin_unlock(&segments_lock);
     return error;
-}
-
-/* ---- All of them ---- */
-
-bool segment_next(u64 *index, struct segment_listing *listing_out)
-{
-    struct segment *segment;
-
-    spin_lock(&segments.lock);
-    segment = radix_next(&segments.table, index);
-    if (segment)
-        *listing_out = (struct segment_listing){
-            .status = segment->status,
-            .resident_pages = READ_ONCE(segment->file->inode->pages.dirty_count),
-            .id = segment->id,
-        };
-    spin_unlock(&segments.lock);
-    return segment;
-}
-
-int segments_limits(struct shminfo64 *limits_out)
-{
-    struct shm_info usage;
-    u64 segments_max = (u64)READ_ONCE(segment_settings.segments_max);
-
-    *limits_out = (struct shminfo64){
-        .bytes_max = READ_ONCE(segment_settings.bytes_max),
-        .bytes_min = 1,
-        .segments_max = segments_max,
-        .segments_max_process = segments_max,
-        .pages_max = READ_ONCE(segment_settings.pages_max),
-    };
-    return segments_usage(&usage);
-}
-
-int segments_usage(struct shm_info *usage_out)
-{
-    struct segment_listing listing;
-    u64 index = 0, highest = 0;
-
-    *usage_out = (struct shm_info){};
-    for (; segment_next(&index, &listing); index++) {
-        highest = index;
-        usage_out->segments++;
-        usage_out->pages += DIV_ROUND_UP(listing.status.bytes, PAGE_SIZE);
-        usage_out->resident_pages += listing.resident_pages;
-    }
-    return (int)highest;
 }
 
 void segments_init(void)
