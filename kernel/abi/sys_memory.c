@@ -296,27 +296,23 @@ long sys_munlock(const struct syscall_args *args)
     return lock_range(arg_u64(args, 0), arg_u64(args, 1), 0);
 }
 
+/* -EINVAL: no flag, or an unknown one; -EPERM, -ENOMEM: the limit is 0, or reached. */
 long sys_mlockall(const struct syscall_args *args)
 {
     u32 flags = arg_u32(args, 0);
+    unsigned how = SPACE_LOCK | (flags & MCL_ONFAULT ? 0 : SPACE_LOCK_POPULATE);
 
     if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
         return -EINVAL;
     if (space_limit(SPACE_LIMIT_LOCKED) == 0)
         return -EPERM;
-    if (flags & MCL_FUTURE)
-        space_current()->lock_future = true;
-    if (!(flags & MCL_CURRENT))
-        return 0;
-    return address_space_lock(space_current(), 0, USER_END,
-                              SPACE_LOCK | SPACE_LOCK_ALL |
-                                  (flags & MCL_ONFAULT ? 0 : SPACE_LOCK_POPULATE));
+    return address_space_lock_all(space_current(), flags & MCL_CURRENT ? how : 0,
+                                  flags & MCL_FUTURE ? how : 0);
 }
 
 long sys_munlockall(const struct syscall_args *args)
 {
-    space_current()->lock_future = false;
-    return address_space_lock(space_current(), 0, USER_END, SPACE_LOCK_ALL);
+    return address_space_unlock_all(space_current());
 }
 
 /* ---- Protection keys: as on a CPU without them ---- */

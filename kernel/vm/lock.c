@@ -5,9 +5,14 @@
  * and to bring them in. Bringing in goes region by region without the lock, as faults do: a region
  * that goes meanwhile is passed over, and one that comes is not waited for.
  *
+ * What regions to come get is decided under the same hold of the lock as what those get that are
+ * there: so none that another thread maps meanwhile falls between.
+ *
  * Locking: space->lock for writing to count; for reading to find the next region. Context: sleeps.
  */
 #include "internal.h"
+
+#define LOCK_ALL BIT(2) /* with SPACE_LOCK_*: whatever is there; holes are no error */
 
 /* How many pages of the range are not locked yet. */
 static u64 unlocked_pages(struct address_space *space, u64 start, u64 end)
@@ -29,7 +34,7 @@ static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned
     struct region *region;
     int error;
 
-    if (!(flags & SPACE_LOCK_ALL) && !range_is_mapped(space, start, end))
+    if (!(flags & LOCK_ALL) && !range_is_mapped(space, start, end))
         return -ENOMEM;
     if (space->locked_pages + unlocked_pages(space, start, end) > limit)
         return limit ? -ENOMEM : -EPERM;
@@ -47,15 +52,19 @@ static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned
     return 0;
 }
 
-/* Brings in what is there, region by region; holes and what allows nothing are passed over. */
+/*
+ * Brings in what is there, region by region; holes and what allows nothing are passed over.
+ * -ENOMEM: some of it could not be brought in; -EINTR: the thread is being killed.
+ */
 static int bring_in(struct address_space *space, u64 start, u64 end)
 {
-    int error = 0;
+    int result = 0;
 
-    while (start < end && !error) {
+    while (start < end && result != -EINTR) {
         struct region *region;
         u64 until = end;
         u32 flags = 0;
+        int error = 0;
 
         rwlock_read_lock(&space->lock);
         region = region_find_from(space, start);
@@ -70,9 +79,11 @@ static int bring_in(struct address_space *space, u64 start, u64 end)
                                            (flags & (REGION_WRITE | REGION_SHARED)) == REGION_WRITE
                                                ? PAGER_WRITE
                                                : PAGER_READ);
+        if (error)
+            result = error == -EINTR ? -EINTR : -ENOMEM;
         start = until;
     }
-    return error && error != -EINTR ? -ENOMEM : error;
+    return result;
 }
 
 /* What cannot be brought in is an error for mlock, and stays locked all the same (mlock(2)). */
@@ -87,5 +98,35 @@ int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned
     space_write_unlock(space);
     if (!error && (flags & SPACE_LOCK_POPULATE))
         error = bring_in(space, start, end);
+    return error;
+}
+
+/* What cannot be brought in faults later: here that is no error. */
+int address_space_lock_all(struct address_space *space, unsigned now, unsigned future)
+{
+    int error = 0, ignored;
+
+    rwlock_write_lock(&space->lock);
+    if (now)
+        error = lock_locked(space, 0, USER_END, now | LOCK_ALL);
+    if (!error)
+        space->lock_future = (u8)future;
+    space_write_unlock(space);
+    if (!error && (now & SPACE_LOCK_POPULATE)) {
+        ignored = bring_in(space, 0, USER_END);
+        (void)ignored;
+    }
+    return error;
+}
+
+int address_space_unlock_all(struct address_space *space)
+{
+    int error;
+
+    rwlock_write_lock(&space->lock);
+    error = lock_locked(space, 0, USER_END, LOCK_ALL);
+    if (!error)
+        space->lock_future = 0;
+    space_write_unlock(space);
     return error;
 }

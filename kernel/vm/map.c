@@ -149,7 +149,7 @@ int address_space_map(struct address_space *space, const struct map_request *req
                       u64 *address_out)
 {
     struct map_request own = *request;
-    bool shares_nothing = (request->flags & REGION_SHARED) && !request->pager;
+    bool shares_nothing = (request->flags & REGION_SHARED) && !request->pager, comes_in;
     u64 bytes;
     int error;
 
@@ -170,12 +170,14 @@ int address_space_map(struct address_space *space, const struct map_request *req
     rwlock_write_lock(&space->lock);
     if (space->lock_future)
         own.flags |= REGION_LOCKED;
+    comes_in = (request->map_flags & MAP_POPULATE) || (request->flags & REGION_LOCKED) ||
+               (space->lock_future & SPACE_LOCK_POPULATE);
     own.flags |= region_commitment(own.flags);
     error = map_locked(space, &own, bytes, address_out);
     space_write_unlock(space);
     if (shares_nothing)
         shared_memory_put(own.object); /* the region has a reference of its own */
-    if (!error && ((request->map_flags & MAP_POPULATE) || (own.flags & REGION_LOCKED))) {
+    if (!error && comes_in) {
         /* What cannot be filled now faults later (mmap(2)). */
         int ignored = address_space_populate(
             space, *address_out, bytes, request->flags & REGION_WRITE ? PAGER_WRITE : PAGER_READ);
@@ -332,7 +334,7 @@ static int heap_extend(struct address_space *space, u64 old, u64 new)
 u64 address_space_set_heap_end(struct address_space *space, u64 end)
 {
     u64 old, new;
-    bool locked;
+    bool comes_in;
     int error = 0;
 
     rwlock_write_lock(&space->lock);
@@ -347,9 +349,9 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end)
     if (!error)
         space->heap_end = end;
     end = space->heap_end;
-    locked = space->lock_future;
+    comes_in = space->lock_future & SPACE_LOCK_POPULATE;
     space_write_unlock(space);
-    if (!error && new > old && locked)
+    if (!error && new > old && comes_in)
         (void)!address_space_populate(space, old, new - old, PAGER_WRITE);
     return end;
 }

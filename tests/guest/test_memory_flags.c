@@ -153,6 +153,44 @@ TEST(mlockall_onfault_locks_what_is_touched_later)
     CHECK_EQ(status_kib("VmLck:"), 0);
 }
 
+static char *map_page(void)
+{
+    return (char *)CHECK_OK(
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+/* What cannot be brought in is no error of mlockall's, as it is of mlock's. */
+TEST(mlockall_takes_a_mapping_beyond_its_files_end)
+{
+    int file = CHECK_OK(memfd_create("empty", 0));
+    char *memory = (char *)CHECK_OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0));
+
+    NEEDS_ROOT();
+    CHECK_ERRNO(mlock(memory, PAGE), ENOMEM);
+    CHECK_OK(munlock(memory, PAGE));
+    CHECK_OK(mlockall(MCL_CURRENT));
+    CHECK_OK(munlockall());
+}
+
+TEST(mlockall_says_anew_what_becomes_of_memory_to_come)
+{
+    unsigned char resident = 1;
+    char *memory;
+    long locked;
+
+    NEEDS_ROOT();
+    CHECK_OK(mlockall(MCL_FUTURE | MCL_ONFAULT));
+    memory = map_page();
+    CHECK_EQ(status_kib("VmLck:"), PAGE / 1024);
+    CHECK_OK(mincore(memory, PAGE, &resident));
+    CHECK_EQ(resident & 1, 0);
+    CHECK_OK(munmap(memory, PAGE));
+    CHECK_OK(mlockall(MCL_CURRENT | MCL_ONFAULT));
+    locked = status_kib("VmLck:");
+    map_page();
+    CHECK_EQ(status_kib("VmLck:"), locked);
+}
+
 static long barrier(int command, unsigned flags)
 {
     return syscall(SYS_membarrier, command, flags, 0);

@@ -123,7 +123,7 @@ struct address_space {
     u64 committed_pages; /* of COMMITTED regions */
     u64 peak_total_pages;
     u32 region_count;
-    bool lock_future;       /* mlockall(MCL_FUTURE): new regions are locked */
+    u8 lock_future;         /* guarded_by(&lock) SPACE_LOCK_*: what new regions get (mlockall) */
     bool any_not_inherited; /* some region is, or was, NO_FORK or WIPE_ON_FORK */
     bool no_large_pages;    /* [atomic] PR_SET_THP_DISABLE: children and programs inherit it... */
     u32 core_filter;        /* [atomic] ... and /proc/PID/coredump_filter */
@@ -226,8 +226,13 @@ u64 address_space_set_heap_end(struct address_space *space, u64 end);
  */
 #define SPACE_LOCK          BIT(0)
 #define SPACE_LOCK_POPULATE BIT(1) /* brings them in as well */
-#define SPACE_LOCK_ALL      BIT(2) /* whatever is there: holes are no error */
 int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned flags) must_check;
+/*
+ * mlockall(2): locks all that is there (`now` 0: leaves it as it is), and says what regions get
+ * that come (0: nothing). -ENOMEM: the limit is reached, and nothing has changed.
+ */
+int address_space_lock_all(struct address_space *space, unsigned now, unsigned future) must_check;
+int address_space_unlock_all(struct address_space *space) must_check; /* -ENOMEM */
 /* mincore(2): a byte a page. */
 int address_space_resident(struct address_space *space, u64 address, u64 pages, u8 *resident_out)
     must_check;
