@@ -13,19 +13,13 @@ long sys_pidfd_open(const struct syscall_args *args)
     int pid = arg_int(args, 0), result;
     u32 flags = arg_u32(args, 1);
     struct process *process;
-    struct thread *thread;
 
     if ((flags & ~(u32)O_NONBLOCK) || pid <= 0)
         return -EINVAL;
-    process = process_find(pid);
-    if (!process) {
-        thread = thread_find(pid);
-        if (!thread)
-            return -ESRCH;
-        thread_put(thread);
-        return -EINVAL; /* of a thread that leads no process */
-    }
-    result = pidfd_open(process, flags);
+    process = process_find_by_tid(pid);
+    if (!process)
+        return -ESRCH;
+    result = process->pid == pid ? pidfd_open(process, flags) : -EINVAL;
     process_put(process);
     return result;
 }

@@ -54,7 +54,7 @@ long sys_getpgrp(const struct syscall_args *args)
     return process_group_id(process_current());
 }
 
-/* Asks something of the process `pid`, or of the caller for 0. -ESRCH. A zombie still answers. */
+/* Asks something of a thread's process, or of the caller for 0. -ESRCH. A zombie still answers. */
 static long ask_process(int pid, int (*ask)(struct process *process))
 {
     struct process *process;
@@ -62,7 +62,7 @@ static long ask_process(int pid, int (*ask)(struct process *process))
 
     if (pid == 0)
         return ask(process_current());
-    process = process_find(pid);
+    process = process_find_by_tid(pid);
     if (!process)
         return -ESRCH;
     result = ask(process);
@@ -489,7 +489,7 @@ long sys_prlimit64(const struct syscall_args *args)
 
     if (changes && copy_in(&new_limit, new_at, sizeof(new_limit)))
         return -EFAULT;
-    process = process_find(pid ? pid : process_current()->pid);
+    process = process_find_by_tid(pid ? pid : process_current()->pid);
     if (!process)
         return -ESRCH;
     error = limits_permission(process);

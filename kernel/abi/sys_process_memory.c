@@ -89,7 +89,7 @@ static long vm_copy(const struct syscall_args *args, vm_step *step)
     result = user_vector_get(arg_user_ptr(args, 3), copy.remote_count, &copy.remote, &remote);
     if (result)
         goto free_own;
-    process = process_find(arg_int(args, 0));
+    process = process_find_by_tid(arg_int(args, 0));
     result = process ? process_space_inspect(process, &copy.space) : -ESRCH;
     if (!result) {
         copy.page = kmalloc(PAGE_SIZE, 0);

@@ -5,11 +5,14 @@
  * then to whom. The lock keeps the process from being reaped, and its number from becoming
  * another's, between the two. Signal 0 asks only.
  *
- *     call                       finds by                        si_code
- *     kill                       number, group, everybody        SI_USER
- *     tkill, tgkill              thread's number                 SI_TKILL
- *     rt_sigqueueinfo, rt_tg...  number, thread's number         the caller's, below 0
- *     pidfd_send_signal          descriptor                      either
+ *     call                  finds by                   for           si_code
+ *     kill                  number, group, everybody   a process     SI_USER
+ *     tkill, tgkill         number                     that thread   SI_TKILL
+ *     rt_sigqueueinfo       number                     a process     the caller's, below 0
+ *     rt_tgsigqueueinfo     number                     that thread   the caller's, below 0
+ *     pidfd_send_signal     descriptor                 a process     either
+ *
+ * A number is any thread's, as on Linux, also where the process is meant.
  *
  * Errors: -ESRCH before -EINVAL (no such signal) before -EPERM, as on Linux, for the signal is
  * looked at where the process is.
@@ -218,7 +221,7 @@ static long send_to_process(int pid, const struct signal_info *info)
     long result;
 
     spin_lock(&process_table_lock);
-    process = process_find_locked(pid);
+    process = process_find_by_tid_locked(pid);
     result = process ? send_locked(process, info) : -ESRCH;
     spin_unlock(&process_table_lock);
     return result;

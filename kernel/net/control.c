@@ -74,7 +74,7 @@ static int credentials_parse(const struct abi_ucred *given, struct ancillary *an
     if (given->gid != self->gid && given->gid != self->egid && given->gid != self->sgid &&
         !credentials_can(self, CAPABILITY_SETGID))
         return -EPERM;
-    named = process_find(given->pid);
+    named = process_find_by_tid(given->pid);
     if (!named)
         return -ESRCH;
     process_put(named);

@@ -114,7 +114,9 @@ static int move_locked(struct process *caller, int pid, int id, struct process_g
     struct process_group *group;
     int error;
 
-    if (!process || process->state != PROCESS_ALIVE)
+    if (!process)
+        return identity_find_locked(pid) ? -EINVAL : -ESRCH; /* a thread that leads no process */
+    if (process->state != PROCESS_ALIVE)
         return -ESRCH;
     error = check_movable(caller, process);
     if (error)

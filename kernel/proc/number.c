@@ -121,6 +121,17 @@ struct process *process_find_locked(int pid)
     return number ? number->process : NULL;
 }
 
+/* A zombie has its number, but no thread of it any more; so has a process whose first thread ended.
+ */
+struct process *process_find_by_tid_locked(int tid)
+{
+    struct number *number = number_find(tid);
+
+    if (!number)
+        return NULL;
+    return number->process || !number->identity ? number->process : number->identity->process;
+}
+
 struct thread_identity *identity_find_locked(int tid)
 {
     struct number *number = number_find(tid);
@@ -142,16 +153,26 @@ struct session *session_find_locked(int id)
     return number ? number->session : NULL;
 }
 
-struct process *process_find(int pid)
+static struct process *find_and_get(int number, struct process *(*find_locked)(int number))
 {
     struct process *process;
 
     spin_lock(&process_table_lock);
-    process = process_find_locked(pid);
+    process = find_locked(number);
     if (process)
         process_get(process);
     spin_unlock(&process_table_lock);
     return process;
+}
+
+struct process *process_find(int pid)
+{
+    return find_and_get(pid, process_find_locked);
+}
+
+struct process *process_find_by_tid(int tid)
+{
+    return find_and_get(tid, process_find_by_tid_locked);
 }
 
 struct thread *thread_find(int tid)

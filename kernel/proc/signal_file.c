@@ -107,7 +107,7 @@ bool signal_target_exists(u32 type, s32 id)
     if (type == F_OWNER_PGRP)
         exists = group_find_locked(id);
     else
-        exists = identity_find_locked(id);
+        exists = process_find_by_tid_locked(id);
     spin_unlock(&process_table_lock);
     return exists;
 }

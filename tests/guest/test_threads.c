@@ -11,6 +11,8 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
 
 static pid_t thread_id(void)
 {
@@ -300,6 +302,37 @@ TEST(tgkill_reaches_the_very_thread)
     CHECK_OK(syscall(SYS_tgkill, getpid(), waiting_thread, SIGUSR1));
     join(thread);
     CHECK_EQ(handled_by, waiting_thread);
+}
+
+static void *publish_id_and_wait(void *unused)
+{
+    __atomic_store_n(&waiting_thread, thread_id(), __ATOMIC_SEQ_CST);
+    for (;;)
+        pause();
+    return unused;
+}
+
+/* setpgid alone asks that it be the one that leads the process. */
+TEST(kill_and_its_kin_take_any_threads_number_for_its_process)
+{
+    char from = 'a', to = 'b';
+    struct iovec local = {&to, 1}, remote = {&from, 1};
+    struct rlimit limit;
+
+    handle_signal(SIGUSR1, note_thread, 0);
+    start(publish_id_and_wait, NULL);
+    while (!__atomic_load_n(&waiting_thread, __ATOMIC_SEQ_CST))
+        sleep_ms(1);
+    CHECK_EQ(getpgid(waiting_thread), getpgrp());
+    CHECK_EQ(getsid(waiting_thread), getsid(0));
+    CHECK_ERRNO(setpgid(waiting_thread, 0), EINVAL);
+    CHECK_OK(prlimit(waiting_thread, RLIMIT_NOFILE, NULL, &limit));
+    CHECK_EQ(process_vm_readv(waiting_thread, &local, 1, &remote, 1, 0), 1);
+    CHECK_EQ(to, 'a');
+    CHECK_OK(kill(waiting_thread, 0));
+    CHECK_OK(kill(waiting_thread, SIGUSR1));
+    while (!handled_by)
+        sleep_ms(1);
 }
 
 TEST(kill_of_a_process_takes_a_thread_that_does_not_block_the_signal)

@@ -254,10 +254,13 @@ static inline void process_get(struct process *process)
 void process_put(struct process *process);
 /* By pid, with a reference, zombies too; NULL: none. */
 struct process *process_find(int pid) must_check;
+/* The same, by the number of any of its threads: what most calls take that name a process. */
+struct process *process_find_by_tid(int tid) must_check;
 /* By tid, with a reference on its struct thread (whose identity and process it keeps); NULL. */
 struct thread *thread_find(int tid) must_check;
 /* process_table_lock is held; no reference. */
 struct process *process_find_locked(int pid) must_hold(&process_table_lock);
+struct process *process_find_by_tid_locked(int tid) must_hold(&process_table_lock);
 struct thread_identity *identity_find_locked(int tid) must_hold(&process_table_lock);
 struct process_group *group_find_locked(int id) must_hold(&process_table_lock);
 /*
