@@ -334,6 +334,7 @@ static u32 capability_words(u32 version)
     return version == CAPABILITY_VERSION_2 || version == CAPABILITY_VERSION_3 ? 2 : 0;
 }
 
+/* -EINVAL: an unknown version; the header then tells of the newest. */
 static int capability_header_read(struct user_ptr at, struct capability_header *header)
 {
     u32 version = CAPABILITY_VERSION_3;
@@ -341,7 +342,7 @@ static int capability_header_read(struct user_ptr at, struct capability_header *
     if (copy_in(header, at, sizeof(*header)))
         return -EFAULT;
     if (capability_words(header->version))
-        return header->pid < 0 ? -EINVAL : 0;
+        return 0;
     if (copy_out(at, &version, sizeof(version)))
         return -EFAULT;
     return -EINVAL;
@@ -365,6 +366,7 @@ static int capabilities_of(int pid, struct credentials **credentials_out)
     return *credentials_out ? 0 : -ESRCH;
 }
 
+/* Without a place for the data it asks for the version alone, whoever the header names. */
 long sys_capget(const struct syscall_args *args)
 {
     struct user_ptr data_at = arg_user_ptr(args, 1);
@@ -373,10 +375,10 @@ long sys_capget(const struct syscall_args *args)
     struct credentials *credentials;
     int error = capability_header_read(arg_user_ptr(args, 0), &header);
 
-    if (error == -EINVAL && user_ptr_is_null(data_at))
-        return 0; /* asked for the version */
+    if (user_ptr_is_null(data_at))
+        return error == -EINVAL ? 0 : error;
     if (!error)
-        error = capabilities_of(header.pid, &credentials);
+        error = header.pid < 0 ? -EINVAL : capabilities_of(header.pid, &credentials);
     if (error)
         return error;
     for (int word = 0; word < 2; word++) {
@@ -385,8 +387,6 @@ long sys_capget(const struct syscall_args *args)
         data[word].inheritable = credentials->capabilities_inheritable >> (32 * word);
     }
     credentials_put(credentials);
-    if (user_ptr_is_null(data_at))
-        return 0;
     return copy_out(data_at, data, capability_words(header.version) * sizeof(data[0]));
 }
 

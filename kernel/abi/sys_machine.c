@@ -21,6 +21,11 @@
 
 #define NAME_BYTES 65 /* of each field of struct utsname */
 
+/* getrandom(2) */
+#define GRND_NONBLOCK 1u
+#define GRND_RANDOM   2u
+#define GRND_INSECURE 4u
+
 static struct {
     char system[NAME_BYTES], node[NAME_BYTES], release[NAME_BYTES], version[NAME_BYTES];
     char machine[NAME_BYTES], domain[NAME_BYTES];
@@ -140,16 +145,19 @@ long sys_sysinfo(const struct syscall_args *args)
 }
 
 /*
- * All three flags are known and change nothing: the generator is seeded before the first program. A
- * signal ends a long request early, never one of up to 256 bytes (getrandom(2)).
+ * The flags change nothing: the generator is seeded before the first program. -EINVAL: an unknown
+ * one, or two that contradict each other. A signal ends a long request early, never one of up to
+ * 256 bytes (getrandom(2)).
  */
 long sys_getrandom(const struct syscall_args *args)
 {
     struct user_ptr at = arg_user_ptr(args, 0);
     u64 left = MIN(arg_u64(args, 1), 0x7fffffful * 16), done = 0;
+    u32 flags = arg_u32(args, 2);
     u8 bytes[256];
 
-    if (arg_u32(args, 2) & ~7u)
+    if ((flags & ~(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) ||
+        (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
         return -EINVAL;
     while (left) {
         u64 count = MIN(left, sizeof(bytes));

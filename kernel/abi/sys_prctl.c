@@ -72,12 +72,15 @@ static long no_new_privileges_set(void)
     return 0;
 }
 
+/* -EINVAL: neither 0 nor 1; -EPERM: securebits have locked the setting. */
 static long keep_capabilities_set(u64 keep)
 {
     struct credentials *changed;
 
     if (keep > 1)
         return -EINVAL;
+    if (thread_current()->credentials->secure_bits & SECURE_KEEP_CAPABILITIES << 1)
+        return -EPERM;
     changed = credentials_prepare();
     if (!changed)
         return -ENOMEM;
@@ -194,6 +197,8 @@ static long prctl_credentials(const struct syscall_args *args)
     case PR_GET_NO_NEW_PRIVS:
         return arguments_are_unused(args) ? (long)credentials->no_new_privileges : -EINVAL;
     case PR_CAP_AMBIENT:
+        if (arg_u64(args, 3) || arg_u64(args, 4))
+            return -EINVAL;
         return ambient_change(value, arg_u64(args, 2));
     default:
         return -ENOSYS;

@@ -229,11 +229,24 @@ static int copy_range_check(const struct file *from, const struct file *to, u32 
     return from->inode->file_system == to->inode->file_system ? 0 : -EXDEV;
 }
 
-/* In one file (copy_file_range(2), EINVAL). */
-static int ranges_overlap(const struct file *from, u64 from_at, const struct file *to, u64 to_at,
-                          u64 bytes)
+static u64 place_of(const struct file *file, const struct user_offset *offset)
 {
-    return from->inode == to->inode && from_at < to_at + bytes && to_at < from_at + bytes;
+    return offset->pointer ? offset->value : file->offset;
+}
+
+/*
+ * How much of `bytes` there is to copy: what is written behind the source's end in the same file is
+ * no source any more. -EINVAL: the ranges overlap (copy_file_range(2)).
+ */
+static int copy_range_cut(const struct file *from, u64 from_at, const struct file *to, u64 to_at,
+                          u64 *bytes)
+{
+    u64 size = READ_ONCE(from->inode->size), left = size > from_at ? size - from_at : 0;
+
+    *bytes = MIN(*bytes, left);
+    return from->inode == to->inode && from_at < to_at + *bytes && to_at < from_at + *bytes
+               ? -EINVAL
+               : 0;
 }
 
 long sys_copy_file_range(const struct syscall_args *args)
@@ -250,10 +263,9 @@ long sys_copy_file_range(const struct syscall_args *args)
     if (result)
         return result;
     result = copy_range_check(from.file, to.file, arg_u32(args, 5));
-    if (!result &&
-        ranges_overlap(from.file, from_offset.pointer ? from_offset.value : from.file->offset,
-                       to.file, to_offset.pointer ? to_offset.value : to.file->offset, bytes))
-        result = -EINVAL;
+    if (!result)
+        result = copy_range_cut(from.file, place_of(from.file, &from_offset), to.file,
+                                place_of(to.file, &to_offset), &bytes);
     if (!result)
         result =
             file_copy_between(from.file, from_offset.pointer, to.file, to_offset.pointer, bytes);

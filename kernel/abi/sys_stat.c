@@ -164,11 +164,12 @@ long sys_statx(const struct syscall_args *args)
 
 /* ---- statfs ---- */
 
-/* statfs(2)'s f_flags: MS_ and ST_ have the same numbers where both exist. */
+/* statfs(2)'s f_flags: of most, MS_ and ST_ have the same numbers. */
 static u32 mount_flags_to_st(u32 mount_flags)
 {
     return ST_VALID | (mount_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)) |
            (mount_flags & MS_NOATIME) | (mount_flags & MS_NODIRATIME) |
+           (mount_flags & MS_NOSYMFOLLOW ? ST_NOSYMFOLLOW : 0) |
            (mount_flags & (MS_NOATIME | MS_STRICTATIME) ? 0 : ST_RELATIME);
 }
 

@@ -156,15 +156,21 @@ long sys_time(const struct syscall_args *args)
 
 /* ---- Setting the date ---- */
 
+static int may_set_date(void)
+{
+    return credentials_can(thread_current()->credentials, CAPABILITY_SYS_TIME) ? 0 : -EPERM;
+}
+
 /*
  * Timers of CLOCK_REALTIME follow it, and timerfds that want to know are told (clock_set_register).
  */
-static int realtime_set(u64 ns)
+static int date_set(u64 ns)
 {
-    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_TIME))
-        return -EPERM;
-    clock_realtime_set(ns);
-    return 0;
+    int error = may_set_date();
+
+    if (!error)
+        clock_realtime_set(ns);
+    return error;
 }
 
 long sys_clock_settime(const struct syscall_args *args)
@@ -175,19 +181,24 @@ long sys_clock_settime(const struct syscall_args *args)
         return -EINVAL;
     if (copy_in(&time, arg_user_ptr(args, 1), sizeof(time)))
         return -EFAULT;
-    return timespec_is_valid(&time) ? realtime_set(timespec_ns(&time)) : -EINVAL;
+    if (!timespec_is_valid(&time))
+        return -EINVAL;
+    return date_set(timespec_ns(&time));
 }
 
+/* The zone is nobody's business here: it is not looked at, and gettimeofday tells of none. */
 long sys_settimeofday(const struct syscall_args *args)
 {
     struct user_ptr time_at = arg_user_ptr(args, 0);
     struct abi_timeval time;
 
     if (user_ptr_is_null(time_at))
-        return 0;
+        return may_set_date();
     if (copy_in(&time, time_at, sizeof(time)))
         return -EFAULT;
-    return timeval_is_valid(&time) ? realtime_set(timeval_ns(&time)) : -EINVAL;
+    if (!timeval_is_valid(&time))
+        return -EINVAL;
+    return date_set(timeval_ns(&time));
 }
 
 /* ---- Sleeping ---- */

@@ -310,6 +310,43 @@ TEST(prctl_securebits_are_not_for_users)
     CHECK_ERRNO(prctl(PR_SET_SECUREBITS, 1), EPERM);
 }
 
+/* SECBIT_KEEP_CAPS and its lock. */
+TEST(prctl_keepcaps_that_are_locked_stay_as_they_are)
+{
+    NEEDS_ROOT();
+    CHECK_OK(prctl(PR_SET_SECUREBITS, 0x20));
+    CHECK_ERRNO(prctl(PR_SET_KEEPCAPS, 1), EPERM);
+    CHECK_ERRNO(prctl(PR_SET_KEEPCAPS, 0), EPERM);
+    CHECK_ERRNO(prctl(PR_SET_KEEPCAPS, 2), EINVAL);
+    CHECK_EQ(prctl(PR_GET_KEEPCAPS), 0);
+}
+
+TEST(prctl_ambient_wants_its_unused_arguments_to_be_0)
+{
+    CHECK_OK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 1, 0, 0));
+    CHECK_ERRNO(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 1, 1, 0), EINVAL);
+    CHECK_ERRNO(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 1, 0, 1), EINVAL);
+    CHECK_OK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
+    CHECK_ERRNO(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 1), EINVAL);
+}
+
+TEST(capset_of_any_other_is_eperm_and_capget_without_data_asks_for_the_version_alone)
+{
+    struct {
+        uint32_t version;
+        int pid;
+    } header = {0x20080522, -1};
+    uint32_t data[6] = {0};
+
+    CHECK_ERRNO(syscall(SYS_capset, &header, data), EPERM);
+    CHECK_ERRNO(syscall(SYS_capget, &header, data), EINVAL);
+    CHECK_OK(syscall(SYS_capget, &header, NULL));
+    header.pid = 999999;
+    CHECK_ERRNO(syscall(SYS_capset, &header, data), EPERM);
+    CHECK_ERRNO(syscall(SYS_capget, &header, data), ESRCH);
+    CHECK_OK(syscall(SYS_capget, &header, NULL));
+}
+
 TEST(prctl_rarer_settings_answer_as_documented)
 {
     int value = 0;

@@ -87,6 +87,7 @@ TEST(getrandom_errors_are_as_documented)
 {
     CHECK_ERRNO(syscall(SYS_getrandom, bad_address(), 16, 0), EFAULT);
     CHECK_ERRNO(syscall(SYS_getrandom, NULL, 0, 0x100), EINVAL);
+    CHECK_ERRNO(syscall(SYS_getrandom, NULL, 0, 2 | 4 /* GRND_RANDOM, _INSECURE */), EINVAL);
     CHECK_EQ(syscall(SYS_getrandom, NULL, 0, 0), 0);
 }
 

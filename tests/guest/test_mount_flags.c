@@ -7,6 +7,7 @@
 
 #include <linux/fs.h>
 #include <linux/mount.h>
+#include <sys/statfs.h>
 
 long mount_call(const char *source, const char *target, const char *type, unsigned long flags,
                 const char *options);
@@ -106,11 +107,14 @@ TEST(mount_with_noexec_executes_and_maps_nothing)
 TEST(mount_with_nosymfollow_follows_no_links)
 {
     char target[16] = "";
+    struct statfs system;
 
     enter_with(0);
     write_file("dir/file", "x");
     CHECK_OK(symlink("file", "dir/link"));
     CHECK_OK(mount_call(NULL, "dir", NULL, MS_REMOUNT | MS_BIND | MS_NOSYMFOLLOW, NULL));
+    CHECK_OK(statfs("dir", &system));
+    CHECK(system.f_flags & 0x2000); /* ST_NOSYMFOLLOW */
     CHECK_ERRNO(open("dir/link", O_RDONLY), ELOOP);
     CHECK_EQ(readlink("dir/link", target, sizeof(target) - 1), 4);
     CHECK_STR_EQ(target, "file");

@@ -342,6 +342,22 @@ TEST(sendfile_and_copy_file_range_copy_whole_files)
     check_same(from, 0, second, 0, MIB);
 }
 
+/* How much there is to copy counts, not how much was asked for. */
+TEST(copy_file_range_within_a_file_ends_where_the_file_does)
+{
+    off_t at = 0, to_at = 1000;
+    int file;
+
+    enter_empty_directory();
+    file = new_file("doubled", 1000);
+    CHECK_EQ(copy_file_range(file, &at, file, &to_at, MIB, 0), 1000);
+    check_same(file, 0, file, 1000, 1000);
+    at = to_at = 0;
+    CHECK_ERRNO(copy_file_range(file, &at, file, &to_at, 1, 0), EINVAL);
+    at = 2000;
+    CHECK_OK(copy_file_range(file, &at, file, &to_at, MIB, 0));
+}
+
 /* Two readers and a splice of one pipe: every byte arrives once, whoever gets it. */
 TEST(splice_and_readers_of_one_pipe_get_every_byte_once)
 {

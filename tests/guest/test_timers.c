@@ -379,6 +379,7 @@ TEST(settings_of_the_machine_need_root)
     CHECK_OK(syscall(SYS_setuid, 1000));
     CHECK_ERRNO(syscall(SYS_clock_settime, CLOCK_REALTIME, &now), EPERM);
     CHECK_ERRNO(syscall(SYS_settimeofday, &day, NULL), EPERM);
+    CHECK_ERRNO(syscall(SYS_settimeofday, NULL, NULL), EPERM);
     CHECK_ERRNO(syscall(SYS_sethostname, "x", 1), EPERM);
     CHECK_ERRNO(syscall(SYS_setdomainname, "x", 1), EPERM);
     CHECK_ERRNO(syscall(SYS_reboot, 0xfee1dead, 672274793, 0x4321fedc, NULL), EPERM);

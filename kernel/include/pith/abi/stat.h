@@ -77,12 +77,13 @@ struct statfs {
 };
 _Static_assert(sizeof(struct statfs) == 120, "struct statfs of x86-64");
 
-#define ST_RDONLY   1
-#define ST_NOSUID   2
-#define ST_NODEV    4
-#define ST_NOEXEC   8
-#define ST_VALID    0x20
-#define ST_RELATIME 0x1000
+#define ST_RDONLY      1
+#define ST_NOSUID      2
+#define ST_NODEV       4
+#define ST_NOEXEC      8
+#define ST_VALID       0x20
+#define ST_RELATIME    0x1000
+#define ST_NOSYMFOLLOW 0x2000
 
 struct linux_dirent64 {
     u64 d_ino;
