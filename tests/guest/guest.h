@@ -40,6 +40,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -347,6 +348,8 @@ GUEST_UNUSED static void wait_for_state(const char *file, int line, pid_t pid, c
     while ((state = process_state(pid)) != wanted) {
         if (!state)
             guest_fail(file, line, "/proc does not know process %d", pid);
+        if (state == 'Z')
+            guest_fail(file, line, "process %d has ended, and is never %c", pid, wanted);
         sleep_ms(1);
     }
 }
@@ -417,6 +420,18 @@ GUEST_UNUSED static void handle_signal(int signal, void (*handler)(int), int fla
     action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
     CHECK_OK(sigaction(signal, &action, NULL));
+}
+
+/*
+ * SIGALRM comes soon, and then again and again: on a busy host the first may come before the wait
+ * that it is to interrupt has begun.
+ */
+GUEST_UNUSED static void ring_until_the_end(int flags)
+{
+    static const struct itimerval often = {{0, 20000}, {0, 20000}};
+
+    handle_signal(SIGALRM, count_signal, flags);
+    CHECK_OK(setitimer(ITIMER_REAL, &often, NULL));
 }
 
 /* Does not pass memory to a call that must not read it: one page that nobody may touch. */

@@ -245,10 +245,9 @@ TEST(pipe_read_is_interrupted_by_a_signal)
     int fds[2];
 
     CHECK_OK(pipe(fds));
-    handle_signal(SIGALRM, count_signal, 0);
-    ualarm(50000, 0);
+    ring_until_the_end(0);
     CHECK_ERRNO(read(fds[0], &byte, 1), EINTR);
-    CHECK_EQ(signals_counted, 1);
+    CHECK_GE(signals_counted, 1);
 }
 
 TEST(pipe_read_goes_on_after_a_signal_with_sa_restart)
@@ -520,8 +519,7 @@ TEST(fifo_open_is_interrupted_by_a_signal)
 {
     enter_empty_directory();
     CHECK_OK(mkfifo("fifo", 0600));
-    handle_signal(SIGALRM, count_signal, 0);
-    ualarm(50000, 0);
+    ring_until_the_end(0);
     CHECK_ERRNO(open("fifo", O_RDONLY), EINTR);
 }
 

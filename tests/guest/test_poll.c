@@ -126,8 +126,7 @@ TEST(poll_that_is_stopped_goes_on_to_the_same_moment)
 
 TEST(poll_is_interrupted_by_a_signal_also_with_sa_restart)
 {
-    handle_signal(SIGALRM, count_signal, SA_RESTART);
-    ualarm(30000, 0);
+    ring_until_the_end(SA_RESTART);
     CHECK_ERRNO(poll(NULL, 0, -1), EINTR);
 }
 
@@ -243,8 +242,7 @@ TEST(ppoll_and_select_keep_their_result_where_the_limit_is_read_only)
     CHECK_EQ(syscall(SYS_ppoll, &entry, 1, limit, NULL, 8), 1);
     CHECK_EQ(syscall(SYS_pselect6, ends.reader + 1, &readers, NULL, NULL, limit, NULL), 1);
     CHECK_EQ(syscall(SYS_select, ends.reader + 1, &readers, NULL, NULL, limit), 1);
-    handle_signal(SIGALRM, count_signal, SA_RESTART);
-    ualarm(20000, 0);
+    ring_until_the_end(SA_RESTART);
     CHECK_ERRNO(syscall(SYS_ppoll, NULL, 0, limit, NULL, 8), EINTR);
 }
 

@@ -370,8 +370,7 @@ TEST(rt_sigtimedwait_is_interrupted_by_another_handler)
     sigset_t set = set_of(SIGUSR1);
 
     block(SIGUSR1);
-    handle_signal(SIGALRM, count_signal, 0);
-    ualarm(30000, 0);
+    ring_until_the_end(0);
     CHECK_ERRNO(syscall(SYS_rt_sigtimedwait, &set, NULL, NULL, 8), EINTR);
 }
 
@@ -391,10 +390,9 @@ TEST(rt_sigsuspend_swaps_the_mask_and_returns_eintr)
 
 TEST(pause_returns_eintr_after_a_handler)
 {
-    handle_signal(SIGALRM, count_signal, SA_RESTART);
-    ualarm(30000, 0);
+    ring_until_the_end(SA_RESTART);
     CHECK_ERRNO(pause(), EINTR);
-    CHECK_EQ(signals_counted, 1);
+    CHECK_GE(signals_counted, 1);
 }
 
 /* ---- Default actions ---- */
@@ -527,8 +525,7 @@ TEST(signal_with_handler_interrupts_nanosleep)
 {
     struct timespec long_time = {100, 0}, left = {0};
 
-    handle_signal(SIGALRM, count_signal, SA_RESTART);
-    ualarm(30000, 0);
+    ring_until_the_end(SA_RESTART);
     CHECK_ERRNO(nanosleep(&long_time, &left), EINTR);
     CHECK_GE(left.tv_sec, 80);
 }
