@@ -47,6 +47,7 @@ struct fuse_node {
     u64 valid_until_ns; /* [atomic] attributes are right until then */
     u64 asked_ns;       /* [atomic] when the server last told them */
     u64 blocks;         /* [atomic] of 512 bytes */
+    u64 writes;         /* [atomic] WRITEs that have ended */
     u32 block_bytes;
     /* Of a directory, [inode.lock]: what is read of its listing in advance (fuse_listing.c). */
     u32 preload_asked; /* names asked for one by one since the last part */

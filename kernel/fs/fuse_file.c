@@ -90,6 +90,7 @@ static int fuse_write_page(struct inode *inode, u64 index, struct frame *frame, 
         error = request->answer_bytes == sizeof(answer) && answer.size == bytes ? 0 : -EIO;
     }
     fuse_request_free(request);
+    __atomic_add_fetch(&fuse_node_of(inode)->writes, 1, __ATOMIC_RELEASE);
     return error;
 }
 
@@ -168,33 +169,54 @@ static int file_sync_host(struct file *file, int data_only)
 }
 
 /*
- * Forgets the pages of a range that was zeroed at the host. Its time of modification would tell,
- * but by the tick: two changes in one look like one.
+ * Zeros at the host and in memory. A page that is written back meanwhile may carry what it had in
+ * the range to the host behind our request; who cleared it here has waited for that WRITE, sees
+ * that there was one, and asks again.
  */
-static void range_forget(struct inode *inode, u64 from, u64 to)
+static int range_clear(struct inode *inode, const struct fuse_fallocate_in *question)
 {
-    u64 first = from / PAGE_SIZE, first_whole = DIV_ROUND_UP(from, PAGE_SIZE);
+    struct fuse_node *node = fuse_node_of(inode);
+    u64 writes;
+    int error;
 
-    if (first_whole < to / PAGE_SIZE)
-        page_cache_punch(inode, first_whole, to / PAGE_SIZE - first_whole);
-    page_cache_invalidate(inode, first, DIV_ROUND_UP(to, PAGE_SIZE) - first);
+    do {
+        writes = __atomic_load_n(&node->writes, __ATOMIC_ACQUIRE);
+        error = fuse_call(FUSE_FALLOCATE, node->id, question, sizeof(*question), NULL, 0);
+        if (error)
+            return error;
+        page_cache_clear(inode, question->offset, question->offset + question->length);
+    } while (__atomic_load_n(&node->writes, __ATOMIC_ACQUIRE) != writes && !sched_point_killable());
+    return 0;
+}
+
+static int allocate_locked(struct inode *inode, const struct fuse_fallocate_in *question)
+{
+    struct fuse_node *node = fuse_node_of(inode);
+    int error = page_cache_sync(inode);
+
+    if (error)
+        return error;
+    if (question->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        error = range_clear(inode, question);
+    else
+        error = fuse_call(FUSE_FALLOCATE, node->id, question, sizeof(*question), NULL, 0);
+    if (error)
+        return error;
+    WRITE_ONCE(node->valid_until_ns, 0);
+    return fuse_attributes_refresh(inode);
 }
 
 static int file_allocate_host(struct file *file, int mode, u64 offset, u64 bytes)
 {
-    struct fuse_fallocate_in question = {.offset = offset, .length = bytes, .mode = mode};
+    const struct fuse_fallocate_in question = {.offset = offset, .length = bytes, .mode = mode};
     struct inode *inode = file->inode;
-    int error = page_cache_sync(inode);
+    int error = mutex_lock_killable(&inode->lock);
 
-    if (!error)
-        error = fuse_call(FUSE_FALLOCATE, fuse_node_of(inode)->id, &question, sizeof(question),
-                          NULL, 0);
     if (error)
         return error;
-    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-        range_forget(inode, offset, offset + bytes);
-    WRITE_ONCE(fuse_node_of(inode)->valid_until_ns, 0);
-    return fuse_attributes_refresh(inode);
+    error = allocate_locked(inode, &question);
+    mutex_unlock(&inode->lock);
+    return error;
 }
 
 const struct file_operations fuse_file_operations = {

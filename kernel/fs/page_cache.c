@@ -46,7 +46,8 @@
  * the new size, or a new page. What was stored through a mapping in between goes with the page.
  *
  * Invariant: frame.cache.owner == the cache exactly while the tree has the page; dirty_count is the
- *            number of pages marked DIRTY plus those that are being written back.
+ *            number of pages marked DIRTY plus those that are being written back. A page that is
+ *            DIRTY and not up to date is locked, by who fills it.
  * Locking:   inode.lock (size), page lock (a bit in frame.flags, a sleeping lock), address spaces,
  *            then cache->lock. The exception is the lock of a page that is not up to date, which
  *            comes inside an address space (a fault reads it in). Waiters for page locks share a
@@ -348,9 +349,17 @@ int page_mark_dirty(struct page_cache *cache, struct frame *frame)
     return error == -EEXIST ? 0 : error;
 }
 
-/*
- * Writes one page back if it is dirty. It is locked. What could not be read is not worth writing.
- */
+void page_unmark_dirty(struct page_cache *cache, struct frame *frame)
+{
+    spin_lock(&cache->lock);
+    __atomic_fetch_and(&frame->flags, (u16)~FRAME_FLAG_DIRTY, __ATOMIC_RELAXED);
+    cache->dirty_count--;
+    spin_unlock(&cache->lock);
+    if (cache->operations->pages_dropped)
+        cache->operations->pages_dropped(cache->inode, 1);
+}
+
+/* Writes one page back if it is dirty. It is locked, so up to date if it is. */
 static int page_write_back(struct inode *inode, struct frame *frame)
 {
     struct page_cache *cache = &inode->pages;
@@ -358,8 +367,9 @@ static int page_write_back(struct inode *inode, struct frame *frame)
     u64 size = READ_ONCE(inode->size);
     int error = 0;
 
-    if (!(READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY) || !page_is_uptodate(frame))
+    if (!(READ_ONCE(frame->flags) & FRAME_FLAG_DIRTY))
         return 0;
+    assert(page_is_uptodate(frame));
     __atomic_fetch_and(&frame->flags, (u16)~FRAME_FLAG_DIRTY, __ATOMIC_RELAXED);
     mapping_write_protect(&cache->mapping, frame->cache.index, 1);
     if (start < size)
@@ -499,6 +509,22 @@ void page_cache_punch(struct inode *inode, u64 first, u64 count)
 
     pages_remove(cache, first, first + count, 0);
     mapping_zap(&cache->mapping, first, count, 0);
+}
+
+void page_cache_clear(struct inode *inode, u64 from, u64 to)
+{
+    u64 first = DIV_ROUND_UP(from, PAGE_SIZE), end = to / PAGE_SIZE;
+
+    if (first > end) { /* all in one page */
+        page_clear_part(inode, end, from % PAGE_SIZE, to % PAGE_SIZE);
+        return;
+    }
+    if (from % PAGE_SIZE)
+        page_clear_part(inode, first - 1, from % PAGE_SIZE, PAGE_SIZE);
+    if (first < end)
+        page_cache_punch(inode, first, end - first);
+    if (to % PAGE_SIZE)
+        page_clear_part(inode, end, 0, to % PAGE_SIZE);
 }
 
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count)

@@ -153,10 +153,12 @@ static ssize_t page_fill(struct inode *inode, struct frame *frame, struct io_buf
     if (!page_is_uptodate(frame)) {
         /*
          * Half of a page that was to be covered whole: the other half would be rubbish. With the
-         * page brought up to date, the next try gets on by whatever it can copy.
+         * page brought up to date, the next try gets on by whatever it can copy; should there be
+         * none, the page is as if it had been read.
          */
         if (copied < bytes) {
             *io = before;
+            page_unmark_dirty(&inode->pages, frame);
             return page_prepare(inode, frame, 0, 0);
         }
         page_mark_uptodate(frame);

@@ -11,6 +11,12 @@
  */
 void page_remove_locked(struct page_cache *cache, struct frame *frame) must_hold(&cache->lock);
 
+/*
+ * Takes back page_mark_dirty of a page that the caller has locked and that is not up to date, so
+ * that nobody else can have written to it, and gives its room back.
+ */
+void page_unmark_dirty(struct page_cache *cache, struct frame *frame);
+
 /* The first page at or above *index, with a reference; NULL: none. */
 struct frame *page_next(struct page_cache *cache, u64 *index) must_check;
 

@@ -73,34 +73,6 @@ static int pages_fill(struct inode *inode, u64 first, u64 end)
     return 0;
 }
 
-/*
- * Clears [from, to) within pages; whole pages go, and with them their room. A hole that is cleared
- * in part is read in, as zeros, and stays a hole. inode->lock is held.
- */
-static int range_clear(struct inode *inode, u64 from, u64 to)
-{
-    u64 first = DIV_ROUND_UP(from, PAGE_SIZE), end = to / PAGE_SIZE;
-    u64 edges[2] = {from, MAX(to & PAGE_MASK, from)};
-
-    if (first < end)
-        page_cache_punch(inode, first, end - first);
-    for (unsigned i = 0; i < 2; i++) {
-        u64 page = edges[i] & PAGE_MASK, stop = MIN(to, page + PAGE_SIZE);
-        struct frame *frame;
-        int error;
-
-        if (edges[i] >= stop || (edges[i] == page && stop == page + PAGE_SIZE) ||
-            (i == 1 && page == (from & PAGE_MASK)))
-            continue;
-        error = page_cache_get_page(inode, page / PAGE_SIZE, &frame);
-        if (error)
-            return error;
-        memset((u8 *)frame_data(frame) + (edges[i] - page), 0, stop - edges[i]);
-        frame_put(frame);
-    }
-    return 0;
-}
-
 static int allocate_check_seals(const struct inode *inode, int mode, u64 end)
 {
     if (mode & FALLOC_FL_PUNCH_HOLE)
@@ -119,7 +91,7 @@ static int tmpfs_allocate(struct file *file, int mode, u64 offset, u64 bytes)
     mutex_lock(&inode->lock);
     error = allocate_check_seals(inode, mode, end);
     if (!error && (mode & FALLOC_FL_PUNCH_HOLE))
-        error = range_clear(inode, offset, MIN(end, MAX(inode->size, offset)));
+        page_cache_clear(inode, offset, MIN(end, MAX(inode->size, offset)));
     if (!error && !(mode & FALLOC_FL_PUNCH_HOLE))
         error = pages_fill(inode, offset / PAGE_SIZE, DIV_ROUND_UP(end, PAGE_SIZE));
     if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->size)

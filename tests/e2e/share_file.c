@@ -2,7 +2,9 @@
  * Uses the file argv[2] of a writable share, argv[3] times, as argv[1] says.
  *
  * `fault`: a thread writes a byte of a page that is not in memory while another reads the page
- * through a mapping. `punch`: a page is punched right after it was read, and read again.
+ * through a mapping. `punch`: a page is punched right after it was read, and read again. `clear`:
+ * two pages and parts of those before and behind are punched while another thread stores to the
+ * first and writes all back.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -63,6 +65,67 @@ static void punch(void)
     }
 }
 
+/* What is punched: all but the first bytes of the first page, and the last of the last. */
+#define CLEAR_PAGES 4
+#define CLEAR_FROM  100
+#define CLEAR_TO    (CLEAR_PAGES * PAGE - 100)
+#define STORES      20
+
+static volatile char *shared;
+static volatile int number;
+
+static void *store(void *unused)
+{
+    for (int round = 0; round < rounds; round++) {
+        pthread_barrier_wait(&barrier);
+        for (int i = 0; i < STORES; i++) {
+            *(volatile int *)shared = ++number;
+            for (int page = 1; page < CLEAR_PAGES; page++)
+                shared[page * PAGE] = 0; /* makes it dirty */
+            if (msync((void *)shared, CLEAR_PAGES * PAGE, MS_SYNC))
+                abort();
+        }
+        pthread_barrier_wait(&barrier);
+    }
+    return unused;
+}
+
+static void clear_check(const char *where)
+{
+    for (int at = CLEAR_FROM; at < CLEAR_TO; at++) {
+        if (shared[at]) {
+            printf("%s: byte %d is still there\n", where, at);
+            return;
+        }
+    }
+    if (*(volatile int *)shared != number || shared[CLEAR_TO] != 'x')
+        printf("%s: what was not punched is lost\n", where);
+}
+
+static void clear(void)
+{
+    pthread_t thread;
+
+    shared = mmap(NULL, CLEAR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (shared == MAP_FAILED || pthread_create(&thread, NULL, store, NULL))
+        abort();
+    for (int round = 0; round < rounds; round++) {
+        memset((void *)shared, 'x', CLEAR_PAGES * PAGE);
+        pthread_barrier_wait(&barrier);
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, CLEAR_FROM,
+                      CLEAR_TO - CLEAR_FROM))
+            abort();
+        pthread_barrier_wait(&barrier);
+        clear_check("in memory");
+        if (msync((void *)shared, CLEAR_PAGES * PAGE, MS_SYNC) ||
+            posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
+            abort();
+        clear_check("on the host");
+    }
+    pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
@@ -71,6 +134,8 @@ int main(int argc, char **argv)
     rounds = atoi(argv[3]);
     if (strcmp(argv[1], "fault") == 0)
         fault();
+    else if (strcmp(argv[1], "clear") == 0)
+        clear();
     else
         punch();
     return 0;

@@ -173,3 +173,10 @@ def test_pages_that_are_punched_one_after_the_other_show_the_holes(tmp_path):
     run, file = share_program(tmp_path, 'share_file.c', b'x' * 20 * 4096)
     assert run('punch', file, '20') == ''
     assert file.read_bytes() == bytes(20 * 4096)
+
+
+def test_a_file_is_punched_while_it_is_stored_to_and_written_back(tmp_path):
+    """A write-back that was under way must not bring back what was punched."""
+    run, file = share_program(tmp_path, 'share_file.c', bytes(4 * 4096))
+    assert run('clear', file, '20') == ''
+    assert file.read_bytes()[100:-100] == bytes(4 * 4096 - 200)

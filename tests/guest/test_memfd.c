@@ -218,6 +218,22 @@ TEST(fcntl_keeps_how_long_written_data_is_said_to_live)
     CHECK_ERRNO(fcntl(fd, F_SET_FILE_RW_HINT, &hint), EINVAL);
 }
 
+TEST(write_of_a_page_that_is_there_by_half_writes_that_half)
+{
+    int fd = memfd_with("", 0);
+    char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char byte = 1;
+
+    CHECK(memory != MAP_FAILED);
+    memset(memory, 'x', PAGE);
+    CHECK_OK(munmap(memory + PAGE, PAGE));
+    CHECK_EQ(pwrite(fd, memory + PAGE - 100, PAGE, 0), 100);
+    CHECK_EQ(size_of(fd), 100);
+    CHECK_OK(ftruncate(fd, PAGE));
+    CHECK_EQ(pread(fd, &byte, 1, 100), 1);
+    CHECK_EQ(byte, 0);
+}
+
 /* ---- Between files ---- */
 
 TEST(copy_file_range_does_not_go_from_one_file_system_to_another)

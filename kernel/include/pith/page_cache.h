@@ -107,6 +107,11 @@ void page_cache_truncate(struct inode *inode, u64 new_size);
  * copies stay: the file still reaches there.
  */
 void page_cache_punch(struct inode *inode, u64 first, u64 count);
+/*
+ * Makes the bytes of [from, to) zeros where pages are in memory, in mappings too: whole pages are
+ * punched, of others the part is cleared. A page that is not in memory is the file's own business.
+ */
+void page_cache_clear(struct inode *inode, u64 from, u64 to);
 /* Forgets clean pages of a range (POSIX_FADV_DONTNEED; the host's file changed); mappings too. */
 void page_cache_invalidate(struct inode *inode, u64 first, u64 count);
 /*
