@@ -299,7 +299,7 @@ static bool flow_input(struct tty *tty, u8 character) must_hold(&tty->queue.lock
         return true;
     }
     if (is_control(tty, character, VSTOP)) {
-        tty->stopped = true;
+        tty_output_stop_locked(tty);
         return true;
     }
     if (tty->stopped && (tty->termios.c_iflag & IXANY))

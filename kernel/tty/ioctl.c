@@ -156,6 +156,13 @@ static long modes_locked_get(struct tty *tty, u64 argument)
     return copy_out(user_ptr_at(argument), &locked, sizeof(locked));
 }
 
+/* Whether who is behind the master may do the stopping itself (TIOCPKT_DOSTOP). */
+static bool has_usual_flow(const struct termios *modes)
+{
+    return (modes->c_iflag & IXON) && modes->c_cc[VSTOP] == 'S' - '@' &&
+           modes->c_cc[VSTART] == 'Q' - '@';
+}
+
 /* How a change of modes waits and flushes. */
 enum modes_when {
     MODES_NOW,
@@ -187,6 +194,9 @@ static long modes_set(struct tty *tty, u64 argument, size_t bytes, enum modes_wh
     old = tty->termios;
     modes_keep_locked(tty, &modes);
     tty->termios = modes;
+    if (has_usual_flow(&old) != has_usual_flow(&modes))
+        tty_packet_tell_locked(tty, has_usual_flow(&modes) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP,
+                               TIOCPKT_DOSTOP | TIOCPKT_NOSTOP);
     if (!(tty->termios.c_iflag & IXON))
         tty_output_resume_locked(tty);
     tty_input_modes_changed_locked(tty, &old);
@@ -257,25 +267,52 @@ static long flush_queues(struct tty *tty, u64 which)
     }
 }
 
-/* tcflow(3). -EINVAL: none of the four. */
+/* A character of flow control for the far side. */
+static void flow_ask(struct tty *tty, unsigned which) must_hold(&tty->queue.lock)
+{
+    u8 character = tty->termios.c_cc[which];
+
+    if (character)
+        (void)tty_put_raw_locked(tty, character);
+}
+
+/* TCOON undoes TCOOFF, and with it a VSTOP that came meanwhile; without a TCOOFF, nothing. */
+static int flow_locked(struct tty *tty, u64 what) must_hold(&tty->queue.lock)
+{
+    switch (what) {
+    case TCOOFF:
+        tty->held = true;
+        tty_output_stop_locked(tty);
+        return 0;
+    case TCOON:
+        if (tty->held) {
+            tty->held = false;
+            tty_output_resume_locked(tty);
+        }
+        return 0;
+    case TCIOFF:
+        flow_ask(tty, VSTOP);
+        return 0;
+    case TCION:
+        flow_ask(tty, VSTART);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* tcflow(3): stops our output, or asks the far side to stop its. */
 static long flow(struct tty *tty, u64 what)
 {
     int error = tty_check_foreground(tty, SIGTTOU);
 
     if (error)
         return error;
-    if (what > TCION)
-        return -EINVAL;
-    if (what == TCIOFF || what == TCION)
-        return 0; /* there is no line to send STOP and START on */
     spin_lock(&tty->queue.lock);
-    if (what == TCOOFF)
-        tty->stopped = true;
-    else
-        tty_output_resume_locked(tty);
+    error = flow_locked(tty, what);
     spin_unlock(&tty->queue.lock);
     tty->driver->output_ready(tty);
-    return 0;
+    return error;
 }
 
 /* TIOCSTI: as if it had been typed. One's own controlling terminal, or root. */

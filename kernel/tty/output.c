@@ -155,7 +155,7 @@ void tty_echo_locked(struct tty *tty, u8 character)
     tty->column += 2;
 }
 
-/* Nothing while VSTOP holds. Who waits for room is woken. */
+/* Nothing while it is stopped. Who waits for room is woken. */
 u32 tty_output_take(struct tty *tty, u8 *to, u32 size)
 {
     u32 count = 0;
@@ -171,9 +171,27 @@ u32 tty_output_take(struct tty *tty, u8 *to, u32 size)
     return count;
 }
 
+void tty_packet_tell_locked(struct tty *tty, u8 set, u8 clear)
+{
+    tty->packet_status = (u8)((tty->packet_status & ~clear) | set);
+    if (tty->packet_mode)
+        wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_IN | POLL_PRI);
+}
+
+void tty_output_stop_locked(struct tty *tty)
+{
+    if (tty->stopped)
+        return;
+    tty->stopped = true;
+    tty_packet_tell_locked(tty, TIOCPKT_STOP, TIOCPKT_START);
+}
+
 void tty_output_resume_locked(struct tty *tty)
 {
-    tty->stopped = false;
+    if (tty->stopped && !tty->held) {
+        tty->stopped = false;
+        tty_packet_tell_locked(tty, TIOCPKT_START, TIOCPKT_STOP);
+    }
     wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_OUT | POLL_WRNORM);
 }
 

@@ -107,6 +107,7 @@ void tty_hang_up(struct tty *tty)
     spin_lock(&tty->queue.lock);
     session = tty->hung_up ? 0 : tty->session;
     tty->hung_up = true;
+    tty->held = false;
     tty->output_tail = tty->output_head;
     tty_output_resume_locked(tty);
     wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN);

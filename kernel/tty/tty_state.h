@@ -35,7 +35,8 @@ struct tty {
     u32 output_head, output_tail;
     u32 column;      /* of the cursor */
     u32 edit_column; /* where the line being edited begins on the screen */
-    bool stopped;    /* VSTOP */
+    bool stopped;    /* VSTOP or TCOOFF */
+    bool held;       /* by TCOOFF, so that only TCOON ends it */
     bool is_written; /* a write of the near side is under way */
 
     bool hung_up;
@@ -66,8 +67,11 @@ bool tty_put_raw_locked(struct tty *tty, u8 character);
 /* Columns that a character takes on the screen at a column, when it is echoed. */
 u32 tty_echo_width(const struct tty *tty, u8 character, u32 column);
 void tty_echo_locked(struct tty *tty, u8 character);
-/* Output goes on, or was thrown away: clears `stopped`, wakes who waits for room. */
+void tty_output_stop_locked(struct tty *tty) must_hold(&tty->queue.lock);
+/* Output goes on unless it is held, or was thrown away: wakes who waits for room. */
 void tty_output_resume_locked(struct tty *tty) must_hold(&tty->queue.lock);
+/* What a master in packet mode is told: `set` instead of `clear` (TIOCPKT_*). */
+void tty_packet_tell_locked(struct tty *tty, u8 set, u8 clear) must_hold(&tty->queue.lock);
 ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags);
 
 /* input.c; tty->queue.lock is held. */

@@ -455,6 +455,84 @@ TEST(tty_output_that_goes_on_is_an_edge_for_epoll)
     CHECK_EQ(epoll_wait(watch, &event, 1, 10000), 1);
 }
 
+static void type_and_wait(const struct terminal *terminal, const char *text, int writable)
+{
+    type(terminal, text);
+    while (is_writable(terminal->slave) != writable)
+        sleep_ms(1);
+}
+
+TEST(tty_output_that_tcflow_holds_is_let_go_by_tcflow_alone)
+{
+    struct terminal terminal = new_terminal();
+
+    CHECK_OK(tcflow(terminal.slave, TCOOFF));
+    CHECK_OK(tcflow(terminal.slave, TCOOFF));
+    type(&terminal, "\021a\n"); /* VSTART, and a line that shows when it was seen */
+    expect(terminal.slave, "a\n");
+    CHECK(!is_writable(terminal.slave));
+    type(&terminal, "\003b\n"); /* VINTR */
+    expect(terminal.slave, "b\n");
+    CHECK(!is_writable(terminal.slave));
+    change(terminal.slave, IXON, 0);
+    CHECK(!is_writable(terminal.slave));
+    CHECK_OK(tcflow(terminal.slave, TCOON));
+    CHECK(is_writable(terminal.slave));
+}
+
+TEST(tty_output_that_was_stopped_by_its_character_is_not_let_go_by_tcflow)
+{
+    struct terminal terminal = new_terminal();
+
+    type_and_wait(&terminal, "\023", 0);
+    CHECK_OK(tcflow(terminal.slave, TCOON));
+    CHECK(!is_writable(terminal.slave));
+    CHECK_OK(tcflow(terminal.slave, TCOOFF)); /* but what holds it takes both over */
+    CHECK_OK(tcflow(terminal.slave, TCOON));
+    CHECK(is_writable(terminal.slave));
+}
+
+TEST(tty_tcflow_sends_the_far_side_the_characters_that_stop_and_start_it)
+{
+    struct terminal terminal = new_terminal();
+    struct termios modes = modes_of(terminal.slave);
+
+    CHECK_OK(tcflow(terminal.slave, TCIOFF));
+    expect(terminal.master, "\023");
+    CHECK_OK(tcflow(terminal.slave, TCION));
+    expect(terminal.master, "\021");
+    modes.c_cc[VSTOP] = _POSIX_VDISABLE;
+    CHECK_OK(tcsetattr(terminal.slave, TCSANOW, &modes));
+    CHECK_OK(tcflow(terminal.slave, TCIOFF));
+    CHECK_EQ(is_readable(terminal.master), 0);
+    CHECK_ERRNO(tcflow(terminal.slave, 4), EINVAL);
+}
+
+static int packet_status_of(int master)
+{
+    struct pollfd entry = {.fd = master, .events = POLLPRI};
+    char status[2] = {-1, -1};
+
+    CHECK_EQ(poll(&entry, 1, 10000), 1);
+    CHECK_EQ(read(master, status, sizeof(status)), 1);
+    return status[0];
+}
+
+TEST(tty_packet_mode_tells_of_stops_and_of_who_does_them)
+{
+    struct terminal terminal = new_terminal();
+
+    CHECK_OK(ioctl(terminal.master, TIOCPKT, &(int){1}));
+    CHECK_OK(tcflow(terminal.slave, TCOOFF));
+    CHECK_EQ(packet_status_of(terminal.master), TIOCPKT_STOP);
+    CHECK_OK(tcflow(terminal.slave, TCOON));
+    CHECK_EQ(packet_status_of(terminal.master), TIOCPKT_START);
+    change(terminal.slave, IXON, 0);
+    CHECK_EQ(packet_status_of(terminal.master), TIOCPKT_NOSTOP);
+    change(terminal.slave, 0, ECHO);
+    CHECK_EQ(is_readable(terminal.master), 0);
+}
+
 TEST(tty_window_size_is_kept_and_shared)
 {
     struct terminal terminal = new_terminal();
