@@ -9,7 +9,8 @@
  *     unshare                 a table of descriptors, or of actions, that another process uses too
  *     commit                  cannot fail: rights, memory, handlers, descriptors, registers
  *
- * If memory runs out in the second step the call still fails and the program goes on, but alone.
+ * From the second step on the old program is not whole any more: one whose exec still fails there,
+ * for want of memory, never goes on; it ends of SIGSEGV, as on Linux.
  *
  * Two threads that call exec race for exec_thread, under signals_lock: the second is one of those
  * that the first one ends. exec_thread sleeps under the same lock under which threads leave:
@@ -357,20 +358,36 @@ static int actions_unshare(struct process *process)
     return 0;
 }
 
-/* Each step that can fail, in the order of what it costs to have failed. */
+static int parts_unshare(struct thread *thread)
+{
+    int error = files_unshare(thread);
+
+    if (!error)
+        error = actions_unshare(thread->process);
+    return error ? error : user_context_reset(&thread->user);
+}
+
+static void exec_fail(struct process *process)
+{
+    spin_lock(&process->signals_lock);
+    if (!process->group_exit)
+        process_doom_locked(process, SIGSEGV);
+    spin_unlock(&process->signals_lock);
+}
+
 static int run(struct exec *exec, const struct exec_request *request, struct trap_frame *frame)
 {
+    struct process *process = process_current();
     int error = exec_prepare(exec, request);
 
     if (!error)
-        error = process_become_single(process_current());
-    if (!error)
-        error = files_unshare(thread_current());
-    if (!error)
-        error = actions_unshare(process_current());
-    if (!error)
-        error = user_context_reset(&thread_current()->user);
-    if (!error)
+        error = process_become_single(process);
+    if (error)
+        return error;
+    error = parts_unshare(thread_current());
+    if (error)
+        exec_fail(process);
+    else
         commit(exec, request, frame);
     return error;
 }

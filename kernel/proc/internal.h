@@ -154,6 +154,8 @@ bool signal_target_exists(u32 type, s32 id);
 /* Puts an entry that is in no list where its signal belongs, unless that would do nothing. */
 void signal_send_queued_locked(struct process *process, struct thread *target,
                                struct queued_signal *queued) must_hold(&process->signals_lock);
+/* No thread reaches user mode again: the process ends, of `signal`. */
+void process_doom_locked(struct process *process, int signal) must_hold(&process->signals_lock);
 /* All threads but the caller get SIGKILL. */
 void process_kill_threads_locked(struct process *process, struct thread *except)
     must_hold(&process->signals_lock);

@@ -88,10 +88,10 @@ void process_kill_threads_locked(struct process *process, struct thread *except)
 }
 
 /* No entry is queued: group_exit says it all, and cannot fail for want of memory. */
-static void process_doom(struct process *process) must_hold(&process->signals_lock)
+void process_doom_locked(struct process *process, int signal)
 {
     process->group_exit = true;
-    process->exit_status = SIGKILL;
+    process->exit_status = signal;
     process->stop_wanted = false;
     process_kill_threads_locked(process, NULL);
 }
@@ -132,7 +132,7 @@ static int send_locked(struct process *process, struct thread_identity *target,
     if (signal_would_do_nothing(process, judge_of(process, target), signal))
         return 0;
     if (signal == SIGKILL) {
-        process_doom(process);
+        process_doom_locked(process, SIGKILL);
         return 0;
     }
     if (signal < SIGRTMIN && (pending->set & signal_bit(signal)))

@@ -7,11 +7,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,6 +69,50 @@ static int do_exec(unsigned n)
         arm(n);
         execl("/proc/self/exe", "allocation_failure", "exit", NULL);
         _exit(errno);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : ENOMEM;
+}
+
+static volatile pid_t other_thread;
+
+static void *be_other_thread(void *unused)
+{
+    other_thread = (pid_t)syscall(SYS_gettid);
+    for (;;)
+        pause();
+    return unused;
+}
+
+/* A process that uses the caller's table of descriptors, for as long as the caller lives. */
+static void share_descriptors(void)
+{
+    if (syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL))
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+        pause();
+}
+
+/* The same with a second thread: an exec that says that it failed has not ended that one. */
+static int do_exec_of_two(unsigned n)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        pthread_t thread;
+        int error;
+
+        share_descriptors();
+        if (pthread_create(&thread, NULL, be_other_thread, NULL))
+            _exit(ENOMEM); /* what another armed and did not use up */
+        while (!other_thread)
+            sched_yield();
+        arm(n);
+        execl("/proc/self/exe", "allocation_failure", "exit", NULL);
+        error = errno;
+        _exit(syscall(SYS_tgkill, getpid(), other_thread, 0) ? EIO : error);
     }
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : ENOMEM;
@@ -181,7 +230,7 @@ static const struct {
 } calls[] = {
     {"fork", do_fork},       {"exec", do_exec},       {"open", do_open},
     {"pipe", do_pipe},       {"mmap", do_mmap},       {"socketpair", do_socketpair},
-    {"connect", do_connect}, {"message", do_message},
+    {"connect", do_connect}, {"message", do_message}, {"exec of two", do_exec_of_two},
 };
 
 /*
