@@ -98,14 +98,12 @@ const struct syscall syscalls[SYSCALLS] = {
             {ARG_FD, ARG_INT, ARG_INT, ARG_POINTER, ARG_INT},
             sys_setsockopt,
             PARTIAL,
-            .lacks =
-                "SO_PEEK_OFF, and the options of network devices, packet filters and time stamps"},
+            .lacks = "the options of network devices, packet filters and time stamps of hardware"},
     [55] = {"getsockopt",
             {ARG_FD, ARG_INT, ARG_INT, ARG_POINTER, ARG_POINTER},
             sys_getsockopt,
             PARTIAL,
-            .lacks =
-                "SO_PEEK_OFF, and the options of network devices, packet filters and time stamps"},
+            .lacks = "the options of network devices, packet filters and time stamps of hardware"},
     [56] = {"clone", {ARG_FLAGS, ARG_HEX, ARG_POINTER, ARG_POINTER, ARG_HEX}, sys_clone, COMPLETE},
     [57] = {"fork", {}, sys_fork, COMPLETE},
     [58] = {"vfork", {}, sys_vfork, COMPLETE},

@@ -19,6 +19,7 @@
 
 #include <pith/abi/errno.h>
 #include <pith/abi/fcntl.h>
+#include <pith/abi/process.h>
 #include <pith/proc.h>
 #include <pith/string.h>
 
@@ -153,18 +154,30 @@ static u64 control_room(const struct socket_message *message)
     return message->control_bytes > header ? message->control_bytes - header : 0;
 }
 
-static void credentials_deliver(const struct abi_ucred *credentials, struct socket_message *message)
+/* A control message of one object; what has no room of it is lost. */
+static void object_deliver(int type, const void *object, u64 size, struct socket_message *message)
 {
-    u64 bytes = MIN(control_room(message), sizeof(*credentials));
+    u64 bytes = MIN(control_room(message), size);
 
-    if (bytes < sizeof(*credentials))
+    if (bytes < size)
         message->flags_out |= MSG_CTRUNC;
     if (message->control_bytes < sizeof(struct abi_cmsghdr))
         return;
-    if (header_copy_out(message, SCM_CREDENTIALS, bytes) ||
-        copy_out(user_ptr_add(message->control_at, sizeof(struct abi_cmsghdr)), credentials, bytes))
+    if (header_copy_out(message, type, bytes) ||
+        copy_out(user_ptr_add(message->control_at, sizeof(struct abi_cmsghdr)), object, bytes))
         return;
     control_advance(message, bytes);
+}
+
+static void moment_deliver(const struct socket *socket, u64 ns, struct socket_message *message)
+{
+    const struct abi_timespec exact = {(s64)(ns / NS_PER_SECOND), (s64)(ns % NS_PER_SECOND)};
+    const struct abi_timeval rough = {exact.seconds, exact.nanoseconds / (s64)NS_PER_US};
+
+    if (socket_has_flag(socket, SOCKET_FLAG_TIMESTAMP_NS))
+        object_deliver(SO_TIMESTAMPNS, &exact, sizeof(exact), message);
+    else
+        object_deliver(SO_TIMESTAMP, &rough, sizeof(rough), message);
 }
 
 /* Gives the file a descriptor whose number goes to `to`. */
@@ -205,9 +218,12 @@ static void files_deliver(struct passed_files *files, struct socket_message *mes
 void ancillary_deliver(const struct socket *socket, struct ancillary *ancillary,
                        struct socket_message *message)
 {
+    if (unlikely(ancillary->sent_ns))
+        moment_deliver(socket, ancillary->sent_ns, message);
     if (unlikely(ancillary->has_credentials &&
                  socket_has_flag(socket, SOCKET_FLAG_PASS_CREDENTIALS)))
-        credentials_deliver(&ancillary->credentials, message);
+        object_deliver(SCM_CREDENTIALS, &ancillary->credentials, sizeof(ancillary->credentials),
+                       message);
     if (unlikely(ancillary->files)) {
         files_deliver(ancillary->files, message);
         passed_files_free(ancillary->files);

@@ -38,6 +38,7 @@ struct packet {
     u32 fragment_count;           /* [const] */
     u32 fragment_bytes;           /* [const] of each but the last: a power of two */
     struct abi_ucred credentials; /* [owner] who sent it */
+    u64 sent_ns;                  /* [owner] when, by CLOCK_REALTIME; 0: nobody asked then */
     struct packet_fragment fragments[];
 };
 

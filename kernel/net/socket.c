@@ -44,6 +44,7 @@ void socket_init(struct socket *socket, int family, int type, int protocol,
         .send_limit = SOCKET_BUFFER_DEFAULT,
         .receive_limit = SOCKET_BUFFER_DEFAULT,
         .receive_low = 1,
+        .peek_offset = -1,
         .receive_ns = U64_MAX,
         .send_ns = U64_MAX,
     };

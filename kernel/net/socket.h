@@ -15,6 +15,7 @@ struct ancillary {
     struct passed_files *files; /* NULL: none; owned */
     bool has_credentials;       /* send: given by the sender; receive: to be told */
     struct abi_ucred credentials;
+    u64 sent_ns; /* receive: the moment that is to be told; 0: none */
 };
 
 /*
@@ -77,6 +78,7 @@ struct socket {
     u32 receive_limit;        /* SO_RCVBUF */
     u32 receive_low;          /* SO_RCVLOWAT */
     u32 priority;             /* SO_PRIORITY */
+    s32 peek_offset;          /* SO_PEEK_OFF; -1: peeks begin where reads do */
     struct abi_linger linger; /* SO_LINGER */
     u64 receive_ns, send_ns;  /* SO_RCVTIMEO, SO_SNDTIMEO; U64_MAX: for ever */
 };
@@ -96,6 +98,8 @@ struct socket {
 #define SOCKET_FLAG_OOB_INLINE       BIT(6)
 #define SOCKET_FLAG_NO_CHECK         BIT(7)
 #define SOCKET_FLAG_DEBUG            BIT(8)
+#define SOCKET_FLAG_TIMESTAMP        BIT(9)  /* either of the next */
+#define SOCKET_FLAG_TIMESTAMP_NS     BIT(10) /* in nanoseconds */
 
 /* /proc/sys/net/core */
 #define SOCKET_BUFFER_DEFAULT 212992u /* wmem_default, rmem_default */
@@ -117,6 +121,21 @@ static inline void socket_put(struct socket *socket)
 {
     if (refcount_dec_is_zero(&socket->references))
         socket->operations->free(socket);
+}
+
+/* Where a peek begins, of a call with these flags. */
+static inline u32 socket_peek_offset(const struct socket *socket, u32 flags)
+{
+    return flags & MSG_PEEK ? (u32)MAX(READ_ONCE(socket->peek_offset), 0) : 0;
+}
+/* Bytes were peeked at, or taken (SO_PEEK_OFF). The family's lock of readers is held. */
+static inline void socket_peek_move(struct socket *socket, u32 flags, u32 bytes)
+{
+    s32 offset = READ_ONCE(socket->peek_offset);
+
+    if (unlikely(offset >= 0))
+        WRITE_ONCE(socket->peek_offset,
+                   flags & MSG_PEEK ? offset + (s32)bytes : MAX(offset - (s32)bytes, 0));
 }
 
 /* SO_ERROR: the error as a negative errno, or 0; it is told once. */

@@ -101,6 +101,13 @@ static int flag_set(struct socket *socket, u32 flag, int value)
     return 0;
 }
 
+/* SO_TIMESTAMP and SO_TIMESTAMPNS exclude each other: the last one counts. */
+static int timestamp_set(struct socket *socket, u32 kind, int value)
+{
+    (void)!flag_set(socket, SOCKET_FLAG_TIMESTAMP | SOCKET_FLAG_TIMESTAMP_NS, 0);
+    return value ? flag_set(socket, SOCKET_FLAG_TIMESTAMP | kind, 1) : 0;
+}
+
 static int number_set(struct socket *socket, int option, int value)
 {
     switch (option) {
@@ -127,6 +134,13 @@ static int number_set(struct socket *socket, int option, int value)
         if ((value < 0 || value > PRIORITY_MAX_OF_USER) && !can_administer())
             return -EPERM;
         WRITE_ONCE(socket->priority, (u32)value);
+        break;
+    case SO_TIMESTAMP:
+        return timestamp_set(socket, 0, value);
+    case SO_TIMESTAMPNS:
+        return timestamp_set(socket, SOCKET_FLAG_TIMESTAMP_NS, value);
+    case SO_PEEK_OFF:
+        WRITE_ONCE(socket->peek_offset, value);
         break;
     case SO_BSDCOMPAT:
         break;
@@ -211,6 +225,11 @@ int socket_get_peer_groups(struct socket *socket, struct user_ptr to, u32 *bytes
     return error;
 }
 
+static u32 timestamp_kind(const struct socket *socket)
+{
+    return READ_ONCE(socket->flags) & (SOCKET_FLAG_TIMESTAMP | SOCKET_FLAG_TIMESTAMP_NS);
+}
+
 /* -ENOPROTOOPT: none that can be read. SO_ERROR is told once. */
 static int number_get(struct socket *socket, int option, int *number_out)
 {
@@ -246,6 +265,15 @@ static int number_get(struct socket *socket, int option, int *number_out)
         break;
     case SO_PRIORITY:
         *number_out = (int)READ_ONCE(socket->priority);
+        break;
+    case SO_TIMESTAMP:
+        *number_out = timestamp_kind(socket) == SOCKET_FLAG_TIMESTAMP;
+        break;
+    case SO_TIMESTAMPNS:
+        *number_out = !!(timestamp_kind(socket) & SOCKET_FLAG_TIMESTAMP_NS);
+        break;
+    case SO_PEEK_OFF:
+        *number_out = READ_ONCE(socket->peek_offset);
         break;
     case SO_BSDCOMPAT:
         *number_out = 0;

@@ -43,6 +43,8 @@ struct unix_socket {
     struct credentials *peer_credentials; /* guarded by lock; a reference */
     int peer_pid;                         /* guarded by lock */
 
+    u32 arrivals; /* [atomic] changed under lock: packets that ever came, modulo 2^32 */
+
     /* Listening: connections that nobody accepted yet. guarded by lock */
     struct list pending;
     struct list pending_link; /* guarded by the listener's lock */
@@ -114,8 +116,11 @@ struct packet *unix_queue_next(struct unix_socket *local, const struct packet *b
 void unix_queue_remove(struct unix_socket *local, struct packet *packet);
 /* Lets go of read_lock; what is left behind goes to the next reader. */
 void unix_queue_unlock(struct unix_socket *local) releases(&local->read_lock);
-/* Waits for a packet, an error or the end. 0; -EAGAIN, -EINTR, -ERESTARTSYS. */
-int unix_wait_readable(struct unix_socket *local, u64 deadline_ns) must_check;
+/*
+ * Waits for a packet that was not among the first `arrivals`, an error or the end. Who found none
+ * to read names the count that he took before he looked. 0; -EAGAIN, -EINTR, -ERESTARTSYS.
+ */
+int unix_wait_arrival(struct unix_socket *local, u32 arrivals, u64 deadline_ns) must_check;
 /*
  * Notes in a packet who sends it, if either side wants to know (SO_PASSCRED), and takes over the
  * files, which are in flight from then on. -ETOOMANYREFS, -ENOMEM.

@@ -238,6 +238,8 @@ static int message_send(struct unix_socket *local, struct unix_socket *receiver,
     error = packet_create(&local->socket, &message->io, bytes, &packet);
     if (error)
         return error;
+    if (unlikely(socket_has_flag(&receiver->socket, SOCKET_FLAG_TIMESTAMP)))
+        packet->sent_ns = clock_realtime_ns();
     error = unix_packet_seal(packet, ancillary, local, receiver);
     if (!error)
         error = message_deliver(local, receiver, packet, deadline);
@@ -286,31 +288,49 @@ ssize_t unix_seqpacket_send(struct socket *socket, struct socket_message *messag
 
 /* ---- Receiving ---- */
 
+struct message_read {
+    struct packet *packet; /* NULL: there is none */
+    u32 offset;            /* where in it the read begins: SO_PEEK_OFF */
+    struct ancillary ancillary;
+};
+
+/* Behind the byte that SO_PEEK_OFF names there may be no packet, though there are some. */
+static void message_find(struct unix_socket *local, u32 flags, struct message_read *read)
+{
+    read->packet = unix_queue_next(local, NULL);
+    read->offset = socket_peek_offset(&local->socket, flags);
+    while (read->packet && read->offset && read->offset >= read->packet->bytes) {
+        read->offset -= read->packet->bytes;
+        read->packet = unix_queue_next(local, read->packet);
+    }
+}
+
 /*
- * The next message's packet, which stays first as long as read_lock is held; NULL: the end. The
- * lock is let go while it waits. 0 or an error.
+ * Finds the packet, which stays where it is as long as read_lock is held; none: that is the end.
+ * The lock is let go while it waits. 0 or an error.
  */
-static int message_wait(struct unix_socket *local, struct packet **packet_out, u64 deadline)
-    must_hold(&local->read_lock)
+static int message_wait(struct unix_socket *local, u32 flags, u64 deadline,
+                        struct message_read *read) must_hold(&local->read_lock)
 {
     struct socket *socket = &local->socket;
 
     for (;;) {
+        u32 arrivals = READ_ONCE(local->arrivals);
         int error = socket_take_error(socket);
 
         if (error)
             return error;
-        *packet_out = unix_queue_next(local, NULL);
-        if (*packet_out)
+        message_find(local, flags, read);
+        if (read->packet)
             return 0;
         if ((READ_ONCE(socket->shutdown) & SHUTDOWN_RECEIVE) &&
             (deadline || socket->type == SOCK_SEQPACKET)) {
-            if (READ_ONCE(socket->received_count)) /* what was sent before the end comes first */
+            if (READ_ONCE(local->arrivals) != arrivals) /* before the end, so it comes first */
                 continue;
             return 0;
         }
         unix_queue_unlock(local);
-        error = unix_wait_readable(local, deadline);
+        error = unix_wait_arrival(local, arrivals, deadline);
         mutex_lock(&local->read_lock);
         if (error)
             return error;
@@ -318,26 +338,33 @@ static int message_wait(struct unix_socket *local, struct packet **packet_out, u
 }
 
 /* Copies it out. Its length or what fitted of it; or an error. */
-static ssize_t message_copy(const struct packet *packet, struct socket_message *message)
+static ssize_t message_copy(const struct message_read *read, struct socket_message *message)
 {
-    size_t fitting = MIN((size_t)packet->bytes, (size_t)message->io.bytes_left);
+    const struct packet *packet = read->packet;
+    u32 bytes = packet->bytes - read->offset;
+    size_t fitting = MIN((size_t)bytes, (size_t)message->io.bytes_left);
 
     if (message->address && unix_of(packet->sender)->address)
         unix_address_tell(unix_of(packet->sender), message->address);
-    if (packet->bytes > fitting)
+    if (bytes > fitting)
         message->flags_out |= MSG_TRUNC;
-    if (packet_copy_to(packet, 0, &message->io, fitting) < fitting)
+    if (packet_copy_to(packet, read->offset, &message->io, fitting) < fitting)
         return -EFAULT;
-    return message->flags & MSG_TRUNC ? (ssize_t)packet->bytes : (ssize_t)fitting;
+    return message->flags & MSG_TRUNC ? (ssize_t)bytes : (ssize_t)fitting;
 }
 
-static ssize_t message_read(struct packet *packet, struct socket_message *message,
-                            struct ancillary *ancillary)
+static ssize_t message_read(const struct socket *socket, struct message_read *read,
+                            struct socket_message *message)
 {
-    ssize_t result = message_copy(packet, message);
-    int error = result < 0 ? 0 : unix_packet_open(packet, ancillary, message->flags);
+    ssize_t result = message_copy(read, message);
+    int error = result < 0 ? 0 : unix_packet_open(read->packet, &read->ancillary, message->flags);
 
-    return error ? error : result;
+    if (error || result < 0)
+        return error ? error : result;
+    if (unlikely(socket_has_flag(socket, SOCKET_FLAG_TIMESTAMP)))
+        read->ancillary.sent_ns =
+            read->packet->sent_ns ? read->packet->sent_ns : clock_realtime_ns();
+    return result;
 }
 
 /*
@@ -350,25 +377,28 @@ ssize_t unix_datagram_receive(struct socket *socket, struct socket_message *mess
     u64 deadline = socket_deadline(socket->receive_ns, message->flags & MSG_DONTWAIT);
     struct unix_socket *local = unix_of(socket);
     bool peeks = message->flags & MSG_PEEK;
-    struct ancillary ancillary = {0};
-    struct packet *packet = NULL;
+    u64 room = message->io.bytes_left;
+    struct message_read read = {0};
     ssize_t result;
 
     if (message->flags & MSG_OOB)
         return -EOPNOTSUPP;
     mutex_lock(&local->read_lock);
-    result = message_wait(local, &packet, deadline);
-    if (packet && peeks)
-        result = message_read(packet, message, &ancillary);
-    else if (packet)
-        unix_queue_remove(local, packet);
-    unix_queue_unlock(local);
-    if (packet && !peeks) {
-        room_wake(&local->senders, POLL_WRITABLE | POLL_WRBAND);
-        result = message_read(packet, message, &ancillary);
-        packet_free(packet);
+    result = message_wait(local, message->flags, deadline, &read);
+    if (read.packet && peeks) {
+        result = message_read(socket, &read, message);
+        socket_peek_move(socket, MSG_PEEK, (u32)(room - message->io.bytes_left));
+    } else if (read.packet) {
+        unix_queue_remove(local, read.packet);
+        socket_peek_move(socket, 0, read.packet->bytes);
     }
-    ancillary_deliver(socket, &ancillary, message);
+    unix_queue_unlock(local);
+    if (read.packet && !peeks) {
+        room_wake(&local->senders, POLL_WRITABLE | POLL_WRBAND);
+        result = message_read(socket, &read, message);
+        packet_free(read.packet);
+    }
+    ancillary_deliver(socket, &read.ancillary, message);
     return result;
 }
 

@@ -24,6 +24,7 @@ void unix_queue_push_locked(struct unix_socket *receiver, struct packet *packet)
 {
     list_push_back(&receiver->socket.received, &packet->link);
     receiver->socket.received_count++;
+    receiver->arrivals++;
     wait_queue_wake_locked(&receiver->socket.readable, 1, POLL_READABLE | POLL_RDBAND);
 }
 
@@ -54,7 +55,7 @@ void unix_queue_unlock(struct unix_socket *local) releases(&local->read_lock)
         wait_queue_wake(&local->socket.readable, 1, POLL_READABLE);
 }
 
-int unix_wait_readable(struct unix_socket *local, u64 deadline_ns)
+int unix_wait_arrival(struct unix_socket *local, u32 arrivals, u64 deadline_ns)
 {
     struct socket *socket = &local->socket;
     int error = 0;
@@ -62,8 +63,8 @@ int unix_wait_readable(struct unix_socket *local, u64 deadline_ns)
     if (!deadline_ns)
         return -EAGAIN;
     spin_lock(&socket->readable.lock);
-    while (!socket->received_count && !socket->error && !(socket->shutdown & SHUTDOWN_RECEIVE) &&
-           !error)
+    while (local->arrivals == arrivals && !socket->error &&
+           !(socket->shutdown & SHUTDOWN_RECEIVE) && !error)
         error = wait_queue_wait_until(&socket->readable, WAIT_INTERRUPTIBLE, WAIT_FOR_SOCKET,
                                       deadline_ns);
     spin_unlock(&socket->readable.lock);

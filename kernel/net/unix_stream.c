@@ -96,7 +96,9 @@ struct stream_read {
     struct unix_socket *local;
     struct socket_message *message;
     struct ancillary ancillary;
-    struct packet *packet; /* the last one that was peeked at, or NULL */
+    struct packet *packet; /* the last one that was peeked at or passed over, or NULL */
+    u32 skip;              /* bytes that a peek has still to pass over: SO_PEEK_OFF */
+    u32 arrivals;          /* before it looked for a packet */
     size_t done, wanted;   /* it waits until `wanted` bytes are there */
     u64 deadline;
     bool is_over; /* at a border */
@@ -125,8 +127,9 @@ static void sender_tell(const struct packet *packet, struct socket_message *mess
 static int packet_read(struct stream_read *read, struct packet *packet)
 {
     struct socket_message *message = read->message;
-    size_t wanted = MIN((size_t)packet_bytes_left(packet), (size_t)message->io.bytes_left);
-    size_t copied = packet_copy_to(packet, packet->taken, &message->io, wanted);
+    u32 left = packet_bytes_left(packet) - read->skip;
+    size_t wanted = MIN((size_t)left, (size_t)message->io.bytes_left);
+    size_t copied = packet_copy_to(packet, packet->taken + read->skip, &message->io, wanted);
     int error = copied < wanted ? -EFAULT : 0;
 
     if (error)
@@ -134,6 +137,8 @@ static int packet_read(struct stream_read *read, struct packet *packet)
     if (!read->done)
         sender_tell(packet, message);
     read->done += copied;
+    read->skip = 0;
+    socket_peek_move(&read->local->socket, message->flags, (u32)copied);
     error = unix_packet_open(packet, &read->ancillary, message->flags);
     read->is_over = read->ancillary.files;
     if (message->flags & MSG_PEEK) {
@@ -148,6 +153,23 @@ static int packet_read(struct stream_read *read, struct packet *packet)
     return error;
 }
 
+/* Whether a peek has all of the packet behind it. */
+static bool packet_is_passed(struct stream_read *read, struct packet *packet)
+{
+    if (likely(!read->skip) || read->skip < packet_bytes_left(packet))
+        return false;
+    read->skip -= packet_bytes_left(packet);
+    read->packet = packet;
+    return true;
+}
+
+/* Looks from the start on. read_lock is held, and was not before. */
+static void stream_begin(struct stream_read *read)
+{
+    read->packet = NULL;
+    read->skip = socket_peek_offset(&read->local->socket, read->message->flags);
+}
+
 /* There is nothing (more) to peek at or to take. 0: look again; 1: the call ends here; or its
  * error. */
 static int stream_wait(struct stream_read *read) must_hold(&read->local->read_lock)
@@ -155,17 +177,18 @@ static int stream_wait(struct stream_read *read) must_hold(&read->local->read_lo
     struct socket *socket = &read->local->socket;
     int error;
 
-    if (read->packet || read->done >= read->wanted)
+    if (read->done >= read->wanted || (read->packet && read->done))
         return 1;
     error = socket_take_error(socket);
     if (error)
         return error;
     /* What was sent before the end comes first. */
     if (READ_ONCE(socket->shutdown) & SHUTDOWN_RECEIVE)
-        return READ_ONCE(socket->received_count) ? 0 : 1;
+        return READ_ONCE(read->local->arrivals) != read->arrivals ? 0 : 1;
     unix_queue_unlock(read->local);
-    error = unix_wait_readable(read->local, read->deadline);
+    error = unix_wait_arrival(read->local, read->arrivals, read->deadline);
     mutex_lock(&read->local->read_lock);
+    stream_begin(read);
     return error;
 }
 
@@ -173,11 +196,15 @@ static int stream_wait(struct stream_read *read) must_hold(&read->local->read_lo
 static int stream_read(struct stream_read *read) must_hold(&read->local->read_lock)
 {
     for (;;) {
-        struct packet *packet = unix_queue_next(read->local, read->packet);
-        int error;
+        struct packet *packet;
+        int error = 0;
 
+        read->arrivals = READ_ONCE(read->local->arrivals);
+        packet = unix_queue_next(read->local, read->packet);
         if (!packet) {
             error = stream_wait(read);
+        } else if (packet_is_passed(read, packet)) {
+            continue;
         } else if (is_of_another_sender(read, packet)) {
             return 0;
         } else {
@@ -202,6 +229,7 @@ ssize_t unix_stream_receive(struct socket *socket, struct socket_message *messag
         .wanted = MAX(MIN(low, message->io.bytes_left), 1ul),
         .deadline = socket_deadline(socket->receive_ns, message->flags & MSG_DONTWAIT),
     };
+    u32 arrivals = READ_ONCE(read.local->arrivals);
     int error = 0;
 
     if (message->flags & MSG_OOB)
@@ -210,10 +238,11 @@ ssize_t unix_stream_receive(struct socket *socket, struct socket_message *messag
         return -EINVAL; /* as Linux says it of a stream that is not connected */
     /* Mostly a reader is there before the bytes: it waits before it takes any lock. */
     if (!READ_ONCE(socket->received_count) && read.deadline)
-        error = unix_wait_readable(read.local, read.deadline);
+        error = unix_wait_arrival(read.local, arrivals, read.deadline);
     if (error)
         return error;
     mutex_lock(&read.local->read_lock);
+    stream_begin(&read);
     error = stream_read(&read);
     unix_queue_unlock(read.local);
     ancillary_deliver(socket, &read.ancillary, message);

@@ -1,12 +1,13 @@
 /*
  * Flags of messages that mean nothing between local sockets, or are refused there; buffers forced
- * beyond their limits.
+ * beyond their limits; what is peeked at from an offset on; the times at which messages came.
  *
  * covers: sendto recvfrom sendmsg recvmsg setsockopt getsockopt splice
  */
 #include "guest.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 
 static void pair_of(int type, int fds[2])
 {
@@ -74,4 +75,224 @@ TEST(splice_into_a_socket_may_say_that_more_follows)
     CHECK_EQ(write(ends[1], "abc", 3), 3);
     CHECK_EQ(splice(ends[0], NULL, fds[0], NULL, 3, SPLICE_F_MORE), 3);
     CHECK_EQ(recv(fds[1], text, sizeof(text), 0), 3);
+}
+
+/* ---- SO_PEEK_OFF ---- */
+
+static int peek_offset(int fd)
+{
+    int offset = -2;
+    socklen_t bytes = sizeof(offset);
+
+    CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &bytes));
+    return offset;
+}
+
+static void set_peek_offset(int fd, int offset)
+{
+    CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)));
+}
+
+/* What recv gives is exactly `text`. */
+static void expect(int fd, size_t bytes, int flags, const char *text)
+{
+    char got[64] = "";
+
+    CHECK_EQ(recv(fd, got, bytes, flags | MSG_DONTWAIT), strlen(text));
+    CHECK_STR_EQ(got, text);
+}
+
+TEST(peek_offset_moves_on_with_peeks_and_back_with_reads)
+{
+    int fds[2];
+
+    pair_of(SOCK_STREAM, fds);
+    CHECK_EQ(peek_offset(fds[1]), -1);
+    CHECK_EQ(send(fds[0], "abcdef", 6, 0), 6);
+    expect(fds[1], 2, MSG_PEEK, "ab");
+    expect(fds[1], 2, MSG_PEEK, "ab");
+    set_peek_offset(fds[1], 1);
+    expect(fds[1], 2, MSG_PEEK, "bc");
+    CHECK_EQ(peek_offset(fds[1]), 3);
+    expect(fds[1], 2, MSG_PEEK, "de");
+    expect(fds[1], 2, 0, "ab");
+    CHECK_EQ(peek_offset(fds[1]), 3);
+    expect(fds[1], 2, MSG_PEEK, "f");
+    expect(fds[1], 4, 0, "cdef");
+    CHECK_EQ(peek_offset(fds[1]), 0);
+    set_peek_offset(fds[1], -1);
+    CHECK_EQ(peek_offset(fds[1]), -1);
+}
+
+TEST(peek_offset_of_a_stream_goes_across_what_was_sent_apart)
+{
+    int fds[2];
+
+    pair_of(SOCK_STREAM, fds);
+    CHECK_EQ(send(fds[0], "abc", 3, 0), 3);
+    CHECK_EQ(send(fds[0], "def", 3, 0), 3);
+    set_peek_offset(fds[1], 2);
+    expect(fds[1], 2, MSG_PEEK, "cd");
+    expect(fds[1], 9, MSG_PEEK, "ef");
+    CHECK_ERRNO(recv(fds[1], &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT), EAGAIN);
+    CHECK_EQ(send(fds[0], "g", 1, 0), 1);
+    expect(fds[1], 9, MSG_PEEK, "g");
+    expect(fds[1], 9, 0, "abcdefg");
+}
+
+TEST(peek_offset_of_datagrams_goes_from_one_to_the_next)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+    int fds[2];
+
+    for (int i = 0; i < 2; i++) {
+        pair_of(types[i], fds);
+        CHECK_EQ(send(fds[0], "abc", 3, 0), 3);
+        CHECK_EQ(send(fds[0], "def", 3, 0), 3);
+        set_peek_offset(fds[1], 1);
+        expect(fds[1], 1, MSG_PEEK, "b");
+        expect(fds[1], 9, MSG_PEEK, "c");
+        expect(fds[1], 9, MSG_PEEK, "def");
+        CHECK_ERRNO(recv(fds[1], &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT), EAGAIN);
+        expect(fds[1], 1, 0, "a"); /* the rest of it is lost, and counts */
+        CHECK_EQ(peek_offset(fds[1]), 3);
+        expect(fds[1], 9, 0, "def");
+        CHECK_EQ(peek_offset(fds[1]), 0);
+    }
+}
+
+static void peek_from_the_end_on(int type)
+{
+    int fds[2];
+    pid_t child;
+
+    pair_of(type, fds);
+    CHECK_EQ(send(fds[0], "abc", 3, 0), 3);
+    set_peek_offset(fds[1], 3);
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        char got[8] = "";
+
+        CHECK_EQ(recv(fds[1], got, sizeof(got), MSG_PEEK), 1);
+        CHECK_STR_EQ(got, "d");
+        _exit(0);
+    }
+    WAIT_FOR_STATE(child, 'S');
+    CHECK_EQ(send(fds[0], "d", 1, 0), 1);
+    CHECK_EXIT(child, 0);
+    expect(fds[1], 3, 0, "abc");
+}
+
+TEST(peek_beyond_what_has_come_waits_for_more)
+{
+    peek_from_the_end_on(SOCK_STREAM);
+    peek_from_the_end_on(SOCK_DGRAM);
+    peek_from_the_end_on(SOCK_SEQPACKET);
+}
+
+/* ---- SO_TIMESTAMP ---- */
+
+static void set_option(int fd, int option, int value)
+{
+    CHECK_OK(setsockopt(fd, SOL_SOCKET, option, &value, sizeof(value)));
+}
+
+static int option_of(int fd, int option)
+{
+    int value = -1;
+    socklen_t bytes = sizeof(value);
+
+    CHECK_OK(getsockopt(fd, SOL_SOCKET, option, &value, &bytes));
+    return value;
+}
+
+/* Receives a message whose only control message is of the type, if it is not 0, and gives it. */
+static void receive_control(int fd, int type, void *data, size_t bytes)
+{
+    char text[8], control[128];
+    struct iovec part = {text, sizeof(text)};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
+    struct cmsghdr *first;
+
+    CHECK_EQ(recvmsg(fd, &header, MSG_DONTWAIT), 1);
+    first = CMSG_FIRSTHDR(&header);
+    if (!type) {
+        CHECK(first == NULL);
+        return;
+    }
+    CHECK(first != NULL);
+    CHECK_EQ(first->cmsg_level, SOL_SOCKET);
+    CHECK_EQ(first->cmsg_type, type);
+    CHECK_EQ(first->cmsg_len, CMSG_LEN(bytes));
+    memcpy(data, CMSG_DATA(first), bytes);
+    CHECK(CMSG_NXTHDR(&header, first) == NULL);
+}
+
+static int is_between(struct timespec from, struct timespec at, struct timespec to)
+{
+    int64_t ns = at.tv_sec * 1000000000LL + at.tv_nsec;
+
+    return ns >= from.tv_sec * 1000000000LL + from.tv_nsec &&
+           ns <= to.tv_sec * 1000000000LL + to.tv_nsec;
+}
+
+TEST(timestamps_tell_when_a_message_was_sent)
+{
+    static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+    struct timespec from, to, at;
+    struct timeval rough;
+    int fds[2];
+
+    for (int i = 0; i < 2; i++) {
+        pair_of(types[i], fds);
+        set_option(fds[1], SO_TIMESTAMPNS, 1);
+        CHECK_OK(clock_gettime(CLOCK_REALTIME, &from));
+        CHECK_EQ(send(fds[0], "x", 1, 0), 1);
+        CHECK_OK(clock_gettime(CLOCK_REALTIME, &to));
+        CHECK_EQ(send(fds[0], "y", 1, 0), 1);
+        receive_control(fds[1], SCM_TIMESTAMPNS, &at, sizeof(at));
+        CHECK(is_between(from, at, to));
+        set_option(fds[1], SO_TIMESTAMP, 1);
+        receive_control(fds[1], SCM_TIMESTAMP, &rough, sizeof(rough));
+        CHECK_GE(rough.tv_sec, from.tv_sec);
+        CHECK_LT(rough.tv_usec, 1000000);
+    }
+}
+
+TEST(timestamps_of_messages_that_came_before_they_were_asked_for_are_of_now)
+{
+    struct timespec from, to, at;
+    int fds[2];
+
+    pair_of(SOCK_DGRAM, fds);
+    CHECK_EQ(send(fds[0], "x", 1, 0), 1);
+    set_option(fds[1], SO_TIMESTAMPNS, 1);
+    CHECK_OK(clock_gettime(CLOCK_REALTIME, &from));
+    receive_control(fds[1], SCM_TIMESTAMPNS, &at, sizeof(at));
+    CHECK_OK(clock_gettime(CLOCK_REALTIME, &to));
+    CHECK(is_between(from, at, to));
+}
+
+TEST(timestamps_are_of_one_kind_at_a_time_and_not_of_streams)
+{
+    int fds[2];
+
+    pair_of(SOCK_DGRAM, fds);
+    set_option(fds[1], SO_TIMESTAMP, 1);
+    CHECK_EQ(option_of(fds[1], SO_TIMESTAMP), 1);
+    CHECK_EQ(option_of(fds[1], SO_TIMESTAMPNS), 0);
+    set_option(fds[1], SO_TIMESTAMPNS, 1);
+    CHECK_EQ(option_of(fds[1], SO_TIMESTAMP), 0);
+    CHECK_EQ(option_of(fds[1], SO_TIMESTAMPNS), 1);
+    set_option(fds[1], SO_TIMESTAMP, 0);
+    CHECK_EQ(option_of(fds[1], SO_TIMESTAMPNS), 0);
+    CHECK_EQ(send(fds[0], "x", 1, 0), 1);
+    receive_control(fds[1], 0, NULL, 0);
+    pair_of(SOCK_STREAM, fds);
+    set_option(fds[1], SO_TIMESTAMP, 1);
+    CHECK_EQ(send(fds[0], "x", 1, 0), 1);
+    receive_control(fds[1], 0, NULL, 0);
 }

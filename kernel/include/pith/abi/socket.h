@@ -55,10 +55,13 @@
 #define SO_RCVTIMEO      20
 #define SO_SNDTIMEO      21
 #define SO_ACCEPTCONN    30
+#define SO_TIMESTAMP     29 /* the control message has the same number, as the next */
 #define SO_SNDBUFFORCE   32
 #define SO_RCVBUFFORCE   33
+#define SO_TIMESTAMPNS   35
 #define SO_PROTOCOL      38
 #define SO_DOMAIN        39
+#define SO_PEEK_OFF      42
 #define SO_PEERGROUPS    59
 
 #define SCM_RIGHTS       1
