@@ -106,7 +106,10 @@ long sys_vfork(const struct syscall_args *args)
     return process_clone(&request, &args->frame);
 }
 
-/* clone(2), raw order on x86-64: flags, stack, parent_tid, child_tid, tls. */
+/*
+ * clone(2), raw order on x86-64: flags, stack, parent_tid, child_tid, tls. An exit signal that is
+ * none (65 to 255) is taken, and never sent.
+ */
 long sys_clone(const struct syscall_args *args)
 {
     u64 flags = arg_u32(args, 0);
@@ -120,9 +123,7 @@ long sys_clone(const struct syscall_args *args)
         .tls = arg_u64(args, 4),
     };
 
-    if (request.exit_signal > SIGNALS)
-        return -EINVAL;
-    if ((flags & CLONE_PIDFD) && (flags & (CLONE_PARENT_SETTID | CLONE_DETACHED)))
+    if ((flags & CLONE_PIDFD) && (flags & CLONE_DETACHED))
         return -EINVAL;
     return process_clone(&request, &args->frame);
 }

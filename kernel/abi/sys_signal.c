@@ -215,6 +215,7 @@ static long kill_all(const struct signal_info *info)
     return result;
 }
 
+/* A thread's number means its process: the signal is for all of it. */
 static long send_to_process(int pid, const struct signal_info *info)
 {
     struct process *process;

@@ -276,7 +276,7 @@ static void space_replace(struct thread *thread, struct exec *exec)
         return;
     usage_keep_space(thread->process);
     address_space_put(before);
-    vfork_release(thread->process);
+    vfork_release(thread->identity);
 }
 
 void process_personality_reset(struct process *process, const struct exec *exec)

@@ -7,7 +7,7 @@
  *     living_count - 1    the thread that reaches 0 stops the timers
  *     signals_close       none is put here any more; the process's own are offered to others
  *     space_release       robust and PI locks, clear_child_tid: the last touch of user memory
- *     vfork_release       the main thread's: a parent that shares the memory goes on
+ *     vfork_release       the parent of a vfork, which shares the memory, goes on
  *     files_release       may close the last descriptor of anything
  *     thread_leave        out of the list; the last one makes the process a ZOMBIE
  *     thread_exit         DEAD
@@ -313,8 +313,7 @@ noreturn void process_exit_thread(int status)
     if (last)
         itimers_clear(process);
     space_release(thread);
-    if (identity->tid == process->pid)
-        vfork_release(process);
+    vfork_release(identity);
     files_release(thread);
     thread_leave(process, identity, status);
     credentials = thread->credentials;

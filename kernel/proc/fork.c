@@ -31,8 +31,9 @@
  * that SIGKILL or exec is emptying.
  *
  * The child's first moment is child_begin, on its own kernel stack, with a copy of the caller's
- * trap frame at the top and 0 as the call's result. The parent of a vfork waits until
- * vfork_release, which exec and exit call when the child lets go of the memory that the two share.
+ * trap frame at the top and 0 as the call's result. With CLONE_VFORK the caller waits until
+ * vfork_release, which exec and exit call when the child (which may be a thread) lets go of the
+ * memory that the two share.
  *
  * Locking: process_table_lock, signals_lock inside it, for the entry alone.
  * Context: the calling thread, in a system call. Sleeps (memory; vfork's wait, which SIGKILL ends).
@@ -69,6 +70,10 @@ static int flags_check(const struct clone_request *request)
     if ((flags & CLONE_SIGHAND) && (flags & CLONE_CLEAR_SIGHAND))
         return -EINVAL;
     if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
+        return -EINVAL;
+    /* One word cannot get both the descriptor and the number. */
+    if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) &&
+        request->pidfd.address == request->parent_tid.address)
         return -EINVAL;
     if ((flags & CLONE_PARENT) && process_current() == process_init)
         return -EINVAL;
@@ -370,12 +375,12 @@ int clone_limits_check(const struct thread *parent)
  * Killable: a parent that is to end does not wait for a child that never calls exec. The child goes
  * on, with the memory that it shares.
  */
-static void vfork_wait(struct process *child)
+static void vfork_wait(struct thread_identity *child)
 {
     int error = 0;
 
     spin_lock(&child->vfork_queue.lock);
-    while (!child->vfork_done && !error)
+    while (child->vfork_waits && !error)
         error = wait_queue_wait(&child->vfork_queue, WAIT_KILLABLE, WAIT_FOR_VFORK);
     spin_unlock(&child->vfork_queue.lock);
 }
@@ -384,36 +389,34 @@ static void vfork_wait(struct process *child)
  * Looked at without the lock first: only a vfork's child, and only once, has anything to tell, and
  * it is its own flag.
  */
-void vfork_release(struct process *process)
+void vfork_release(struct thread_identity *child)
 {
-    if (process->vfork_done)
+    if (!child->vfork_waits)
         return;
-    spin_lock(&process->vfork_queue.lock);
-    process->vfork_done = true;
-    wait_queue_wake_locked(&process->vfork_queue, WAKE_ALL, 0);
-    spin_unlock(&process->vfork_queue.lock);
+    spin_lock(&child->vfork_queue.lock);
+    child->vfork_waits = false;
+    wait_queue_wake_locked(&child->vfork_queue, WAKE_ALL, 0);
+    spin_unlock(&child->vfork_queue.lock);
 }
 
 /* From here nothing fails: the parent hears the number, the child runs. */
 static int child_launch(struct thread *child, const struct clone_request *request, int tid)
 {
-    struct process *process = child->process;
-    bool waits = request->flags & CLONE_VFORK;
     bool child_first =
         !(request->flags & CLONE_THREAD) && process_setting(SETTING_CHILD_RUNS_FIRST);
 
     if (request->flags & CLONE_PARENT_SETTID)
         (void)!copy_out(request->parent_tid, &tid, sizeof(tid));
-    if (waits)
-        process_get(process);
-    thread_start(child);
-    thread_put(child);
-    if (waits) {
-        vfork_wait(process);
-        process_put(process);
-    } else if (child_first) {
-        sched_yield();
+    if (request->flags & CLONE_VFORK) {
+        child->identity->vfork_waits = true;
+        thread_start(child);
+        vfork_wait(child->identity);
+    } else {
+        thread_start(child);
+        if (child_first)
+            sched_yield();
     }
+    thread_put(child);
     return tid;
 }
 
@@ -456,7 +459,6 @@ static long clone_process(const struct clone_request *request, const struct trap
     process_inherit(parent, process);
     process->dumpable = parent->dumpable;
     process->barriers = parent->barriers;
-    process->vfork_done = !(request->flags & CLONE_VFORK);
     error = actions_clone(parent, process, request->flags);
     if (!error)
         error = thread_build(process, request, frame, &child);

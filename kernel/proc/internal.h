@@ -279,7 +279,7 @@ u64 process_oom_kills(void);
 /* Sets oom_score_adj. -EINVAL; -EACCES: it may not be lowered so far. */
 int process_oom_adjust(struct process *process, s32 adjustment) must_check;
 /* The parent of a vfork goes on: the child lets go of its memory. */
-void vfork_release(struct process *process);
+void vfork_release(struct thread_identity *child);
 /* exec ends all threads but the caller, which takes over the leader's number. */
 int process_become_single(struct process *process) must_check;
 void itimers_init(struct process *process);

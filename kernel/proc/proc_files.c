@@ -1,9 +1,10 @@
 /*
  * /proc/PID and /proc/PID/task/TID: which files are there, and how a number leads to its process.
  *
- *     /proc  lookup by number --> process --> process_entries, common_entries
- *                                    '- task/ lookup --> thread --> thread_entries, common_entries
- *                                                                   (of its process)
+ *     /proc  lookup by pid --> process --> process_entries, common_entries
+ *            |                    '- task/ lookup --> thread --> thread_entries, common_entries
+ *            |                                                   (of its process)
+ *            '- by another thread's number --> thread --> thread_entries, and its process's
  *
  * A thread's directory has what is its own, and everything that is the process's besides; entries
  * that need the right to look into the process are guarded as PTRACE_MODE_READ guards them on Linux
@@ -166,7 +167,7 @@ static u64 thread_generation(void *object)
     return process_programs(thread_process(object));
 }
 
-static const struct proc_directory common_directory; /* below */
+static const struct proc_directory common_directory, process_directory; /* below */
 
 static const struct proc_directory thread_directory = {
     .entries = thread_entries,
@@ -182,6 +183,22 @@ static const struct proc_directory thread_directory = {
 
 static const struct proc_entry thread_entry = {.mode = S_IFDIR | 0555,
                                                .directory = &thread_directory};
+
+/* The same in the root: what is not the thread's own is its process's, `task` and all. */
+static const struct proc_directory root_thread_directory = {
+    .entries = thread_entries,
+    .count = ARRAY_SIZE(thread_entries),
+    .shared = &process_directory,
+    .shared_object = thread_process,
+    .owner = thread_owner,
+    .permits = thread_permits,
+    .generation = thread_generation,
+    .get = thread_object_get,
+    .put = thread_object_put,
+};
+
+static const struct proc_entry root_thread_entry = {.mode = S_IFDIR | 0555,
+                                                    .directory = &root_thread_directory};
 
 /* A decimal number without leading zeros; 0: it is none. */
 static int parse_number(const char *name, u32 bytes)
@@ -317,7 +334,10 @@ static const struct proc_entry common_entries[] = {
     LINK("cwd", read_cwd, follow_cwd),
     LINK("root", read_root, follow_root),
     {.name = "fd", .mode = S_IFDIR | 0500, .directory = &proc_fd_directory},
-    {.name = "fdinfo", .mode = S_IFDIR | 0555, .directory = &proc_fdinfo_directory},
+    {.name = "fdinfo",
+     .mode = S_IFDIR | 0555,
+     .guard = PROC_GUARD_OPEN,
+     .directory = &proc_fdinfo_directory},
     {.name = "ns", .mode = S_IFDIR | 0511, .directory = &proc_namespace_directory},
 };
 
@@ -381,7 +401,22 @@ struct process *proc_directory_process(const struct file *directory)
 
 /* ---- The root: a directory for each process ---- */
 
-/* Only pids: a thread is found below its process alone, where Linux also has a hidden /proc/TID. */
+#define KEY_OF_THREAD BIT(32) /* added to the number: the object is a thread */
+
+/* A thread that leads no process is found by its number, and not listed. */
+static int root_thread_lookup(int tid, const struct proc_entry **entry_out, void **object_out,
+                              u64 *key_out)
+{
+    struct thread *thread = tid ? thread_find(tid) : NULL;
+
+    if (!thread)
+        return -ENOENT;
+    *entry_out = &root_thread_entry;
+    *object_out = thread;
+    *key_out = KEY_OF_THREAD + tid;
+    return 0;
+}
+
 static int root_lookup(void *object, const char *name, u32 bytes,
                        const struct proc_entry **entry_out, void **object_out, u64 *key_out)
 {
@@ -389,7 +424,7 @@ static int root_lookup(void *object, const char *name, u32 bytes,
     struct process *process = pid ? process_find(pid) : NULL;
 
     if (!process)
-        return -ENOENT;
+        return root_thread_lookup(pid, entry_out, object_out, key_out);
     *entry_out = &process_entry;
     *object_out = process;
     *key_out = pid;
@@ -412,6 +447,8 @@ static bool root_next(void *object, u64 *key, char *name, size_t size, u32 *type
 /* A zombie is still there; what was waited for is not. */
 static bool root_is_valid(void *object, u64 key)
 {
+    if (key >= KEY_OF_THREAD)
+        return thread_is_valid(object, key - KEY_OF_THREAD);
     return READ_ONCE(((struct process *)object)->state) != PROCESS_REAPED;
 }
 

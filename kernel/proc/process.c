@@ -65,7 +65,6 @@ int process_alloc(struct process **process_out)
     list_init(&process->cpu_alarms);
     spin_init(&process->signals_lock, LOCK_SIGNALS);
     pending_init(&process->pending);
-    wait_queue_init(&process->vfork_queue);
     wait_queue_init(&process->end_queue);
     itimers_init(process);
     process->started_ns = clock_monotonic_ns();
@@ -119,6 +118,7 @@ int process_thread_adopt(struct process *process, struct thread *thread)
     list_init(&identity->link);
     pending_init(&identity->pending);
     list_init(&identity->pi_locks);
+    wait_queue_init(&identity->vfork_queue);
     identity->alternate.flags = SS_DISABLE;
     identity->timer_slack_ns = identity->timer_slack_usual_ns = TIMER_SLACK_NS;
     thread->process = process;

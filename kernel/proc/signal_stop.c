@@ -65,7 +65,8 @@ void parent_notify_locked(struct process *child, int code, int status)
     if (!parent)
         return;
     spin_lock(&parent->signals_lock);
-    if (signal && (ended || !(signal_action_of(parent, SIGCHLD).flags & SA_NOCLDSTOP))) {
+    if (signal && signal <= SIGNALS &&
+        (ended || !(signal_action_of(parent, SIGCHLD).flags & SA_NOCLDSTOP))) {
         child_info_init(&info, child, signal, code, status);
         (void)signal_send_process_locked(parent, &info);
     }

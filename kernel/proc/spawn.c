@@ -43,7 +43,6 @@ static int process_make(const struct exec *exec, struct process **process_out)
     }
     process_inherit(process_current(), process);
     process_personality_reset(process, exec);
-    process->vfork_done = true;
     process->did_exec = true;
     process->dumpable = !exec->secure;
     *process_out = process;

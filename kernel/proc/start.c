@@ -68,7 +68,6 @@ static struct process *process_create_first(const char *name)
     process->actions = signal_actions_create();
     if (!process->actions)
         panic("no memory for the first process");
-    process->vfork_done = true;
     (void)string_copy(process->last_name, name, THREAD_NAME_BYTES);
     limits_init(process);
     session_create_first(process, number);

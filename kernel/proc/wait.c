@@ -36,6 +36,8 @@ static bool child_matches(const struct process *child, const struct wait_request
         return false;
     if ((request->options & __WNOTHREAD) && child->creator != thread_current())
         return false;
+    if (child->state == PROCESS_ZOMBIE && !(request->options & WEXITED))
+        return false; /* it will never stop or go on again */
     if (request->which == P_PGID && (!child->group || child->group->id != request->id))
         return false;
     return (request->options & __WALL) || is_clone == !!(request->options & __WCLONE);
@@ -81,7 +83,7 @@ static bool try_stopped(struct process *child, const struct wait_request *reques
     return found;
 }
 
-/* A zombie first: it has nothing else to tell. WNOWAIT leaves it for another call. */
+/* A zombie has nothing else to tell. WNOWAIT leaves it for another call. */
 static bool try_child(struct process *parent, struct process *child,
                       const struct wait_request *request, struct wait_result *result_out,
                       struct process **reaped_out) must_hold(&process_table_lock)
@@ -90,8 +92,6 @@ static bool try_child(struct process *parent, struct process *child,
 
     if (child->state != PROCESS_ZOMBIE)
         return try_stopped(child, request, result_out);
-    if (!(request->options & WEXITED))
-        return false;
     result_init(child, status_code(status), status, result_out);
     if (!(request->options & WNOWAIT))
         reap_locked(parent, child, result_out, reaped_out);

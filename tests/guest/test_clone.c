@@ -258,6 +258,50 @@ TEST(vfork_parent_does_not_go_on_when_another_thread_of_the_child_ends)
     CHECK_EXIT(child, 0);
 }
 
+static int is_over_later(void *unused)
+{
+    for (int i = 0; i < 200; i++)
+        sched_yield();
+    __atomic_store_n(&is_over, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_exit, 0);
+    return 0;
+}
+
+TEST(clone_with_vfork_waits_for_a_thread_as_well)
+{
+    is_over = 0;
+    clone_with(is_over_later,
+               CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_VFORK,
+               NULL);
+    CHECK_EQ(is_over, 1);
+}
+
+TEST(clone_takes_an_exit_signal_that_is_none_and_clone3_does_not)
+{
+    struct clone_args request = {.exit_signal = 65};
+    pid_t child = CHECK_OK(syscall(SYS_clone, 65, 0, 0, 0, 0));
+    int status;
+
+    if (child == 0)
+        _exit(4);
+    CHECK_EQ(waitpid(child, &status, __WCLONE), child);
+    CHECK_EQ(WEXITSTATUS(status), 4);
+    CHECK_ERRNO(clone3(&request, sizeof(request)), EINVAL);
+}
+
+TEST(clone3_with_one_word_for_pidfd_and_parent_tid_gives_einval)
+{
+    int word = -1;
+    struct clone_args request = {
+        .flags = CLONE_PIDFD | CLONE_PARENT_SETTID,
+        .pidfd = (long)&word,
+        .parent_tid = (long)&word,
+        .exit_signal = SIGCHLD,
+    };
+
+    CHECK_ERRNO(clone3(&request, sizeof(request)), EINVAL);
+}
+
 /* ---- unshare ---- */
 
 static int unshares(void *argument)

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <grp.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 
 static char text[65536];
@@ -329,6 +330,7 @@ static void check_files_of(pid_t process, int may_look)
     static const char *const guarded[] = {"environ", "maps", "smaps", "auxv", "mem", "numa_maps"};
     char link[256];
     struct stat attributes;
+    DIR *list;
 
     for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
         if (may_look)
@@ -340,6 +342,8 @@ static void check_files_of(pid_t process, int may_look)
         CHECK_OK(readlink(path_of(process, "exe"), link, sizeof(link)));
     else
         CHECK_ERRNO(readlink(path_of(process, "exe"), link, sizeof(link)), EACCES);
+    list = opendir(path_of(process, "fdinfo"));
+    CHECK_EQ(list && readdir(list), may_look);
     CHECK_OK(stat(path_of(process, "environ"), &attributes));
     CHECK_EQ(attributes.st_uid, may_look ? 1000u : 0u);
     CHECK_OK(stat(path_of(process, ""), &attributes));
@@ -407,6 +411,38 @@ TEST(proc_task_has_a_threads_own_files_and_its_process_s)
         CHECK_OK(access(path, F_OK));
     }
     CHECK_ERRNO(access("/proc/thread-self/task", F_OK), ENOENT);
+}
+
+static void *looks_itself_up(void *unused)
+{
+    pid_t tid = (pid_t)syscall(SYS_gettid), pid = 0, group = 0;
+    const char *line;
+    char name[32];
+    DIR *directory;
+
+    read_file(path_of(tid, "status"), text, sizeof(text));
+    line = strstr(text, "\nPid:");
+    CHECK(line && sscanf(line, "\nPid: %d", &pid) == 1);
+    line = strstr(text, "\nTgid:");
+    CHECK(line && sscanf(line, "\nTgid: %d", &group) == 1);
+    CHECK_EQ(pid, tid);
+    CHECK_EQ(group, getpid());
+    CHECK_OK(open(path_of(tid, "cmdline"), O_RDONLY));
+    snprintf(name, sizeof(name), "task/%d/stat", tid);
+    CHECK_OK(open(path_of(tid, name), O_RDONLY));
+    snprintf(name, sizeof(name), "%d", tid);
+    directory = opendir("/proc");
+    for (struct dirent *entry; (entry = readdir(directory));)
+        CHECK(strcmp(entry->d_name, name) != 0);
+    return unused;
+}
+
+TEST(proc_finds_a_thread_by_its_number_and_does_not_list_it)
+{
+    pthread_t thread;
+
+    CHECK_EQ(pthread_create(&thread, NULL, looks_itself_up, NULL), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 TEST(proc_io_counts_calls_and_bytes)

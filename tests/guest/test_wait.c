@@ -248,6 +248,17 @@ TEST(waitid_with_wnowait_leaves_the_child_waitable)
     CHECK_EXIT(child, 3);
 }
 
+TEST(waitid_for_stops_alone_finds_no_child_in_a_zombie)
+{
+    siginfo_t info;
+    pid_t child = child_that_exits(3);
+
+    CHECK_OK(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
+    CHECK_ERRNO(waitid(P_PID, child, &info, WSTOPPED), ECHILD);
+    CHECK_ERRNO(waitid(P_PID, child, &info, WCONTINUED | WNOHANG), ECHILD);
+    CHECK_EXIT(child, 3);
+}
+
 TEST(waitid_with_wnohang_leaves_si_pid_zero)
 {
     siginfo_t info = {.si_pid = 99};

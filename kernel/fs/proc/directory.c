@@ -45,6 +45,22 @@ static void *shared_object(const struct proc_directory *directory, void *object)
     return directory->shared_object ? directory->shared_object(object) : object;
 }
 
+/*
+ * The entry in the directory or in what it shares, and what that shares; *directory_io and
+ * *object_io are then of the one that has it. NULL: none has.
+ */
+static const struct proc_entry *tables_find(const struct proc_directory **directory_io,
+                                            void **object_io, const char *name, u32 bytes)
+{
+    const struct proc_entry *entry = NULL;
+
+    while (*directory_io && !(entry = table_find(*directory_io, name, bytes))) {
+        *object_io = shared_object(*directory_io, *object_io);
+        *directory_io = (*directory_io)->shared;
+    }
+    return entry;
+}
+
 static bool registered_lookup(const struct proc_node *parent, const char *name, u32 bytes,
                               struct proc_node *node_out)
 {
@@ -66,14 +82,9 @@ static bool table_lookup(const struct proc_node *parent, const char *name, u32 b
                          struct proc_node *node_out)
 {
     const struct proc_directory *directory = parent->directory;
-    const struct proc_entry *entry = directory ? table_find(directory, name, bytes) : NULL;
     void *object = parent->object;
+    const struct proc_entry *entry = tables_find(&directory, &object, name, bytes);
 
-    if (!entry && directory && directory->shared) {
-        object = shared_object(directory, object);
-        directory = directory->shared;
-        entry = table_find(directory, name, bytes);
-    }
     if (!entry)
         return false;
     *node_out = (struct proc_node){
@@ -190,21 +201,34 @@ static bool add_registered(struct file *file, struct directory_sink *sink)
     return true;
 }
 
+/* By its place among a directory's entries and those that it shares. NULL: there are no more. */
+static const struct proc_entry *tables_entry(const struct proc_directory *directory, u64 place)
+{
+    for (; directory; directory = directory->shared) {
+        if (place < directory->count)
+            return &directory->entries[place];
+        place -= directory->count;
+    }
+    return NULL;
+}
+
+/* One that a lookup of its name does not find is hidden by another. */
+static bool entry_is_hidden(const struct proc_entry *entry, const struct proc_directory *directory,
+                            void *object)
+{
+    return tables_find(&directory, &object, entry->name, strlen(entry->name)) != entry;
+}
+
 static bool add_table(struct file *file, struct directory_sink *sink,
                       const struct proc_directory *directory)
 {
-    const struct proc_directory *shared = directory->shared;
-    u64 count = directory->count + (shared ? shared->count : 0);
+    void *object = proc_node_of(file->inode)->object;
+    const struct proc_entry *entry;
 
-    for (u64 i = file->offset - TABLE_POSITION; i < count; i++) {
-        const struct proc_entry *entry =
-            i < directory->count ? &directory->entries[i] : &shared->entries[i - directory->count];
-
-        if (i >= directory->count && table_find(directory, entry->name, strlen(entry->name)))
-            continue;
-        if (!add_entry(file, sink, entry->name, MODE_TO_DT(entry->mode), TABLE_POSITION + i + 1))
+    for (u64 i = file->offset - TABLE_POSITION; (entry = tables_entry(directory, i)); i++)
+        if (!entry_is_hidden(entry, directory, object) &&
+            !add_entry(file, sink, entry->name, MODE_TO_DT(entry->mode), TABLE_POSITION + i + 1))
             return false;
-    }
     return true;
 }
 

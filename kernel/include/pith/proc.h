@@ -114,6 +114,9 @@ struct thread_identity {
     struct list pi_locks;        /* those that it owns and others wait for */
     struct pi_waiter *pi_waiter; /* how it waits for one; NULL: it does not */
     bool pi_released;            /* it ends, and takes no more */
+
+    struct wait_queue vfork_queue; /* who made it by CLONE_VFORK waits here ... */
+    bool vfork_waits;              /* ... guarded by its lock ... until its exec or exit */
     struct rcu_head rcu;
 };
 
@@ -226,10 +229,8 @@ struct process {
     } login;              /* inherited; loginuid and sessionid of /proc/PID */
     u32 barriers;         /* [atomic] MEMBARRIER_REGISTER_* that were called */
 
-    struct wait_queue vfork_queue; /* the parent of a vfork waits here ... */
-    bool vfork_done;               /* ... guarded by its lock ... until exec or exit */
-    struct wait_queue end_queue;   /* pidfds poll here: woken when it becomes a zombie */
-    bool is_kernel;                /* [const] process 2 */
+    struct wait_queue end_queue; /* pidfds poll here: woken when it becomes a zombie */
+    bool is_kernel;              /* [const] process 2 */
 };
 
 extern struct spinlock process_table_lock;

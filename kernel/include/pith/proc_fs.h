@@ -68,7 +68,8 @@ struct proc_directory {
     u32 count;
     /*
      * What it has besides: the entries of another directory, whose object is what `shared_object`
-     * makes of this one's (NULL: the same). One of `entries` hides one of that name.
+     * makes of this one's (NULL: the same), and what that shares. One of `entries` hides one of
+     * that name.
      */
     const struct proc_directory *shared;
     void *(*shared_object)(void *object);
