@@ -7,6 +7,9 @@
  * reference to it; the last one frees all. Two faults for one page may both allocate: the second
  * finds the first one's frame in the tree, uses that, and gives its own back.
  *
+ * MADV_REMOVE takes frames out of the object, then out of all regions that show it, which it knows
+ * as a file does (mapping.c); a fault between the two makes a new page of zeros, which stays.
+ *
  * The object keeps the size that it was made with: a mapping that mremap makes larger shows nothing
  * behind that (SIGBUS), as behind a file's end. Its pages are promised as a whole when it is made
  * (limits.c), since any of them may be touched by somebody who did not map it.
@@ -21,6 +24,7 @@ struct shared_memory {
     struct radix frames guarded_by(&lock); /* one reference each */
     u64 pages;                             /* [const] its size: what lies behind is SIGBUS */
     u64 committed_pages;                   /* [const] promised for it */
+    struct mapping mapping;                /* the regions that show it */
 };
 
 static struct slab_cache *shared_cache; /* [const] after boot */
@@ -43,6 +47,7 @@ int shared_memory_create(u64 pages, u64 promised, void **object_out)
     refcount_set(&memory->references, 1);
     spin_init(&memory->lock, LOCK_PAGE_CACHE);
     radix_init(&memory->frames, &radix_slab_allocator);
+    mapping_init(&memory->mapping);
     *object_out = memory;
     return 0;
 }
@@ -109,16 +114,47 @@ static void shared_opened(struct region *region)
     struct shared_memory *memory = region->object;
 
     refcount_inc(&memory->references);
+    mapping_add(&memory->mapping, region);
 }
 
 static void shared_closed(struct region *region)
 {
+    mapping_remove(region);
     shared_memory_put(region->object);
+}
+
+/* The first frame of [*index, end), with the object's reference; NULL: none. */
+static struct frame *frame_take(struct shared_memory *memory, u64 *index, u64 end)
+{
+    struct frame *frame;
+
+    spin_lock(&memory->lock);
+    frame = radix_next(&memory->frames, index);
+    if (frame && *index < end)
+        radix_remove(&memory->frames, *index);
+    else
+        frame = NULL;
+    spin_unlock(&memory->lock);
+    return frame;
+}
+
+static int shared_punch(struct region *region, u64 first, u64 count)
+{
+    struct shared_memory *memory = region->object;
+    struct frame *frame;
+
+    for (u64 index = first; (frame = frame_take(memory, &index, first + count)); index++) {
+        frame_put(frame);
+        sched_point();
+    }
+    mapping_zap(&memory->mapping, first, count, MAPPING_PRIVATE_TOO);
+    return 0;
 }
 
 const struct pager shared_memory_pager = {
     .name = "/dev/zero (deleted)",
     .fill = shared_fill,
+    .punch = shared_punch,
     .region_opened = shared_opened,
     .region_closed = shared_closed,
 };

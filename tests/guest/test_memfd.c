@@ -169,6 +169,28 @@ TEST(madvise_remove_makes_a_hole_behind_a_shared_mapping)
     CHECK_ERRNO(madvise(private, PAGE, MADV_REMOVE), EINVAL);
 }
 
+TEST(madvise_remove_empties_shared_memory_for_all_who_share_it)
+{
+    char *memory = (char *)CHECK_OK(
+        mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    pid_t child;
+
+    memset(memory, 'x', 4 * PAGE);
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_EQ(memory[PAGE], 'x');
+        CHECK_OK(madvise(memory + PAGE, 2 * PAGE, MADV_REMOVE));
+        CHECK_EQ(memory[PAGE], 0);
+        memory[2 * PAGE] = 'y';
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(memory[0], 'x');
+    CHECK_EQ(memory[PAGE], 0);
+    CHECK_EQ(memory[2 * PAGE], 'y');
+    CHECK_EQ(memory[3 * PAGE], 'x');
+}
+
 /* ---- Advice, and what is written back ---- */
 
 TEST(fadvise_of_every_kind_leaves_the_contents)
