@@ -28,7 +28,6 @@
 #define SECURE_KNOWN              0xffu /* four settings, each with its lock */
 #define SECURE_LOCKS              0xaau
 #define TIMING_STATISTICAL        0
-#define TSC_ENABLED               1
 
 /* Fifteen characters, silently (PR_SET_NAME). */
 static long name_set(struct user_ptr at)
@@ -295,6 +294,22 @@ static long memory_map_prctl(const struct syscall_args *args)
     return error;
 }
 
+/* Whether the thread may read the processor's counter of time, without a system call too. */
+static long counter_prctl(const struct syscall_args *args)
+{
+    struct user_context *context = &thread_current()->user;
+    u64 wanted = arg_u64(args, 1);
+
+    if (arg_int(args, 0) == PR_GET_TSC)
+        return copy_out_int(arg_user_ptr(args, 1), context->counter_reads == COUNTER_FAULTS
+                                                       ? PR_TSC_SIGSEGV
+                                                       : PR_TSC_ENABLE);
+    if (wanted != PR_TSC_ENABLE && wanted != PR_TSC_SIGSEGV)
+        return -EINVAL;
+    user_context_set_counter(context, wanted == PR_TSC_ENABLE ? COUNTER_IS_READ : COUNTER_FAULTS);
+    return 0;
+}
+
 /* Settings that have one value here. -ENOSYS: it is none of them. */
 static long prctl_fixed(const struct syscall_args *args)
 {
@@ -309,10 +324,6 @@ static long prctl_fixed(const struct syscall_args *args)
         return TIMING_STATISTICAL;
     case PR_SET_TIMING:
         return value == TIMING_STATISTICAL ? 0 : -EINVAL;
-    case PR_GET_TSC:
-        return copy_out_int(arg_user_ptr(args, 1), TSC_ENABLED);
-    case PR_SET_TSC: /* forbidding it is not there */
-        return value == TSC_ENABLED ? 0 : -EINVAL;
     default:
         return -ENOSYS;
     }
@@ -365,6 +376,9 @@ long sys_prctl(const struct syscall_args *args)
     case PR_GET_IO_FLUSHER:
     case PR_SET_IO_FLUSHER:
         return io_flusher_prctl(process, args);
+    case PR_GET_TSC:
+    case PR_SET_TSC:
+        return counter_prctl(args);
     case PR_GET_THP_DISABLE:
     case PR_SET_THP_DISABLE:
         return large_pages_prctl(args);

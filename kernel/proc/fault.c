@@ -83,7 +83,8 @@ static void fault_from_user(struct trap_frame *frame, u8 vector)
     int code = fault->code == CODE_OF_FPU ? fpu_code(vector) : fault->code;
 
     thread_current()->mode = THREAD_IN_TRAP;
-    if (vector != VECTOR_PROTECTION || !counter_read_emulated(frame)) {
+    if (vector != VECTOR_PROTECTION || thread_current()->user.counter_reads == COUNTER_FAULTS ||
+        !counter_read_emulated(frame)) {
         note_fault(frame, vector, 0);
         fault_force(fault->signal, code, fault->has_address ? frame->rip : 0);
     }

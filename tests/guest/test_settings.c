@@ -98,6 +98,39 @@ TEST(prctl_tsc_is_allowed_and_may_be_allowed_again)
     CHECK_ERRNO(set(PR_SET_TSC, 3), EINVAL);
 }
 
+static int forbidden_mode(void)
+{
+    int mode = -1;
+
+    CHECK_OK(syscall(SYS_prctl, PR_GET_TSC, &mode, 0, 0, 0));
+    return mode;
+}
+
+TEST(prctl_tsc_that_is_forbidden_is_a_fault_here_and_in_children)
+{
+    pid_t child = CHECK_OK(fork()), grandchild;
+
+    if (child == 0) {
+        CHECK_OK(set(PR_SET_TSC, PR_TSC_SIGSEGV));
+        CHECK_EQ(forbidden_mode(), PR_TSC_SIGSEGV);
+        grandchild = CHECK_OK(fork());
+        if (grandchild == 0) {
+            CHECK_EQ(forbidden_mode(), PR_TSC_SIGSEGV);
+            read_counter();
+            _exit(0);
+        }
+        CHECK_KILLED(grandchild, SIGSEGV);
+        CHECK_OK(set(PR_SET_TSC, PR_TSC_ENABLE));
+        CHECK_NE(read_counter(), 0);
+        CHECK_OK(set(PR_SET_TSC, PR_TSC_SIGSEGV));
+        read_counter();
+        _exit(0);
+    }
+    CHECK_KILLED(child, SIGSEGV);
+    CHECK_EQ(forbidden_mode(), PR_TSC_ENABLE);
+    CHECK_NE(read_counter(), 0);
+}
+
 TEST(prctl_timer_slack_is_told_and_inherited_and_0_is_the_default)
 {
     long usual = set(PR_GET_TIMERSLACK, 0);

@@ -95,6 +95,14 @@ void context_init(struct context *context, void *stack_end, void (*entry)(void *
     context->stack_pointer = (u64)saved;
 }
 
+/* `deterministic` has CR4.TSD set always, and answers in clock.c. Interrupts are off. */
+static void counter_load(const struct user_context *context)
+{
+    bool faults = context->counter_reads == COUNTER_FAULTS || deterministic;
+
+    cr4_write((cr4_read() & ~(u64)CR4_TSD) | (faults ? CR4_TSD : 0));
+}
+
 /* The order matters to an NMI only: it may find any mixture, and touches none of it. */
 void user_context_switch(struct user_context *from, struct user_context *to, void *stack_end)
 {
@@ -104,6 +112,8 @@ void user_context_switch(struct user_context *from, struct user_context *to, voi
         fpu_leave(from);
     }
     *this_cpu(user_context_current) = to;
+    if (unlikely(to->counter_reads != (from ? from->counter_reads : COUNTER_IS_READ)))
+        counter_load(to);
     if (to->fpu_state) {
         bases_load(to);
         work_add(WORK_FPU);
@@ -137,6 +147,7 @@ int user_context_copy(struct user_context *to, struct user_context *from)
     interrupts_restore(flags);
     to->fs_base = from->fs_base;
     to->gs_base = from->gs_base;
+    to->counter_reads = from->counter_reads;
     return fpu_copy(to, from);
 }
 
@@ -194,4 +205,13 @@ u64 user_context_gs(const struct user_context *context)
     base = hardware_user_gs_base();
     interrupts_restore(flags);
     return base;
+}
+
+void user_context_set_counter(struct user_context *context, enum counter_reads reads)
+{
+    u64 flags = interrupts_save_disable();
+
+    context->counter_reads = reads;
+    counter_load(context);
+    interrupts_restore(flags);
 }

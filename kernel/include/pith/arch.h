@@ -245,6 +245,12 @@ static inline u64 context_frame_pointer(const struct context *context)
     return context->stack_pointer + 5 * sizeof(u64);
 }
 
+/* What RDTSC and RDTSCP do. */
+enum counter_reads {
+    COUNTER_IS_READ,
+    COUNTER_FAULTS,
+};
+
 /* Registers of a user thread that are not in its trap frame. [owner] or not running. */
 struct user_context {
     u64 fs_base;
@@ -252,6 +258,7 @@ struct user_context {
     void *fpu_state;    /* XSAVE area; NULL: a kernel thread */
     u32 fpu_loaded_cpu; /* the CPU whose registers were last equal to fpu_state, or CPU_NONE */
     bool fpu_live;      /* the registers are newer than fpu_state: it runs, or ran last */
+    enum counter_reads counter_reads; /* of user mode */
 };
 
 /* Saves the callee-saved registers of `from` and continues `to`. Interrupts are off. */
@@ -292,6 +299,8 @@ void user_context_set_gs(struct user_context *current_context, u64 base);
 /* What they are now, also if user mode itself wrote them. */
 u64 user_context_fs(const struct user_context *current_context);
 u64 user_context_gs(const struct user_context *current_context);
+/* PR_SET_TSC, for the calling thread and those that it makes. */
+void user_context_set_counter(struct user_context *current_context, enum counter_reads reads);
 /*
  * Says that the current thread's trap frame was changed beyond rax outside of the work on the way
  * to user mode (sigreturn, exec; signal_frame_* and trap_frame_init_user say it themselves).

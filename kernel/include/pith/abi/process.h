@@ -139,6 +139,8 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define PR_CAPBSET_DROP             24
 #define PR_GET_TSC                  25
 #define PR_SET_TSC                  26
+#define PR_TSC_ENABLE               1
+#define PR_TSC_SIGSEGV              2
 #define PR_GET_SECUREBITS           27
 #define PR_SET_SECUREBITS           28
 #define PR_SET_TIMERSLACK           29
