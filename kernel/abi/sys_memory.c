@@ -115,6 +115,8 @@ static int map_anonymous(struct map_request *request, u64 *address_out)
 {
     int error = request_check(request);
 
+    if ((request->map_flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
+        return -EINVAL; /* there is no file that could refuse a flag */
     request->offset_pages = 0;
     return error ? error : address_space_map(space_current(), request, address_out);
 }
@@ -172,7 +174,8 @@ long sys_mprotect(const struct syscall_args *args)
     if ((protection & PROT_GROWSDOWN) && (protection & PROT_GROWSUP))
         return -EINVAL;
     return address_space_protect(space_current(), arg_u64(args, 0), arg_u64(args, 1),
-                                 region_protection(protection));
+                                 region_protection(protection) |
+                                     (protection & PROT_GROWSDOWN ? REGION_GROWS_DOWN : 0));
 }
 
 long sys_mremap(const struct syscall_args *args)
@@ -271,8 +274,10 @@ static long lock_range(u64 address, u64 bytes, unsigned flags)
 {
     u64 start = address & PAGE_MASK, end = ALIGN_UP(address + bytes, PAGE_SIZE);
 
-    if (end < start || !user_range_is_valid(start, end - start))
+    if (end < start)
         return -EINVAL;
+    if (!user_range_is_valid(start, end - start))
+        return -ENOMEM;
     return address_space_lock(space_current(), start, end, flags);
 }
 

@@ -86,11 +86,9 @@ static ssize_t random_write(struct file *file, struct io_buffer *io, u64 *offset
     return (ssize_t)done;
 }
 
-/* A private mapping of /dev/zero is anonymous memory. */
+/* A mapping of /dev/zero is anonymous memory, private or shared as it asks. */
 static int zero_map(struct file *file, struct map_request *request)
 {
-    if (request->flags & REGION_SHARED)
-        return -ENODEV;
     request->pager = NULL;
     request->object = NULL;
     return 0;

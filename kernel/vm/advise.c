@@ -65,6 +65,8 @@ static int advice_check(const struct region *region, int advice)
         if ((region->flags & REGION_LOCKED) && advice != MADV_DONTNEED_LOCKED)
             return -EINVAL;
     }
+    if ((advice == MADV_COLD || advice == MADV_PAGEOUT) && (region->flags & REGION_LOCKED))
+        return -EINVAL;
     if (advice == MADV_DOFORK && (region->flags & REGION_SPECIAL))
         return -EINVAL;
     return 0;
@@ -228,13 +230,29 @@ static int file_spans_do(struct address_space *space, u64 start, u64 end,
     return hole ? -ENOMEM : 0;
 }
 
+static bool any_is_locked(struct address_space *space, u64 start, u64 end)
+{
+    const struct region *region;
+    bool found = false;
+
+    rwlock_read_lock(&space->lock);
+    for (region = region_find_from(space, start); region && region->start < end && !found;
+         region = region_next(region))
+        found = region->flags & REGION_LOCKED;
+    rwlock_read_unlock(&space->lock);
+    return found;
+}
+
 /* Spans are borrowed one by one, so the lock is free while each is written. */
 int address_space_sync(struct address_space *space, u64 address, u64 bytes, int flags)
 {
+    u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
+
     if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
         return -ENOMEM;
-    return file_spans_do(space, address, ALIGN_UP(address + bytes, PAGE_SIZE),
-                         flags & MS_SYNC ? file_span_write : NULL);
+    if ((flags & MS_INVALIDATE) && any_is_locked(space, address, end))
+        return -EBUSY;
+    return file_spans_do(space, address, end, flags & MS_SYNC ? file_span_write : NULL);
 }
 
 /* ---- madvise ---- */

@@ -99,6 +99,18 @@ void shared_memory_put(void *object);
 void shared_memory_init(void);
 void vdso_init(void);
 
+/*
+ * map.c: where `bytes` go by the request: its hint, if that is free, else the highest room.
+ * space->lock is held. -ENOMEM.
+ */
+int space_place_find(struct address_space *space, const struct map_request *request, u64 bytes,
+                     u64 *start_out) must_check;
+/*
+ * lock.c: brings in what is there, region by region; holes are passed over. No lock is held.
+ * -ENOMEM: some of it could not be brought in, as what allows nothing; -EINTR: the thread is being
+ * killed.
+ */
+int space_bring_in(struct address_space *space, u64 start, u64 end) must_check;
 /* map.c: the work of munmap with space->lock held for writing and addresses checked. -ENOMEM. */
 int space_unmap_locked(struct address_space *space, u64 start, u64 end) must_check;
 /*

@@ -34,10 +34,12 @@ static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned
     struct region *region;
     int error;
 
+    if (limit == 0)
+        return -EPERM;
     if (!(flags & LOCK_ALL) && !range_is_mapped(space, start, end))
         return -ENOMEM;
     if (space->locked_pages + unlocked_pages(space, start, end) > limit)
-        return limit ? -ENOMEM : -EPERM;
+        return -ENOMEM;
     error = regions_split_at(space, start, end);
     if (error)
         return error;
@@ -52,11 +54,7 @@ static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned
     return 0;
 }
 
-/*
- * Brings in what is there, region by region; holes and what allows nothing are passed over.
- * -ENOMEM: some of it could not be brought in; -EINTR: the thread is being killed.
- */
-static int bring_in(struct address_space *space, u64 start, u64 end)
+int space_bring_in(struct address_space *space, u64 start, u64 end)
 {
     int result = 0;
 
@@ -79,6 +77,8 @@ static int bring_in(struct address_space *space, u64 start, u64 end)
                                            (flags & (REGION_WRITE | REGION_SHARED)) == REGION_WRITE
                                                ? PAGER_WRITE
                                                : PAGER_READ);
+        else if (flags)
+            error = -EFAULT;
         if (error)
             result = error == -EINTR ? -EINTR : -ENOMEM;
         start = until;
@@ -97,7 +97,7 @@ int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned
     error = lock_locked(space, start, end, flags);
     space_write_unlock(space);
     if (!error && (flags & SPACE_LOCK_POPULATE))
-        error = bring_in(space, start, end);
+        error = space_bring_in(space, start, end);
     return error;
 }
 
@@ -113,7 +113,7 @@ int address_space_lock_all(struct address_space *space, unsigned now, unsigned f
         space->lock_future = (u8)future;
     space_write_unlock(space);
     if (!error && (now & SPACE_LOCK_POPULATE)) {
-        ignored = bring_in(space, 0, USER_END);
+        ignored = space_bring_in(space, 0, USER_END);
         (void)ignored;
     }
     return error;

@@ -58,9 +58,8 @@ static u64 room_find_aligned(const struct address_space *space, u64 bytes, u64 t
     return ALIGN_UP(start, LARGE_BYTES);
 }
 
-/* Where `bytes` go by the request: its hint, if that is free, else the highest room. */
-static int place_find(struct address_space *space, const struct map_request *request, u64 bytes,
-                      u64 *start_out)
+int space_place_find(struct address_space *space, const struct map_request *request, u64 bytes,
+                     u64 *start_out)
 {
     u64 hint = ALIGN_DOWN(request->address, PAGE_SIZE), top = space->mmap_top;
     bool is_low = request->map_flags & MAP_32BIT;
@@ -137,7 +136,7 @@ static int map_locked(struct address_space *space, const struct map_request *req
     if (request->map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
         error = place_take(space, request, bytes, start_out);
     else
-        error = place_find(space, request, bytes, start_out);
+        error = space_place_find(space, request, bytes, start_out);
     return error ? error : region_create(space, request, *start_out, *start_out + bytes);
 }
 

@@ -153,11 +153,25 @@ static int protect_locked(struct address_space *space, u64 start, u64 end, u32 p
     return 0;
 }
 
+/*
+ * PROT_GROWSDOWN: from the beginning of the stack on in which the range begins, as far as that has
+ * grown. -ENOMEM: nothing is there; -EINVAL: it is no stack.
+ */
+static int stack_begin(struct address_space *space, u64 *start_io, u64 end)
+{
+    const struct region *region = region_find_from(space, *start_io);
+
+    if (!region || region->start >= end)
+        return -ENOMEM;
+    *start_io = region->start;
+    return region->flags & REGION_GROWS_DOWN ? 0 : -EINVAL;
+}
+
 int address_space_protect(struct address_space *space, u64 address, u64 bytes, u32 protection)
 {
     u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
     struct gather gather;
-    int error;
+    int error = 0;
 
     if (address & ~PAGE_MASK)
         return -EINVAL;
@@ -167,7 +181,10 @@ int address_space_protect(struct address_space *space, u64 address, u64 bytes, u
         return -ENOMEM;
     gather_init(&gather, space);
     rwlock_write_lock(&space->lock);
-    error = protect_locked(space, address, end, protection, &gather);
+    if (protection & REGION_GROWS_DOWN)
+        error = stack_begin(space, &address, end);
+    if (!error)
+        error = protect_locked(space, address, end, protection & REGION_PROTECTION, &gather);
     gather_finish(&gather);
     space_write_unlock(space);
     return error;

@@ -13,7 +13,8 @@
  * A 2 MiB page stays one if the distance is a multiple of 2 MiB, else it is split first.
  *
  * Length 0 makes a second mapping of what is shared (mremap(2), BUGS); MREMAP_DONTUNMAP leaves the
- * old region, empty.
+ * old region, empty and not locked: what is shared or a file's comes again by faults. What a locked
+ * region grows by is brought in when the lock is free.
  *
  * Locking: space->lock for writing. Context: sleeps.
  */
@@ -28,6 +29,7 @@ struct move {
     const struct remap_request *request;
     struct region *region; /* that holds the old place */
     u64 old, old_end, new_bytes;
+    bool grows_locked; /* what is new is to be brought in */
 };
 
 struct mover {
@@ -116,24 +118,47 @@ static int pages_move(struct move *move, u64 new, u64 end, struct gather *gather
     return 0;
 }
 
-/* Where the region goes. */
+/* Where the region goes. With MREMAP_DONTUNMAP alone the address is a hint, and checked the same.
+ */
 static int place_choose(struct move *move, u64 *new_out)
 {
     const struct remap_request *request = move->request;
     struct address_space *space = move->space;
+    struct map_request hint = {.pager = move->region->pager};
     u64 new = request->new_address;
 
-    if (!(request->flags & MREMAP_FIXED)) {
-        *new_out = region_find_room(space, move->new_bytes, MAP_ADDRESS_MIN, space->mmap_top);
-        return *new_out ? 0 : -ENOMEM;
+    if (request->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+        if ((new & ~PAGE_MASK) || !user_range_is_valid(new, move->new_bytes) ||
+            (new < move->old_end && move->old < new + move->new_bytes))
+            return -EINVAL;
+        hint.address = new;
     }
-    if ((new & ~PAGE_MASK) || !user_range_is_valid(new, move->new_bytes) ||
-        (new < move->old_end && move->old < new + move->new_bytes))
-        return -EINVAL;
+    if (!(request->flags & MREMAP_FIXED))
+        return space_place_find(space, &hint, move->new_bytes, new_out);
     if (new < MAP_ADDRESS_MIN)
         return -EPERM;
     *new_out = new;
     return space_unmap_locked(space, new, new + move->new_bytes);
+}
+
+/* The old place, whose pages are gone: unmapped, or kept, where it is locked no more. -ENOMEM. */
+static int leave_old(struct move *move)
+{
+    struct address_space *space = move->space;
+    struct region *region;
+    int error;
+
+    if (!(move->request->flags & MREMAP_DONTUNMAP))
+        return space_unmap_locked(space, move->old, move->old_end);
+    if (!(region_find(space, move->old)->flags & REGION_LOCKED))
+        return 0;
+    error = regions_split_at(space, move->old, move->old_end);
+    if (error)
+        return error;
+    region = region_find(space, move->old);
+    region_set_flags(region, region->flags & ~REGION_LOCKED);
+    region_merge(region);
+    return 0;
 }
 
 /* The copy is inserted before pages are moved into it, for entries lie in regions, always. */
@@ -165,18 +190,22 @@ static int region_move(struct move *move, u64 *address_out)
         return cannot_fail ? cannot_fail : error;
     }
     *address_out = new;
-    if (!(move->request->flags & MREMAP_DONTUNMAP))
-        error = space_unmap_locked(space, move->old, move->old_end);
+    error = leave_old(move);
     region_merge(copy);
     return error;
 }
 
-/* Whether the region may be larger by `pages`. -ENOMEM, -EFAULT, -EAGAIN. */
+/* Whether there may be so much more of the region. -ENOMEM, -EAGAIN. */
 static int growth_check(const struct move *move)
 {
     u64 pages = (move->new_bytes - (move->old_end - move->old)) >> PAGE_SHIFT;
+    u32 flags = move->region->flags;
 
-    return space_growth_check(move->space, move->region->flags, pages);
+    if (move->request->flags & MREMAP_DONTUNMAP) {
+        pages = move->new_bytes >> PAGE_SHIFT;
+        flags &= ~REGION_LOCKED;
+    }
+    return space_growth_check(move->space, flags, pages);
 }
 
 /* Only a region that ends where the old place ends can grow without moving. */
@@ -188,39 +217,40 @@ static bool has_room_behind(const struct move *move)
     return move->region->end == move->old_end && end <= USER_END && (!next || next->start >= end);
 }
 
-/* In the order of mremap(2)'s errors: the old place, what the flags allow, then limits. */
+/*
+ * In the order of mremap(2)'s errors: the old place, what the flags allow, then limits. What stays
+ * and does not grow need not be one region.
+ */
 static int remap_locked(struct move *move, u64 *address_out)
 {
     const struct remap_request *request = move->request;
     u64 new_end = move->old + move->new_bytes;
+    bool stays =
+        !(request->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && move->old != move->old_end;
     int error;
 
     move->region = region_find(move->space, move->old);
-    if (!move->region || move->old_end > move->region->end ||
-        (move->region->flags & REGION_SPECIAL))
+    if (!move->region)
         return -EFAULT;
-    if ((request->flags & MREMAP_DONTUNMAP) &&
-        (move->region->pager || (move->region->flags & REGION_SHARED)))
-        return -EINVAL;
+    *address_out = move->old;
+    if (stays && new_end <= move->old_end)
+        return new_end < move->old_end ? space_unmap_locked(move->space, new_end, move->old_end)
+                                       : 0;
+    if (move->old_end > move->region->end || (move->region->flags & REGION_SPECIAL))
+        return -EFAULT;
     /* Length 0 makes a second mapping of what is shared (mremap(2), BUGS). */
     if (move->old == move->old_end && !(move->region->flags & REGION_SHARED))
         return -EINVAL;
-    *address_out = move->old;
-    if (new_end > move->old_end) {
+    if (new_end > move->old_end || (request->flags & MREMAP_DONTUNMAP)) {
         error = growth_check(move);
         if (error)
             return error;
     }
-    if (!(request->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && move->old != move->old_end) {
-        if (new_end == move->old_end)
-            return 0;
-        if (new_end < move->old_end)
-            return space_unmap_locked(move->space, new_end, move->old_end);
-        if (has_room_behind(move)) {
-            region_resize(move->region, move->region->start, new_end);
-            region_merge(move->region);
-            return 0;
-        }
+    move->grows_locked = new_end > move->old_end && (move->region->flags & REGION_LOCKED);
+    if (stays && has_room_behind(move)) {
+        region_resize(move->region, move->region->start, new_end);
+        region_merge(move->region);
+        return 0;
     }
     return request->flags & MREMAP_MAYMOVE ? region_move(move, address_out) : -ENOMEM;
 }
@@ -242,13 +272,21 @@ int address_space_remap(struct address_space *space, const struct remap_request 
     if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
         ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)))
         return -EINVAL;
-    if ((request->address & ~PAGE_MASK) || !move.new_bytes || request->new_bytes > USER_END ||
+    if ((request->address & ~PAGE_MASK) || !move.new_bytes ||
         !user_range_is_valid(request->address, request->old_bytes))
         return -EINVAL;
+    if (move.new_bytes > USER_END)
+        return flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? -EINVAL : -ENOMEM;
     if ((flags & MREMAP_DONTUNMAP) && move.new_bytes != move.old_end - move.old)
         return -EINVAL;
     rwlock_write_lock(&space->lock);
     error = remap_locked(&move, address_out);
     space_write_unlock(space);
+    if (!error && move.grows_locked) {
+        u64 old_bytes = move.old_end - move.old;
+
+        /* What cannot be brought in now faults later, as for mmap. */
+        (void)!space_bring_in(space, *address_out + old_bytes, *address_out + move.new_bytes);
+    }
     return error;
 }

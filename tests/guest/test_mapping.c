@@ -160,6 +160,22 @@ TEST(mmap_of_dev_zero_is_zero)
     CHECK_EQ(memory[0], 1);
 }
 
+TEST(mmap_of_dev_zero_may_be_shared_with_children)
+{
+    int zero = CHECK_OK(open("/dev/zero", O_RDWR));
+    char *memory = (char *)CHECK_OK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0));
+    pid_t child;
+
+    CHECK_EQ(memory[0], 0);
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        memory[0] = 'c';
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+    CHECK_EQ(memory[0], 'c');
+}
+
 TEST(msync_writes_back_and_checks_its_arguments)
 {
     int fd = file_of(PAGE);

@@ -90,6 +90,7 @@ TEST(mmap_shared_validate_refuses_flags_that_shared_ignores)
 
     CHECK_OK(ftruncate(fd, PAGE));
     CHECK_OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE, fd, 0));
+    CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1, 0), EINVAL);
     CHECK_OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED | 0x2000000, fd, 0));
     CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | 0x2000000, fd, 0), EOPNOTSUPP);
     CHECK_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0), EOPNOTSUPP);
@@ -101,12 +102,106 @@ TEST(mremap_dontunmap_leaves_empty_memory_behind)
 
     memset(from, 'a', PAGES * PAGE);
     to = (char *)CHECK_OK(
-        mremap(from, PAGES * PAGE, PAGES * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP));
+        mremap(from, PAGES * PAGE, PAGES * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
     CHECK_NE((long)to, (long)from);
     CHECK_EQ(to[PAGE], 'a');
     CHECK_EQ(from[PAGE], 0);
     CHECK_ERRNO(mremap(to, PAGES * PAGE, PAGES * PAGE, MREMAP_DONTUNMAP), EINVAL);
     CHECK_ERRNO(mremap(to, PAGES * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP), EINVAL);
+}
+
+#define LEAVES (MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
+
+TEST(mremap_dontunmap_of_shared_memory_leaves_a_second_mapping)
+{
+    char *from = (char *)CHECK_OK(
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    char *to;
+
+    from[0] = 'a';
+    to = (char *)CHECK_OK(mremap(from, PAGE, PAGE, LEAVES, NULL));
+    CHECK_EQ(to[0], 'a');
+    to[0] = 'b';
+    CHECK_EQ(from[0], 'b');
+}
+
+TEST(mremap_dontunmap_takes_its_address_for_a_hint_that_must_be_possible)
+{
+    char *from = map_anonymous(0), *hint = map_anonymous(0), *to;
+
+    to = (char *)CHECK_OK(mremap(from, PAGE, PAGE, LEAVES, hint));
+    CHECK_NE((long)to, (long)hint);
+    CHECK_ERRNO(mremap(from, PAGE, PAGE, LEAVES, from), EINVAL);
+    CHECK_ERRNO(mremap(from, PAGE, PAGE, LEAVES, hint + 1), EINVAL);
+}
+
+static long status_kib(const char *name)
+{
+    char text[8192], *line;
+
+    line = strstr(read_file("/proc/self/status", text, sizeof(text)), name);
+    CHECK(line);
+    return atol(line + strlen(name));
+}
+
+static int pages_in(char *memory, int pages)
+{
+    unsigned char resident[PAGES];
+    int count = 0;
+
+    CHECK_OK(mincore(memory, pages * PAGE, resident));
+    for (int i = 0; i < pages; i++)
+        count += resident[i] & 1;
+    return count;
+}
+
+TEST(mremap_of_locked_memory_brings_in_what_is_new)
+{
+    char *memory = map_anonymous(0);
+
+    if (mlock(memory, 2 * PAGE) == -1)
+        SKIP("no memory may be locked");
+    memory = (char *)CHECK_OK(mremap(memory, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE));
+    CHECK_EQ(pages_in(memory, 4), 4);
+    CHECK_EQ(status_kib("VmLck:"), 4 * PAGE / 1024);
+}
+
+TEST(mremap_that_does_not_grow_takes_a_range_with_holes)
+{
+    char *memory = map_anonymous(0);
+
+    CHECK_OK(munmap(memory + PAGE, PAGE));
+    CHECK_EQ(CHECK_OK(mremap(memory, 4 * PAGE, 4 * PAGE, 0)), (long)memory);
+    CHECK_EQ(CHECK_OK(mremap(memory, 4 * PAGE, 3 * PAGE, 0)), (long)memory);
+    CHECK_ERRNO(mremap(memory, 3 * PAGE, 4 * PAGE, MREMAP_MAYMOVE), EFAULT);
+    CHECK_ERRNO(mremap(memory + PAGE, PAGE, PAGE, 0), EFAULT);
+}
+
+TEST(mlock_of_what_allows_no_access_locks_it_and_gives_enomem)
+{
+    char *memory = map_anonymous(0);
+
+    if (mlock(memory, PAGE) == -1)
+        SKIP("no memory may be locked");
+    CHECK_OK(mprotect(memory + PAGE, PAGE, PROT_NONE));
+    CHECK_ERRNO(mlock(memory + PAGE, PAGE), ENOMEM);
+    CHECK_EQ(status_kib("VmLck:"), 2 * PAGE / 1024);
+    CHECK_ERRNO(msync(memory, PAGES * PAGE, MS_INVALIDATE), EBUSY);
+    CHECK_OK(msync(memory + 2 * PAGE, PAGE, MS_INVALIDATE));
+    CHECK_ERRNO(madvise(memory, PAGE, MADV_PAGEOUT), EINVAL);
+    CHECK_ERRNO(madvise(memory, PAGE, MADV_COLD), EINVAL);
+}
+
+TEST(mprotect_growsdown_goes_to_the_beginning_of_the_stack)
+{
+    char *stack = map_anonymous(MAP_GROWSDOWN), *plain = map_anonymous(0);
+    static char line[64], text[65536];
+
+    CHECK_OK(mprotect(stack + 4 * PAGE, PAGE, PROT_READ | PROT_GROWSDOWN));
+    read_file("/proc/self/maps", text, sizeof(text));
+    snprintf(line, sizeof(line), "%lx-%lx r--p", (long)stack, (long)stack + 5 * PAGE);
+    CHECK(strstr(text, line));
+    CHECK_ERRNO(mprotect(plain, PAGE, PROT_READ | PROT_GROWSDOWN), EINVAL);
 }
 
 TEST(madvise_dontneed_locked_drops_also_what_is_locked)
@@ -132,15 +227,6 @@ TEST(madvise_mergeable_changes_nothing_that_can_be_seen)
     memory[0] = 2;
     CHECK_EQ(memory[PAGE], 1);
     CHECK_OK(madvise(memory, PAGES * PAGE, MADV_UNMERGEABLE));
-}
-
-static long status_kib(const char *name)
-{
-    char text[8192], *line;
-
-    line = strstr(read_file("/proc/self/status", text, sizeof(text)), name);
-    CHECK(line);
-    return atol(line + strlen(name));
 }
 
 TEST(mlockall_onfault_locks_what_is_touched_later)

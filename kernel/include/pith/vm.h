@@ -207,6 +207,10 @@ int address_space_unmap(struct address_space *space, u64 address, u64 bytes) mus
 int address_space_unmap_object(struct address_space *space, u64 address,
                                bool (*accepts)(const struct region *region, u64 *bytes_out))
     must_check;
+/*
+ * mprotect: REGION_PROTECTION's flags; with REGION_GROWS_DOWN the range begins where the stack does
+ * that `address` lies in. -EINVAL, -ENOMEM, -EACCES.
+ */
 int address_space_protect(struct address_space *space, u64 address, u64 bytes, u32 protection)
     must_check;
 struct remap_request {
