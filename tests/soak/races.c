@@ -311,113 +311,156 @@ static struct {
     pid_t child;
 } blocked;
 
-static void block_in(int what)
+static const struct sockaddr_un listener_name = {.sun_family = AF_UNIX, .sun_path = "\0races"};
+#define LISTENER_NAME_BYTES 8
+
+static int lock_file(void)
 {
-    struct pollfd polled = {.fd = blocked.pipe[0], .events = POLLIN};
-    struct flock lock = {.l_type = F_WRLCK};
-    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0races"};
-    struct epoll_event event;
-    sigset_t set;
-    uint64_t value;
+    return open("/tmp/races.lock", O_RDWR | O_CREAT, 0600);
+}
+
+static void in_write(void)
+{
+    (void)!write(blocked.full[1], area, PAGE);
+}
+
+static void in_splice(void)
+{
+    splice(blocked.pipe[0], NULL, blocked.full[1], NULL, PAGE, 0);
+}
+
+static void in_poll(void)
+{
+    poll(&(struct pollfd){.fd = blocked.pipe[0], .events = POLLIN}, 1, -1);
+}
+
+static void in_select(void)
+{
     fd_set fds;
 
+    FD_ZERO(&fds);
+    FD_SET(blocked.pipe[0], &fds);
+    select(blocked.pipe[0] + 1, &fds, NULL, NULL, NULL);
+}
+
+static void in_epoll_wait(void)
+{
+    struct epoll_event event;
+
+    epoll_wait(blocked.epoll, &event, 1, -1);
+}
+
+static void in_futex(void)
+{
+    syscall(SYS_futex, &blocked.word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+static void in_futex_lock_pi(void)
+{
+    syscall(SYS_futex, &blocked.word + 1, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
+}
+
+static void in_nanosleep(void)
+{
+    nanosleep(&(struct timespec){1000, 0}, NULL);
+}
+
+static void in_sigtimedwait(void)
+{
+    sigset_t set;
+
     sigemptyset(&set);
-    switch (what) {
-    case 0:
-        (void)!read(blocked.pipe[0], &value, 8);
-        break;
-    case 1:
-        (void)!write(blocked.full[1], area, PAGE);
-        break;
-    case 2:
-        poll(&polled, 1, -1);
-        break;
-    case 3:
-        FD_ZERO(&fds);
-        FD_SET(blocked.pipe[0], &fds);
-        select(blocked.pipe[0] + 1, &fds, NULL, NULL, NULL);
-        break;
-    case 4:
-        epoll_wait(blocked.epoll, &event, 1, -1);
-        break;
-    case 5:
-        syscall(SYS_futex, &blocked.word, FUTEX_WAIT, 0, NULL, NULL, 0);
-        break;
-    case 6:
-        syscall(SYS_futex, &blocked.word + 1, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
-        break;
-    case 7:
-        nanosleep(&(struct timespec){1000, 0}, NULL);
-        break;
-    case 8:
-        sigaddset(&set, SIGUSR2);
-        sigtimedwait(&set, NULL, NULL);
-        break;
-    case 9:
-        sigsuspend(&set);
-        break;
-    case 10:
-        waitpid(blocked.child, NULL, 0);
-        break;
-    case 11:
-        flock(open("/tmp/races.lock", O_RDWR | O_CREAT, 0600), LOCK_EX);
-        break;
-    case 12:
-        fcntl(open("/tmp/races.lock", O_RDWR | O_CREAT, 0600), F_OFD_SETLKW, &lock);
-        break;
-    case 13:
-        accept(blocked.listener, NULL, NULL);
-        break;
-    case 14:
-        connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&name, 8);
-        break;
-    case 15:
-        recv(blocked.sockets[0], &value, 8, 0);
-        break;
-    case 16:
-        (void)!read(blocked.event, &value, 8);
-        break;
-    case 17:
-        (void)!read(blocked.timer, &value, 8);
-        break;
-    case 18:
-        (void)!read(blocked.signals, area, PAGE);
-        break;
-    case 19:
-        (void)!read(blocked.watch, area, PAGE);
-        break;
-    case 20:
-        close(open("/tmp/races.fifo", O_RDONLY));
-        break;
-    case 21:
-        (void)!read(blocked.pty, &value, 8);
-        break;
-    case 22:
-        if (vfork() == 0) {
-            for (;;)
-                pause();
-        }
-        break;
-    case 23:
-        splice(blocked.pipe[0], NULL, blocked.full[1], NULL, PAGE, 0);
-        break;
-    default:
-        pause();
+    sigaddset(&set, SIGUSR2);
+    sigtimedwait(&set, NULL, NULL);
+}
+
+static void in_sigsuspend(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigsuspend(&none);
+}
+
+static void in_pause(void)
+{
+    pause();
+}
+
+static void in_waitpid(void)
+{
+    waitpid(blocked.child, NULL, 0);
+}
+
+static void in_vfork(void)
+{
+    if (vfork() == 0) {
+        for (;;)
+            pause();
     }
 }
 
-#define BLOCKING_CALLS 25
+static void in_flock(void)
+{
+    flock(lock_file(), LOCK_EX);
+}
 
-static void *block(void *what)
+static void in_range_lock(void)
+{
+    fcntl(lock_file(), F_OFD_SETLKW, &(struct flock){.l_type = F_WRLCK});
+}
+
+static void in_accept(void)
+{
+    accept(blocked.listener, NULL, NULL);
+}
+
+static void in_connect(void)
+{
+    connect(socket(AF_UNIX, SOCK_STREAM, 0), (const struct sockaddr *)&listener_name,
+            LISTENER_NAME_BYTES);
+}
+
+static void in_open_of_fifo(void)
+{
+    close(open("/tmp/races.fifo", O_RDONLY));
+}
+
+static void (*const blocking_calls[])(void) = {
+    in_write,         in_splice,       in_poll,       in_select,  in_epoll_wait, in_futex,
+    in_futex_lock_pi, in_nanosleep,    in_pause,      in_waitpid, in_vfork,      in_flock,
+    in_range_lock,    in_sigtimedwait, in_sigsuspend, in_accept,  in_connect,    in_open_of_fifo};
+
+/* Files from which nothing ever comes. */
+static const int *const silent_files[] = {&blocked.pipe[0], &blocked.sockets[0], &blocked.event,
+                                          &blocked.timer,   &blocked.signals,    &blocked.watch,
+                                          &blocked.pty};
+
+static void *block_in_call(void *call)
 {
     for (;;)
-        block_in((int)(intptr_t)what);
+        (*(void (*const *)(void))call)();
+    return NULL;
+}
+
+static void *sleep_on(void *unused)
+{
+    for (;;)
+        in_nanosleep();
+    return unused;
+}
+
+static void *block_in_read(void *file)
+{
+    char bytes[PAGE];
+
+    for (;;)
+        (void)!read(*(const int *)file, bytes, sizeof(bytes));
     return NULL;
 }
 
 static void blocked_prepare(void)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0races"};
     struct epoll_event event = {.events = EPOLLIN};
     sigset_t set;
 
@@ -432,7 +475,7 @@ static void blocked_prepare(void)
     fcntl(blocked.full[1], F_SETFL, 0);
     socketpair(AF_UNIX, SOCK_STREAM, 0, blocked.sockets);
     blocked.listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    bind(blocked.listener, (struct sockaddr *)&name, 8);
+    bind(blocked.listener, (const struct sockaddr *)&listener_name, LISTENER_NAME_BYTES);
     listen(blocked.listener, 0);
     blocked.event = eventfd(0, 0);
     blocked.timer = timerfd_create(CLOCK_MONOTONIC, 0);
@@ -450,20 +493,25 @@ static void blocked_prepare(void)
     }
 }
 
-static void end_while_others_block_in_each_call(void)
+static void block_everywhere(void)
 {
     blocked_prepare();
-    for (intptr_t what = 0; what < BLOCKING_CALLS; what++)
-        thread_start(block, (void *)what);
+    for (int i = 0; i < COUNT(blocking_calls); i++)
+        thread_start(block_in_call, (void *)&blocking_calls[i]);
+    for (int i = 0; i < COUNT(silent_files); i++)
+        thread_start(block_in_read, (void *)silent_files[i]);
+}
+
+static void end_while_others_block_in_each_call(void)
+{
+    block_everywhere();
     pause_a_little();
     end_somehow();
 }
 
 static void fork_and_end_while_others_block(void)
 {
-    blocked_prepare();
-    for (intptr_t what = 0; what < BLOCKING_CALLS; what++)
-        thread_start(block, (void *)what);
+    block_everywhere();
     thread_start(processes_make, NULL);
     thread_start(execute_soon, NULL);
     pause_a_little();
@@ -490,9 +538,7 @@ static void *descriptors_close(void *unused)
 
 static void descriptors_close_under_those_who_block(void)
 {
-    blocked_prepare();
-    for (intptr_t what = 0; what < BLOCKING_CALLS; what++)
-        thread_start(block, (void *)what);
+    block_everywhere();
     for (int i = 0; i < 3; i++)
         thread_start(descriptors_close, NULL);
     for (int i = 0; i < 4; i++)
@@ -515,7 +561,7 @@ static void chain_run(int left)
     setitimer(ITIMER_PROF, &often, NULL);
     if (left == 0)
         _exit(0);
-    thread_start(block, (void *)7);
+    thread_start(sleep_on, NULL);
     if (random_below(2))
         execute(EXEC_CHAIN, left - 1);
     area = (char *)(intptr_t)(left - 1);
@@ -684,7 +730,7 @@ static void process_descriptors_race_the_end(void)
         pid_t child = fork();
 
         if (child == 0) {
-            thread_start(block, (void *)7);
+            thread_start(sleep_on, NULL);
             _exit(0);
         }
         pid_that_ends = child;
