@@ -12,7 +12,7 @@ $(B)/tests/fuzz/calls.h: tests/fuzz/make_calls kernel/abi/syscall_table.c
 	@mkdir -p $(@D)
 	tests/fuzz/make_calls kernel/abi/syscall_table.c >$@
 $(B)/tests/fuzz/fuzz_calls: $(B)/tests/fuzz/calls.h
-$(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/use.h
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h)
 	@mkdir -p $(@D)
 	$(GUEST_MUSL) $(GUEST_CFLAGS) -I$(B)/tests/fuzz -MF $@.d -o $@ $< -lpthread
 

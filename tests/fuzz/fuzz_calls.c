@@ -37,44 +37,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "use.h"
 
-#define PAGE            4096
-#define CALLS_A_SLICE   250
-#define SLICE_SECONDS   2  /* then it is killed: it waits with the timer's signal blocked */
-#define DEATH_SECONDS   60 /* after that it hangs */
-#define TURN_SECONDS    10
-#define TIMER_MS        20 /* interrupts what waits */
-#define FUZZ_USER       65534
-#define WORKERS_MAX     16
-#define DESCRIPTORS_MAX 64
-#define SYSCALLS_MAX    512
-#define ARGUMENTS       6
-#define PROGRESS_PARTS  10
-
-enum argument {
-    ARG_NONE,
-    ARG_INT,
-    ARG_UINT,
-    ARG_LONG,
-    ARG_HEX,
-    ARG_FD,
-    ARG_FD_AT,
-    ARG_SIZE,
-    ARG_OFFSET,
-    ARG_PATH,
-    ARG_FLAGS,
-    ARG_OPEN_FLAGS,
-    ARG_MODE,
-    ARG_PID,
-    ARG_SIGNAL,
-    ARG_POINTER,
-    ARG_STRUCT_IN,
-    ARG_STRUCT_OUT,
-    ARG_BUFFER_IN,
-    ARG_BUFFER_OUT,
-    ARG_FDS_OUT
-};
+#define CALLS_A_SLICE  250
+#define SLICE_SECONDS  2  /* then it is killed: it waits with the timer's signal blocked */
+#define DEATH_SECONDS  60 /* after that it hangs */
+#define TURN_SECONDS   10
+#define TIMER_MS       20 /* interrupts what waits */
+#define FUZZ_USER      65534
+#define WORKERS_MAX    16
+#define SYSCALLS_MAX   512
+#define ARGUMENTS      6
+#define PROGRESS_PARTS 10
 
 static const struct call {
     int number;
@@ -89,211 +64,6 @@ static const struct call {
 static struct {
     unsigned long made, succeeded[SYSCALLS_MAX];
 } * counts;
-
-/* ---- Random numbers: splitmix64, one state a thread ---- */
-
-static _Thread_local uint64_t random_state;
-
-static uint64_t next(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-static unsigned below(unsigned limit)
-{
-    return next() % limit;
-}
-
-/* ---- What arguments point to ---- */
-
-static unsigned char *pages;  /* 8 pages, the last one unmapped */
-static unsigned char *frozen; /* a page that can only be read */
-
-#define PAGES 8
-
-static const char *const paths[] = {
-    ".",
-    "..",
-    "/",
-    "file",
-    "link",
-    "directory",
-    "directory/inner",
-    "fifo",
-    "missing",
-    "loop",
-    "",
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/tty",
-    "/dev/ptmx",
-    "/dev/shm/fuzz",
-    "/proc/self",
-    "/proc/self/fd/3",
-    "/proc/self/mem",
-    "/proc/self/maps",
-    "/proc/self/exe",
-    "/proc/self/cwd",
-    "/proc/thread-self/status",
-    "/proc/1/root",
-    "/proc/meminfo",
-    "/etc/passwd",
-    "/tmp",
-    "/sys",
-};
-
-static unsigned char *pointer_into_pages(void)
-{
-    unsigned page = below(PAGES - 1);
-
-    switch (below(4)) {
-    case 0:
-        return pages + page * PAGE;
-    case 1: /* ends at the edge of what is mapped */
-        return pages + (PAGES - 1) * PAGE - (1 + below(64));
-    case 2:
-        return pages + page * PAGE + PAGE - below(16);
-    default:
-        return pages + page * PAGE + below(PAGE);
-    }
-}
-
-static uint64_t bad_address(void)
-{
-    static const uint64_t addresses[] = {
-        0,
-        1,
-        PAGE - 1,
-        0x7ffffffff000,
-        0x7fffffffffff,
-        0x800000000000,
-        0xffff800000000000,
-        0xffffffff80200000,
-        0xfffffffffffff000,
-        UINT64_MAX,
-        0xffffffffff600000,
-    };
-
-    if (below(4) == 0)
-        return (uint64_t)frozen + below(PAGE);
-    return addresses[below(sizeof(addresses) / sizeof(*addresses))];
-}
-
-static uint64_t edge_number(void)
-{
-    static const uint64_t numbers[] = {
-        0,         1,         2,         3,       4,         7,         8,          15,
-        16,        63,        64,        128,     511,       512,       4095,       4096,
-        4097,      65535,     65536,     1 << 20, INT32_MAX, 1ul << 31, UINT32_MAX, 1ul << 32,
-        1ul << 40, INT64_MAX, 1ul << 63, -1ul,    -2ul,      -4096ul,   -100ul,
-    };
-
-    return numbers[below(sizeof(numbers) / sizeof(*numbers))];
-}
-
-/* A structure: words that may each be a small number, a pointer, a length, anything. */
-static unsigned char *structure(void)
-{
-    unsigned char *at = pointer_into_pages();
-    uint64_t words[8];
-
-    if ((uintptr_t)at % PAGE > PAGE - sizeof(words))
-        return at;
-    for (unsigned i = 0; i < 8; i++) {
-        switch (below(4)) {
-        case 0:
-            words[i] = below(16);
-            break;
-        case 1:
-            words[i] = (uint64_t)pointer_into_pages();
-            break;
-        case 2:
-            words[i] = edge_number();
-            break;
-        default:
-            words[i] = below(1000);
-        }
-    }
-    memcpy(at, words, sizeof(words));
-    return at;
-}
-
-static uint64_t path(void)
-{
-    return (uint64_t)paths[below(sizeof(paths) / sizeof(*paths))];
-}
-
-static uint64_t flags(void)
-{
-    switch (below(4)) {
-    case 0:
-        return 0;
-    case 1:
-        return 1ul << below(32);
-    case 2:
-        return 1ul << below(20) | 1ul << below(20);
-    default:
-        return below(16);
-    }
-}
-
-static uint64_t shaped(enum argument kind)
-{
-    switch (kind) {
-    case ARG_FD:
-        return below(DESCRIPTORS_MAX / 2);
-    case ARG_FD_AT:
-        return below(2) ? (uint64_t)AT_FDCWD : below(DESCRIPTORS_MAX / 2);
-    case ARG_SIZE:
-        return below(2) ? below(3 * PAGE) : edge_number();
-    case ARG_OFFSET:
-        return below(2) ? below(16 * PAGE) : edge_number();
-    case ARG_PATH:
-        return path();
-    case ARG_OPEN_FLAGS:
-        return flags() | below(3);
-    case ARG_MODE:
-        return below(010000);
-    case ARG_FLAGS:
-        return flags();
-    case ARG_PID:
-        return below(2) ? (uint64_t)(below(2) ? getpid() : 0) : below(40);
-    case ARG_SIGNAL:
-        return below(66);
-    case ARG_INT:
-    case ARG_UINT:
-    case ARG_LONG:
-        return below(2) ? below(12) : edge_number();
-    case ARG_HEX: /* a page of ours, or a command of ioctl */
-        return below(2) ? (uint64_t)pages + below(PAGES) * PAGE : 0x5400 + below(0x60);
-    case ARG_STRUCT_IN:
-    case ARG_POINTER:
-        return (uint64_t)structure();
-    default:
-        return (uint64_t)pointer_into_pages();
-    }
-}
-
-static uint64_t argument(enum argument kind)
-{
-    switch (below(8)) {
-    case 0:
-        return edge_number();
-    case 1:
-        return bad_address();
-    case 2:
-        return next();
-    case 3:
-        return shaped(1 + below(ARG_FDS_OUT));
-    default:
-        return shaped(kind);
-    }
-}
 
 /* ---- A slice ---- */
 
@@ -497,7 +267,7 @@ static void proc_print(const char *folder, const char *name)
 /* Where the threads of a slice are that does not die. */
 static void hang_print(const struct worker *worker)
 {
-    char path[64], folder[64];
+    char path[32], folder[64];
     struct dirent *entry;
     DIR *tasks;
 
@@ -509,7 +279,7 @@ static void hang_print(const struct worker *worker)
     while (tasks && (entry = readdir(tasks))) {
         if (entry->d_name[0] == '.')
             continue;
-        snprintf(folder, sizeof(folder), "/proc/%.10s", entry->d_name);
+        snprintf(folder, sizeof(folder), "/proc/%d/task/%.10s", worker->pid, entry->d_name);
         proc_print(folder, "stat");
         proc_print(folder, "wchan");
         proc_print(folder, "syscall");

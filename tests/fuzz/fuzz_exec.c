@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "random.h"
 #include "use.h"
 
 #define FUZZ_USER     65534
@@ -35,22 +36,6 @@
 #define MUTATIONS_MAX 6
 #define FILE_MAX      (1 << 20)
 #define EXECVE_FAILED 99
-
-static uint64_t random_state;
-
-static uint64_t next(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-static unsigned below(unsigned limit)
-{
-    return next() % limit;
-}
 
 /* ---- The originals ---- */
 
