@@ -105,105 +105,19 @@ const struct page_cache_operations overlay_page_operations = {
     .pages_dropped = overlay_pages_dropped,
 };
 
-/* ---- fallocate ---- */
-
-/* What a page that is to be written becomes. */
-struct page_change {
-    u32 clear_from, clear_to;
-};
-
-/* Makes one page dirty, with a part of it cleared. inode->lock is held. */
-static int page_write(struct inode *inode, u64 index, const struct page_change *change)
-{
-    struct frame *frame;
-    int error = page_cache_get_locked(inode, index, &frame);
-
-    if (error)
-        return error;
-    if (!page_is_uptodate(frame))
-        error = overlay_read_pages(inode, index, 1, &frame);
-    if (!error)
-        error = page_mark_dirty(&inode->pages, frame);
-    if (!error)
-        memset((u8 *)frame_data(frame) + change->clear_from, 0,
-               change->clear_to - change->clear_from);
-    page_unlock(frame);
-    frame_put(frame);
-    return error;
-}
-
-/* Writes zeros to [from, to), page by page. */
-static int range_zero(struct inode *inode, u64 from, u64 to)
-{
-    int error = 0;
-
-    while (from < to && !error) {
-        u64 index = from / PAGE_SIZE, next = MIN(to, (index + 1) * PAGE_SIZE);
-        struct page_change change = {from % PAGE_SIZE, next - index * PAGE_SIZE};
-
-        error = page_write(inode, index, &change);
-        from = next;
-        if (!error)
-            error = sched_point_killable();
-    }
-    return error;
-}
-
-/* Makes [from, to) read as zeros: where the lower shows, by pages of them, else by none. */
-static int range_clear(struct inode *inode, u64 from, u64 to)
-{
-    u64 shown = READ_ONCE(overlay_node_of(inode)->lower_bytes);
-    u64 first = DIV_ROUND_UP(MAX(from, shown), PAGE_SIZE), end = to / PAGE_SIZE;
-    int error;
-
-    if (first >= end)
-        return range_zero(inode, from, to);
-    error = range_zero(inode, from, first * PAGE_SIZE);
-    page_cache_punch(inode, first, end - first);
-    return error ? error : range_zero(inode, end * PAGE_SIZE, to);
-}
-
-/* Takes room for [from, to): every page becomes one that was written. */
-static int range_fill(struct inode *inode, u64 from, u64 to)
-{
-    static const struct page_change none;
-    int error = 0;
-
-    for (u64 index = from / PAGE_SIZE; index < DIV_ROUND_UP(to, PAGE_SIZE) && !error; index++) {
-        error = page_write(inode, index, &none);
-        if (!error)
-            error = sched_point_killable();
-    }
-    return error;
-}
-
-static int overlay_allocate(struct file *file, int mode, u64 offset, u64 bytes)
-{
-    struct inode *inode = file->inode;
-    u64 end = offset + bytes;
-    int error;
-
-    mutex_lock(&inode->lock);
-    overlay_inode_change(inode);
-    error = 0;
-    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-        error = range_clear(inode, offset, MIN(end, MAX(inode->size, offset)));
-    if (!error && !(mode & FALLOC_FL_PUNCH_HOLE))
-        error = range_fill(inode, offset, end);
-    if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->size)
-        WRITE_ONCE(inode->size, end);
-    if (!error)
-        inode_touch(inode);
-    mutex_unlock(&inode->lock);
-    return error;
-}
-
 /* ---- Open files ---- */
 
 /* The host's file may be another by now. */
 static int overlay_open(struct inode *inode, struct file *file)
 {
     return overlay_inode_refresh(inode);
+}
+
+static int overlay_allocate(struct file *file, int mode, u64 offset, u64 bytes)
+{
+    overlay_inode_change(file->inode);
+    return memory_file_allocate(file->inode, mode, offset, bytes,
+                                &overlay_node_of(file->inode)->lower_bytes);
 }
 
 /* What shows of the lower file counts as data, whatever holes it has. */

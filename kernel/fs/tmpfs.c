@@ -50,56 +50,11 @@ static const struct page_cache_operations tmpfs_page_operations = {
     .pages_dropped = tmpfs_pages_dropped,
 };
 
-/* Fills the holes of [first, end). inode->lock is held. */
-static int pages_fill(struct inode *inode, u64 first, u64 end)
-{
-    for (u64 index = first; index < end; index++) {
-        struct frame *frame;
-        int error = page_cache_get_locked(inode, index, &frame);
-
-        if (error)
-            return error;
-        if (!page_is_uptodate(frame))
-            error = tmpfs_read_pages(inode, index, 1, &frame);
-        if (!error)
-            error = page_mark_dirty(&inode->pages, frame);
-        page_unlock(frame);
-        frame_put(frame);
-        if (!error)
-            error = sched_point_killable();
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
-static int allocate_check_seals(const struct inode *inode, int mode, u64 end)
-{
-    if (mode & FALLOC_FL_PUNCH_HOLE)
-        return inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ? -EPERM : 0;
-    return (inode->seals & F_SEAL_GROW) && end > inode->size ? -EPERM : 0;
-}
-
 static int tmpfs_allocate(struct file *file, int mode, u64 offset, u64 bytes)
 {
-    struct inode *inode = file->inode;
-    u64 end = offset + bytes;
-    int error;
-
     if (mode & FALLOC_FL_ZERO_RANGE)
         return -EOPNOTSUPP;
-    mutex_lock(&inode->lock);
-    error = allocate_check_seals(inode, mode, end);
-    if (!error && (mode & FALLOC_FL_PUNCH_HOLE))
-        page_cache_clear(inode, offset, MIN(end, MAX(inode->size, offset)));
-    if (!error && !(mode & FALLOC_FL_PUNCH_HOLE))
-        error = pages_fill(inode, offset / PAGE_SIZE, DIV_ROUND_UP(end, PAGE_SIZE));
-    if (!error && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode->size)
-        WRITE_ONCE(inode->size, end);
-    if (!error)
-        inode_touch(inode);
-    mutex_unlock(&inode->lock);
-    return error;
+    return memory_file_allocate(file->inode, mode, offset, bytes, NULL);
 }
 
 static s64 tmpfs_seek(struct file *file, s64 offset, int whence)

@@ -72,7 +72,11 @@ fd = os.open('cut3', os.O_RDWR | os.O_TRUNC); os.write(fd, b'new'); os.close(fd)
 fd = os.open('punch', os.O_RDWR)
 print(libc.fallocate(fd, 3, ctypes.c_long(5000), ctypes.c_long(20000)))
 print(libc.fallocate(fd, 0, ctypes.c_long(300000), ctypes.c_long(10)))
-os.pwrite(fd, b'at', 12000); os.close(fd)
+os.pwrite(fd, b'at', 12000)
+os.pwrite(fd, b'x' * 20000, 300000) # behind all that shows of the file below
+print(libc.fallocate(fd, 3, ctypes.c_long(301000), ctypes.c_long(15000)))
+print(libc.fallocate(fd, 3, ctypes.c_long(319999), ctypes.c_long(15000)))
+os.close(fd)
 print(hashlib.md5(open('punch', 'rb').read()).hexdigest(), os.stat('punch').st_size)
 # rename patterns
 with open('conf.new', 'w') as w: w.write('new conf')

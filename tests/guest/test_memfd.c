@@ -137,6 +137,47 @@ TEST(fallocate_makes_holes_that_lseek_finds_and_that_read_as_zeroes)
     CHECK_EQ(size_of(fd), 4 * PAGE);
 }
 
+static long blocks_of(int fd)
+{
+    struct stat status;
+
+    CHECK_OK(fstat(fd, &status));
+    return status.st_blocks;
+}
+
+static void check_hole(int fd, off_t from, off_t to)
+{
+    static char wanted[4 * PAGE], seen[4 * PAGE];
+
+    memset(wanted, 'x', sizeof(wanted));
+    CHECK_EQ(pwrite(fd, wanted, sizeof(wanted), 0), sizeof(wanted));
+    CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from));
+    to = to < (off_t)sizeof(wanted) ? to : (off_t)sizeof(wanted);
+    memset(wanted + from, 0, to - from);
+    CHECK_EQ(pread(fd, seen, sizeof(seen), 0), sizeof(seen));
+    CHECK_MEM_EQ(seen, wanted, sizeof(wanted));
+}
+
+TEST(fallocate_of_a_hole_clears_parts_of_pages_and_gives_whole_ones_back)
+{
+    int fd = CHECK_OK(memfd_create("file", 0));
+
+    CHECK_OK(ftruncate(fd, 4 * PAGE));
+    CHECK_OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 2 * PAGE));
+    CHECK_EQ(blocks_of(fd), 0);
+    check_hole(fd, 100, 200);
+    check_hole(fd, 100, PAGE);
+    check_hole(fd, PAGE - 1, PAGE + 1);
+    CHECK_EQ(blocks_of(fd), 4 * PAGE / 512);
+    check_hole(fd, PAGE, 2 * PAGE + 1);
+    CHECK_EQ(blocks_of(fd), 3 * PAGE / 512);
+    check_hole(fd, 100, 3 * PAGE + 100);
+    CHECK_EQ(blocks_of(fd), 2 * PAGE / 512);
+    check_hole(fd, 3 * PAGE + 1, 9 * PAGE);
+    check_hole(fd, 0, 9 * PAGE);
+    CHECK_EQ(blocks_of(fd), 0);
+}
+
 TEST(fallocate_refuses_what_files_in_memory_cannot)
 {
     int fd = memfd_with("abc", 0);
