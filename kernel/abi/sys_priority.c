@@ -13,7 +13,7 @@
 
 #include <pith/proc.h>
 
-#include "sched_rights.h"
+#include "rights.h"
 #include "syscalls.h"
 
 /* ---- Nice values ---- */
@@ -145,26 +145,14 @@ static int io_priority_least(struct thread *thread, s32 *value)
     return 0;
 }
 
-/* By the real id of whom it is about, and either of the caller's: ioprio_set(2). */
-static bool may_set_io_priority(struct thread *thread)
+static bool ids_let_set_io_priority(const struct credentials *own, const struct credentials *theirs)
 {
-    const struct credentials *own = thread_current()->credentials;
-    struct credentials *theirs;
-    bool same;
-
-    if (credentials_can(own, CAPABILITY_SYS_NICE))
-        return true;
-    theirs = process_credentials(thread->process);
-    if (!theirs)
-        return false;
-    same = own->euid == theirs->uid || own->uid == theirs->uid;
-    credentials_put(theirs);
-    return same;
+    return own->euid == theirs->uid || own->uid == theirs->uid;
 }
 
 static int io_priority_write(struct thread *thread, s32 *value)
 {
-    if (!may_set_io_priority(thread))
+    if (process_check_ids(thread->process, CAPABILITY_SYS_NICE, ids_let_set_io_priority))
         return -EPERM;
     WRITE_ONCE(thread->io_priority, *value);
     return 0;

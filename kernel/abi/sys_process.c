@@ -21,6 +21,7 @@
 #include <pith/mem.h>
 #include <pith/proc.h>
 
+#include "rights.h"
 #include "syscalls.h"
 #include "versioned.h"
 
@@ -458,26 +459,15 @@ long sys_setrlimit(const struct syscall_args *args)
     return process_limits_change(process_current(), arg_u32(args, 0), &limit, NULL);
 }
 
-/* prlimit(2) of another: all its real and saved ids are ours, or CAP_SYS_RESOURCE. */
-static int limits_permission(struct process *process)
+/* All the other's real, effective and saved ids are the caller's real ones. */
+static bool ids_let_set_limits(const struct credentials *own, const struct credentials *theirs)
 {
-    const struct credentials *own = thread_current()->credentials;
-    struct credentials *theirs;
-    bool same;
-
-    if (process == process_current() || credentials_can(own, CAPABILITY_SYS_RESOURCE))
-        return 0;
-    theirs = process_credentials(process);
-    if (!theirs)
-        return -ESRCH;
-    same = own->uid == theirs->euid && own->uid == theirs->suid && own->uid == theirs->uid &&
+    return own->uid == theirs->euid && own->uid == theirs->suid && own->uid == theirs->uid &&
            own->gid == theirs->egid && own->gid == theirs->sgid && own->gid == theirs->gid;
-    credentials_put(theirs);
-    return same ? 0 : -EPERM;
 }
 
 /*
- * -EFAULT of the new limit, -ESRCH, -EPERM (limits_permission), -EINVAL (the resource, or the soft
+ * -EFAULT of the new limit, -ESRCH, -EPERM (of the ids), -EINVAL (the resource, or the soft
  * limit above the hard one), -EPERM (the hard one is raised). The old one is of the same moment.
  */
 long sys_prlimit64(const struct syscall_args *args)
@@ -493,7 +483,7 @@ long sys_prlimit64(const struct syscall_args *args)
     process = process_find_by_tid(pid ? pid : process_current()->pid);
     if (!process)
         return -ESRCH;
-    error = limits_permission(process);
+    error = process_check_ids(process, CAPABILITY_SYS_RESOURCE, ids_let_set_limits);
     if (!error)
         error = process_limits_change(process, arg_u32(args, 1), changes ? &new_limit : NULL,
                                       &old_limit);

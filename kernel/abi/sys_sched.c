@@ -22,7 +22,7 @@
 #include <pith/mem.h>
 #include <pith/proc.h>
 
-#include "sched_rights.h"
+#include "rights.h"
 #include "syscalls.h"
 #include "versioned.h"
 
