@@ -202,8 +202,13 @@ static int write_begin(struct file *file, struct io_buffer *io, u64 *position)
         *position = inode->size;
     if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EPERM;
-    if ((inode->seals & F_SEAL_GROW) && *position + io->bytes_left > inode->size)
-        return -EPERM;
+    if ((inode->seals & F_SEAL_GROW) && *position + io->bytes_left > inode->size) {
+        u64 whole = inode->size & PAGE_MASK; /* Linux asks page by page */
+
+        if (*position >= whole)
+            return -EPERM;
+        io->bytes_left = whole - *position;
+    }
     if (*position >= limit) {
         fs_signal_current(SIGNAL_FILE_SIZE);
         return -EFBIG;

@@ -101,6 +101,22 @@ TEST(seals_of_future_writes_leave_the_mappings_that_are_there)
     CHECK_ERRNO(mprotect(shared, PAGE, PROT_READ | PROT_WRITE), EACCES);
 }
 
+/* A write goes page by page, and so far as whole pages of it lie in the file. */
+TEST(seal_grow_lets_a_write_go_on_to_the_last_whole_page)
+{
+    static char bytes[3 * PAGE];
+    int fd = CHECK_OK(memfd_create("file", MFD_ALLOW_SEALING));
+
+    CHECK_OK(ftruncate(fd, PAGE + 100));
+    CHECK_OK(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
+    CHECK_EQ(pwrite(fd, bytes, 3 * PAGE, 0), PAGE);
+    CHECK_EQ(pwrite(fd, bytes, 2 * PAGE, 100), PAGE - 100);
+    CHECK_EQ(pwrite(fd, bytes, 100, PAGE), 100);
+    CHECK_ERRNO(pwrite(fd, bytes, 101, PAGE), EPERM);
+    CHECK_ERRNO(pwrite(fd, bytes, 1, 2 * PAGE), EPERM);
+    CHECK_EQ(size_of(fd), PAGE + 100);
+}
+
 TEST(seals_are_for_files_in_memory_that_are_open_for_writing)
 {
     int fd = memfd_with("x", MFD_ALLOW_SEALING), fds[2];
