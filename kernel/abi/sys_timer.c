@@ -15,10 +15,9 @@
 /* Whole seconds, rounded, but never 0 for an alarm that is set (alarm(2)). */
 long sys_alarm(const struct syscall_args *args)
 {
-    struct interval_timer value = {.deadline_ns = arg_u32(args, 0) * NS_PER_SECOND}, before;
+    const struct interval_timer value = {.deadline_ns = arg_u32(args, 0) * NS_PER_SECOND};
+    struct interval_timer before = process_itimer_exchange(ITIMER_REAL, &value);
 
-    process_itimer_get(ITIMER_REAL, &before);
-    process_itimer_set(ITIMER_REAL, &value);
     return (before.deadline_ns + NS_PER_SECOND / 2) / NS_PER_SECOND +
            (before.deadline_ns && before.deadline_ns < NS_PER_SECOND / 2);
 }
@@ -39,7 +38,7 @@ long sys_getitimer(const struct syscall_args *args)
 
     if (arg_u32(args, 0) > ITIMER_PROF)
         return -EINVAL;
-    process_itimer_get(arg_int(args, 0), &timer);
+    timer = process_itimer_get(arg_int(args, 0));
     return itimer_copy_out(arg_user_ptr(args, 1), &timer);
 }
 
@@ -59,8 +58,7 @@ long sys_setitimer(const struct syscall_args *args)
         return -EINVAL;
     timer.interval_ns = timeval_ns(&value.interval);
     timer.deadline_ns = timeval_ns(&value.value);
-    process_itimer_get(which, &before);
-    process_itimer_set(which, &timer);
+    before = process_itimer_exchange(which, &timer);
     return user_ptr_is_null(old_at) ? 0 : itimer_copy_out(old_at, &before);
 }
 

@@ -70,38 +70,6 @@ void itimers_init(struct process *process)
     timer_init(&process->real_timer_core, real_timer_expired);
 }
 
-/*
- * Cancelled and waited for before the lock is taken, since its function takes it. Another thread
- * may set it in between; the later one wins, and deadline_ns is what counts.
- */
-static void real_timer_set(struct process *process, const struct interval_timer *value)
-{
-    timer_cancel_wait(&process->real_timer_core);
-    spin_lock(&process->signals_lock);
-    process->real_timer = *value;
-    process->real_timer_waits = false;
-    if (value->deadline_ns)
-        timer_set(&process->real_timer_core, value->deadline_ns);
-    spin_unlock(&process->signals_lock);
-}
-
-void itimers_exec(struct process *process)
-{
-    posix_timers_clear(process);
-}
-
-/* Before the process goes: an armed timer would find freed memory. */
-void itimers_clear(struct process *process)
-{
-    static const struct interval_timer none;
-
-    posix_timers_clear(process);
-    if (process->real_timer.deadline_ns)
-        real_timer_set(process, &none);
-    /* Not set, but its function may still run for the last time. */
-    timer_fini(&process->real_timer_core);
-}
-
 /* ---- CPU time ---- */
 
 /*
@@ -192,33 +160,64 @@ static struct interval_timer *timer_of(struct process *process, int which)
     return which == ITIMER_VIRTUAL ? &process->virtual_timer : &process->profile_timer;
 }
 
-/* deadline_ns of the result is what is left; 0: not set. */
-void process_itimer_get(int which, struct interval_timer *left_out)
+/*
+ * ITIMER_REAL's timer is cancelled and waited for before the lock is taken, since its function
+ * takes it. Another thread may set it in between; the later one wins, and deadline_ns is what
+ * counts.
+ */
+static struct interval_timer itimer_exchange(struct process *process, int which,
+                                             const struct interval_timer *changed)
 {
-    struct process *process = process_current();
-    u64 now_ns = clock_monotonic_ns();
+    struct interval_timer *timer = timer_of(process, which), before;
+    bool is_real = which == ITIMER_REAL;
+    u64 now_ns;
 
+    if (is_real && changed)
+        timer_cancel_wait(&process->real_timer_core);
     spin_lock(&process->signals_lock);
-    *left_out = *timer_of(process, which);
+    now_ns = is_real ? clock_monotonic_ns() : 0; /* the others count down to 0 */
+    before = *timer;
+    if (changed) {
+        *timer = *changed;
+        timer->deadline_ns += changed->deadline_ns ? now_ns : 0;
+    }
+    if (is_real && changed) {
+        process->real_timer_waits = false;
+        if (timer->deadline_ns)
+            timer_set(&process->real_timer_core, timer->deadline_ns);
+    }
     spin_unlock(&process->signals_lock);
-    if (which != ITIMER_REAL || !left_out->deadline_ns)
-        return;
     /* One that is due is not off yet. */
-    left_out->deadline_ns = left_out->deadline_ns > now_ns ? left_out->deadline_ns - now_ns : 1;
+    if (before.deadline_ns)
+        before.deadline_ns = before.deadline_ns > now_ns ? before.deadline_ns - now_ns : 1;
+    return before;
 }
 
-void process_itimer_set(int which, const struct interval_timer *left)
+struct interval_timer process_itimer_get(int which)
 {
-    struct process *process = process_current();
-    struct interval_timer value = *left;
+    return itimer_exchange(process_current(), which, NULL);
+}
 
-    if (which == ITIMER_REAL) {
-        if (value.deadline_ns)
-            value.deadline_ns += clock_monotonic_ns();
-        real_timer_set(process, &value);
-        return;
-    }
-    spin_lock(&process->signals_lock);
-    *timer_of(process, which) = value;
-    spin_unlock(&process->signals_lock);
+struct interval_timer process_itimer_exchange(int which, const struct interval_timer *changed)
+{
+    return itimer_exchange(process_current(), which, changed);
+}
+
+/* ---- The end ---- */
+
+void itimers_exec(struct process *process)
+{
+    posix_timers_clear(process);
+}
+
+/* Before the process goes: an armed timer would find freed memory. */
+void itimers_clear(struct process *process)
+{
+    static const struct interval_timer none;
+
+    posix_timers_clear(process);
+    if (process->real_timer.deadline_ns)
+        (void)itimer_exchange(process, ITIMER_REAL, &none);
+    /* Not set, but its function may still run for the last time. */
+    timer_fini(&process->real_timer_core);
 }

@@ -6,6 +6,7 @@
  */
 #include "guest.h"
 
+#include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -178,6 +179,37 @@ TEST(setitimer_virtual_and_prof_count_computing)
     CHECK_OK(setitimer(ITIMER_PROF, &timer, NULL));
     while (signals_counted == 1)
         clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Each value has an interval of its own, by which it is known again. */
+#define EXCHANGES 20000
+
+static void *exchange(void *first)
+{
+    long told = 0;
+
+    for (long i = 0; i < EXCHANGES; i++) {
+        struct itimerval value = {{(long)first + i, 0}, {1000000, 0}}, before;
+
+        CHECK_OK(setitimer(ITIMER_PROF, &value, &before));
+        told += before.it_interval.tv_sec;
+    }
+    return (void *)told;
+}
+
+TEST(setitimer_by_two_threads_tells_each_value_to_one_of_them)
+{
+    const long set = 2l * EXCHANGES * EXCHANGES; /* 1 to N, and N to 2 N - 1 */
+    struct itimerval last;
+    pthread_t other;
+    void *told;
+    long sum;
+
+    CHECK_EQ(pthread_create(&other, NULL, exchange, (void *)(long)EXCHANGES), 0);
+    sum = (long)exchange((void *)1);
+    CHECK_EQ(pthread_join(other, &told), 0);
+    CHECK_OK(getitimer(ITIMER_PROF, &last));
+    CHECK_EQ(sum + (long)told + last.it_interval.tv_sec, set);
 }
 
 TEST(setitimer_errors_are_as_documented)

@@ -453,8 +453,9 @@ int cpu_clock_sleep_until(const struct cpu_clock *clock, u64 at_ns) must_check;
 
 /* ---- Timers of the calling process. deadline_ns is what is left; 0: not set. ---- */
 
-void process_itimer_get(int which, struct interval_timer *left_out);
-void process_itimer_set(int which, const struct interval_timer *left);
+struct interval_timer process_itimer_get(int which);
+/* Sets it, and tells what it was, in one step. */
+struct interval_timer process_itimer_exchange(int which, const struct interval_timer *changed);
 struct posix_timer_setup {
     int clock;                  /* CLOCK_*, if it is a wall clock */
     struct cpu_clock cpu_clock; /* else this one */
