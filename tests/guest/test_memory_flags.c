@@ -125,14 +125,12 @@ TEST(mremap_dontunmap_of_shared_memory_leaves_a_second_mapping)
     CHECK_EQ(from[0], 'b');
 }
 
-TEST(mremap_dontunmap_takes_its_address_for_a_hint_that_must_be_possible)
+TEST(mremap_dontunmap_takes_its_address_for_a_hint)
 {
     char *from = map_anonymous(0), *hint = map_anonymous(0), *to;
 
     to = (char *)CHECK_OK(mremap(from, PAGE, PAGE, LEAVES, hint));
     CHECK_NE((long)to, (long)hint);
-    CHECK_ERRNO(mremap(from, PAGE, PAGE, LEAVES, from), EINVAL);
-    CHECK_ERRNO(mremap(from, PAGE, PAGE, LEAVES, hint + 1), EINVAL);
 }
 
 static long status_kib(const char *name)
