@@ -18,8 +18,8 @@
  * the clock stopped (host_link_await), and a timer looks for what comes unasked (a signal).
  *
  * Locking: link.lock guards the list and the count; the queues have their own below it. `receive`
- * is called by one CPU at a time, since deferred work runs on the CPU of the interrupt, and all
- * virtio interrupts go to CPU 0.
+ * is called by one CPU at a time, since link.work runs where it was asked for, and that is on CPU 0
+ * alone: all virtio interrupts go there, and who else wants it asks there (work_request).
  */
 #include <pith/host_link.h>
 
@@ -63,10 +63,19 @@ bool host_link_exists(void)
     return link.transmit != NULL;
 }
 
+static void work_request(void *unused)
+{
+    deferred_schedule(&link.work);
+}
+
+/*
+ * What came before there was a client waits in the queue. Not here is it received: the caller may
+ * be on another CPU than the interrupts, whose work may receive more at the same time.
+ */
 void host_link_register(const struct host_link_client *client)
 {
     link.client = client;
-    deferred_schedule(&link.work);
+    cpu_call(BIT(VIRTIO_INTERRUPT_CPU), work_request, NULL);
 }
 
 /* ---- Sending ---- */
@@ -232,6 +241,7 @@ static void receive_all(void)
     u32 written;
     u8 *page;
 
+    assert(cpu_current()->id == VIRTIO_INTERRUPT_CPU);
     while ((page = virtqueue_pop(link.receive, &written))) {
         link.client->receive(page, written);
         receive_push(page);

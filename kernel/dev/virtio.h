@@ -3,7 +3,8 @@
 
 #include <pith/virtio.h>
 
-#define VIRTIO_QUEUES_MAX 8
+#define VIRTIO_QUEUES_MAX    8
+#define VIRTIO_INTERRUPT_CPU 0u /* where the transports send all interrupts */
 
 /* Bits of a device's status, virtio 1.2, 2.1. */
 #define STATUS_ACKNOWLEDGE 1u

@@ -287,7 +287,7 @@ static int msix_enable(struct pci_device *pci, u32 at)
     if (error)
         return error;
     device_of_vector[vector] = pci;
-    irq_message(0, vector, &address, &data);
+    irq_message(VIRTIO_INTERRUPT_CPU, vector, &address, &data);
     pci_write_u16(pci->function, at + 2, control | MSIX_ENABLE | MSIX_MASK_ALL);
     entry->address_low = (u32)address;
     entry->address_high = address >> 32;
