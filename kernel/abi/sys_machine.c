@@ -238,6 +238,7 @@ enum syslog_action {
     SYSLOG_SIZE_BUFFER = 10,
 };
 #define SYSLOG_CHUNK_BYTES 1024
+#define SYSLOG_LEVEL_MAX   8
 
 static u64 syslog_cleared; /* [atomic] where READ_ALL begins */
 
@@ -279,8 +280,9 @@ long sys_syslog(const struct syscall_args *args)
     case SYSLOG_OPEN:
     case SYSLOG_CONSOLE_OFF:
     case SYSLOG_CONSOLE_ON:
-    case SYSLOG_CONSOLE_LEVEL:
         return 0;
+    case SYSLOG_CONSOLE_LEVEL:
+        return size >= 1 && size <= SYSLOG_LEVEL_MAX ? 0 : -EINVAL;
     case SYSLOG_READ:
     case SYSLOG_READ_ALL:
     case SYSLOG_READ_CLEAR:

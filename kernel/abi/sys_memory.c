@@ -101,7 +101,7 @@ static int map_flags_check(u32 map_flags)
     }
     if ((map_flags & MAP_GROWSDOWN) && (map_flags & MAP_TYPE) != MAP_PRIVATE)
         return -EINVAL;
-    if ((map_flags & MAP_LOCKED) && space_limit(SPACE_LIMIT_LOCKED) == 0)
+    if ((map_flags & MAP_LOCKED) && !space_limit(SPACE_LIMIT_LOCKED))
         return -EPERM;
     return map_flags & MAP_HUGETLB ? -ENOMEM : 0; /* no pages are set aside for it */
 }
@@ -267,9 +267,7 @@ long sys_mincore(const struct syscall_args *args)
 
 /* ---- Locking in memory: nothing is ever paged out, so it counts, and faults pages in ---- */
 
-/*
- * -EINVAL: the range wraps; -ENOMEM: a hole in it, or more than RLIMIT_MEMLOCK; -EPERM: that is 0.
- */
+/* -EINVAL: the range wraps; -ENOMEM: a hole in it, or more than RLIMIT_MEMLOCK. */
 static long lock_range(u64 address, u64 bytes, unsigned flags)
 {
     u64 start = address & PAGE_MASK, end = ALIGN_UP(address + bytes, PAGE_SIZE);
@@ -281,19 +279,28 @@ static long lock_range(u64 address, u64 bytes, unsigned flags)
     return address_space_lock(space_current(), start, end, flags);
 }
 
+/* -EPERM: the limit is 0, so that nothing may be locked. */
+static int may_lock(void)
+{
+    return space_limit(SPACE_LIMIT_LOCKED) ? 0 : -EPERM;
+}
+
 long sys_mlock(const struct syscall_args *args)
 {
-    return lock_range(arg_u64(args, 0), arg_u64(args, 1), SPACE_LOCK | SPACE_LOCK_POPULATE);
+    int error = may_lock();
+
+    return error ? error
+                 : lock_range(arg_u64(args, 0), arg_u64(args, 1), SPACE_LOCK | SPACE_LOCK_POPULATE);
 }
 
 long sys_mlock2(const struct syscall_args *args)
 {
     u32 flags = arg_u32(args, 2);
+    int error = flags & ~MLOCK_ONFAULT ? -EINVAL : may_lock();
 
-    if (flags & ~MLOCK_ONFAULT)
-        return -EINVAL;
-    return lock_range(arg_u64(args, 0), arg_u64(args, 1),
-                      SPACE_LOCK | (flags & MLOCK_ONFAULT ? 0 : SPACE_LOCK_POPULATE));
+    return error ? error
+                 : lock_range(arg_u64(args, 0), arg_u64(args, 1),
+                              SPACE_LOCK | (flags & MLOCK_ONFAULT ? 0 : SPACE_LOCK_POPULATE));
 }
 
 long sys_munlock(const struct syscall_args *args)
@@ -306,13 +313,14 @@ long sys_mlockall(const struct syscall_args *args)
 {
     u32 flags = arg_u32(args, 0);
     unsigned how = SPACE_LOCK | (flags & MCL_ONFAULT ? 0 : SPACE_LOCK_POPULATE);
+    int error;
 
     if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
         return -EINVAL;
-    if (space_limit(SPACE_LIMIT_LOCKED) == 0)
-        return -EPERM;
-    return address_space_lock_all(space_current(), flags & MCL_CURRENT ? how : 0,
-                                  flags & MCL_FUTURE ? how : 0);
+    error = may_lock();
+    return error ? error
+                 : address_space_lock_all(space_current(), flags & MCL_CURRENT ? how : 0,
+                                          flags & MCL_FUTURE ? how : 0);
 }
 
 long sys_munlockall(const struct syscall_args *args)

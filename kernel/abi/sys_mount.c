@@ -117,7 +117,6 @@ long sys_mount(const struct syscall_args *args)
     return error;
 }
 
-/* MNT_EXPIRE is never done: the first call of a pair may always answer -EAGAIN. */
 long sys_umount2(const struct syscall_args *args)
 {
     u32 flags = arg_u32(args, 1);
@@ -126,8 +125,6 @@ long sys_umount2(const struct syscall_args *args)
 
     if (flags & ~(u32)(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW))
         return -EINVAL;
-    if (flags & MNT_EXPIRE)
-        return flags & (MNT_FORCE | MNT_DETACH) ? -EINVAL : -EAGAIN;
     error = path_find_user(AT_FDCWD, arg_user_ptr(args, 0),
                            flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &where);
     if (error)

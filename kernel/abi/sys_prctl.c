@@ -415,6 +415,8 @@ long sys_arch_prctl(const struct syscall_args *args)
         return copy_out(arg_user_ptr(args, 1), &value, sizeof(value));
     case ARCH_GET_CPUID:
         return 1;
+    case ARCH_SET_CPUID: /* wants a CPU that can make cpuid fault */
+        return -ENODEV;
     default:
         return -EINVAL;
     }

@@ -111,9 +111,10 @@ long sys_setpriority(const struct syscall_args *args)
 
 /* A priority is a class and a level within it. The host serves requests as they come, so it is only
  * kept. */
-#define IO_CLASS_SHIFT 13
-#define IO_LEVEL_MASK  ((1 << IO_CLASS_SHIFT) - 1)
-#define IO_LEVELS      8
+#define IO_CLASS_SHIFT   13
+#define IO_LEVEL_MASK    ((1 << IO_CLASS_SHIFT) - 1)
+#define IO_LEVELS        8
+#define IO_PRIORITY_MASK 0xffff /* what lies above is not looked at */
 
 enum io_class {
     IO_NONE, /* the nice value decides */
@@ -192,7 +193,7 @@ long sys_ioprio_get(const struct syscall_args *args)
 
 long sys_ioprio_set(const struct syscall_args *args)
 {
-    s32 value = arg_int(args, 2);
+    s32 value = arg_int(args, 2) & IO_PRIORITY_MASK;
     int error = io_priority_check(value);
 
     return error ? error

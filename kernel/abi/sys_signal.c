@@ -119,7 +119,7 @@ static int altstack_set(struct alternate_stack *stack, const struct abi_sigaltst
     if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE)
         return -EINVAL;
     if (mode == SS_DISABLE) {
-        *stack = (struct alternate_stack){.flags = SS_DISABLE};
+        *stack = (struct alternate_stack){.flags = wanted->flags};
         return 0;
     }
     if (wanted->bytes < MINSIGSTKSZ)

@@ -221,15 +221,15 @@ release_fd:
 
 static long accept_with_flags(const struct syscall_args *args, u32 flags)
 {
-    struct fd_use use;
-    long result;
+    struct fd_use use = fd_enter(arg_int(args, 0));
+    long result = -EINVAL;
 
-    if (flags & ~(u32)SOCKET_FLAGS)
-        return -EINVAL;
-    result = socket_enter(arg_int(args, 0), &use);
-    if (result)
-        return result;
-    result = accept_file(use.file, arg_user_ptr(args, 1), arg_user_ptr(args, 2), flags);
+    if (!use.file)
+        return -EBADF;
+    if (!(flags & ~(u32)SOCKET_FLAGS))
+        result = socket_of_file(use.file)
+                     ? accept_file(use.file, arg_user_ptr(args, 1), arg_user_ptr(args, 2), flags)
+                     : -ENOTSOCK;
     fd_leave(use);
     return result;
 }

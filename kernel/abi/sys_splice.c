@@ -36,7 +36,7 @@ struct user_offset {
     u64 *pointer; /* to value, or NULL */
 };
 
-static int user_offset_get(struct user_ptr at, struct user_offset *offset)
+static int user_offset_copy(struct user_ptr at, struct user_offset *offset)
 {
     *offset = (struct user_offset){.at = at};
     if (user_ptr_is_null(at))
@@ -44,7 +44,19 @@ static int user_offset_get(struct user_ptr at, struct user_offset *offset)
     if (copy_in(&offset->value, at, sizeof(offset->value)))
         return -EFAULT;
     offset->pointer = &offset->value;
-    return (s64)offset->value < 0 ? -EINVAL : 0;
+    return 0;
+}
+
+static int user_offset_check(const struct user_offset *offset)
+{
+    return offset->pointer && (s64)offset->value < 0 ? -EINVAL : 0;
+}
+
+static int user_offset_get(struct user_ptr at, struct user_offset *offset)
+{
+    int error = user_offset_copy(at, offset);
+
+    return error ? error : user_offset_check(offset);
 }
 
 static long user_offset_put(const struct user_offset *offset, long result)
@@ -192,7 +204,7 @@ long sys_sendfile(const struct syscall_args *args)
 {
     struct user_offset offset;
     struct fd_use from, to;
-    long result = user_offset_get(arg_user_ptr(args, 2), &offset);
+    long result = user_offset_copy(arg_user_ptr(args, 2), &offset);
 
     if (result)
         return result;
@@ -201,6 +213,8 @@ long sys_sendfile(const struct syscall_args *args)
         return result;
     if (offset.pointer && file_is_stream(from.file))
         result = -ESPIPE;
+    else if (user_offset_check(&offset))
+        result = -EINVAL;
     else if (!inode_is_regular(from.file->inode) && (from.file->inode->mode & S_IFMT) != S_IFCHR)
         result = -EINVAL;
     else if (file_is_pipe(to.file))
@@ -236,13 +250,15 @@ static u64 place_of(const struct file *file, const struct user_offset *offset)
 
 /*
  * How much of `bytes` there is to copy: what is written behind the source's end in the same file is
- * no source any more. -EINVAL: the ranges overlap (copy_file_range(2)).
+ * no source any more. -EINVAL: the ranges overlap (copy_file_range(2)); -EOVERFLOW: one wraps.
  */
 static int copy_range_cut(const struct file *from, u64 from_at, const struct file *to, u64 to_at,
                           u64 *bytes)
 {
     u64 size = READ_ONCE(from->inode->size), left = size > from_at ? size - from_at : 0;
 
+    if (from_at + *bytes < from_at || to_at + *bytes < to_at)
+        return -EOVERFLOW;
     *bytes = MIN(*bytes, left);
     return from->inode == to->inode && from_at < to_at + *bytes && to_at < from_at + *bytes
                ? -EINVAL
@@ -254,18 +270,22 @@ long sys_copy_file_range(const struct syscall_args *args)
     struct user_offset from_offset, to_offset;
     struct fd_use from, to;
     u64 bytes = MIN(arg_u64(args, 4), IO_BYTES_MAX);
-    long result = user_offset_get(arg_user_ptr(args, 1), &from_offset);
+    long result = ends_enter(arg_int(args, 0), arg_int(args, 2), &from, &to);
 
-    if (!result)
-        result = user_offset_get(arg_user_ptr(args, 3), &to_offset);
-    if (!result)
-        result = ends_enter(arg_int(args, 0), arg_int(args, 2), &from, &to);
     if (result)
         return result;
-    result = copy_range_check(from.file, to.file, arg_u32(args, 5));
+    result = user_offset_copy(arg_user_ptr(args, 1), &from_offset);
+    if (!result)
+        result = user_offset_copy(arg_user_ptr(args, 3), &to_offset);
+    if (!result)
+        result = copy_range_check(from.file, to.file, arg_u32(args, 5));
     if (!result)
         result = copy_range_cut(from.file, place_of(from.file, &from_offset), to.file,
                                 place_of(to.file, &to_offset), &bytes);
+    if (!result)
+        result = user_offset_check(&from_offset);
+    if (!result)
+        result = user_offset_check(&to_offset);
     if (!result)
         result =
             file_copy_between(from.file, from_offset.pointer, to.file, to_offset.pointer, bytes);

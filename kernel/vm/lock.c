@@ -34,8 +34,6 @@ static int lock_locked(struct address_space *space, u64 start, u64 end, unsigned
     struct region *region;
     int error;
 
-    if (limit == 0)
-        return -EPERM;
     if (!(flags & LOCK_ALL) && !range_is_mapped(space, start, end))
         return -ENOMEM;
     if (space->locked_pages + unlocked_pages(space, start, end) > limit)

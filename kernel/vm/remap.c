@@ -272,13 +272,14 @@ int address_space_remap(struct address_space *space, const struct remap_request 
     if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
         ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)))
         return -EINVAL;
-    if ((request->address & ~PAGE_MASK) || !move.new_bytes ||
-        !user_range_is_valid(request->address, request->old_bytes))
+    if ((request->address & ~PAGE_MASK) || !move.new_bytes)
         return -EINVAL;
     if (move.new_bytes > USER_END)
         return flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? -EINVAL : -ENOMEM;
     if ((flags & MREMAP_DONTUNMAP) && move.new_bytes != move.old_end - move.old)
         return -EINVAL;
+    if (!user_range_is_valid(request->address, request->old_bytes))
+        return -EFAULT;
     rwlock_write_lock(&space->lock);
     error = remap_locked(&move, address_out);
     space_write_unlock(space);

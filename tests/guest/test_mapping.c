@@ -339,6 +339,7 @@ TEST(mremap_errors_are_as_documented)
     CHECK_OK(munmap(memory + PAGE, PAGE));
     CHECK_ERRNO(mremap(memory + PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
     CHECK_ERRNO(mremap(memory, 2 * PAGE, 8 * PAGE, MREMAP_MAYMOVE), EFAULT);
+    CHECK_ERRNO(mremap((char *)0xffff800000000000, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
 }
 
 /* ---- madvise ---- */
@@ -447,6 +448,10 @@ TEST(madvise_errors_are_as_documented)
     CHECK_ERRNO(madvise(memory, PAGE, 999), EINVAL);
     CHECK_OK(munmap(memory, PAGE));
     CHECK_ERRNO(madvise(memory, 2 * PAGE, MADV_NORMAL), ENOMEM);
+    CHECK_ERRNO(madvise((char *)0xffff800000000000, PAGE, MADV_NORMAL), ENOMEM);
+    CHECK_ERRNO(madvise((char *)0xffff800000000000, PAGE, 999), EINVAL);
+    CHECK_ERRNO(madvise(memory, -1ul, MADV_NORMAL), EINVAL);
+    CHECK_ERRNO(madvise(memory, -2ul * PAGE, MADV_NORMAL), EINVAL);
 }
 
 /* ---- memfd ---- */

@@ -439,6 +439,9 @@ TEST(mlock_and_munlock_check_their_range)
     CHECK_OK(munmap(memory, PAGE));
     CHECK_ERRNO(mlock(memory, 2 * PAGE), ENOMEM);
     CHECK_ERRNO(munlock(memory, PAGE), ENOMEM);
+    CHECK_ERRNO(mlock((void *)0xffff800000000000, PAGE), ENOMEM);
+    CHECK_ERRNO(mlock((void *)PAGE, -2ul * PAGE), ENOMEM);
+    CHECK_ERRNO(mlock(memory, -4ul * PAGE), EINVAL);
     CHECK_OK(munlockall());
     CHECK_ERRNO(mlockall(0), EINVAL);
 }

@@ -324,6 +324,8 @@ TEST(ioprio_rejects_what_is_none)
     CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(0, 1)), EINVAL);
     CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY(4, 0)), EINVAL);
     CHECK_ERRNO(syscall(SYS_ioprio_set, 0, 0, IO_PRIORITY(2, 0)), EINVAL);
+    CHECK_OK(syscall(SYS_ioprio_set, 1, 0, 0x10000 | IO_PRIORITY(2, 5))); /* 16 bits count */
+    CHECK_EQ(syscall(SYS_ioprio_get, 1, 0), IO_PRIORITY(2, 5));
     CHECK_ERRNO(syscall(SYS_ioprio_set, 1, 999999, IO_PRIORITY(2, 0)), ESRCH);
     CHECK_ERRNO(syscall(SYS_ioprio_get, 4, 0), EINVAL);
     CHECK_ERRNO(syscall(SYS_ioprio_get, 1, 999999), ESRCH);

@@ -217,6 +217,7 @@ TEST(setitimer_errors_are_as_documented)
     struct itimerval wrong = {{0, 0}, {0, 1000000}};
 
     CHECK_ERRNO(syscall(SYS_setitimer, 99, &wrong, NULL), EINVAL);
+    CHECK_ERRNO(syscall(SYS_setitimer, 99, bad_address(), NULL), EFAULT);
     CHECK_ERRNO(syscall(SYS_setitimer, ITIMER_REAL, &wrong, NULL), EINVAL);
     CHECK_ERRNO(syscall(SYS_setitimer, ITIMER_REAL, bad_address(), NULL), EFAULT);
     CHECK_ERRNO(syscall(SYS_getitimer, 99, &wrong), EINVAL);

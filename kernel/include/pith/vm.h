@@ -226,7 +226,7 @@ int address_space_sync(struct address_space *space, u64 address, u64 bytes, int 
 u64 address_space_set_heap_end(struct address_space *space, u64 end);
 /*
  * mlock(2) and its kin: locks the pages of [start, end), or unlocks them. -ENOMEM: there is a hole,
- * or the limit is reached; -EPERM: the limit is 0.
+ * or the limit is reached.
  */
 #define SPACE_LOCK          BIT(0)
 #define SPACE_LOCK_POPULATE BIT(1) /* brings them in as well */

@@ -177,6 +177,7 @@ _Static_assert(sizeof(struct abi_rusage) == 144, "struct rusage");
 #define ARCH_GET_FS                 0x1003
 #define ARCH_GET_GS                 0x1004
 #define ARCH_GET_CPUID              0x1011
+#define ARCH_SET_CPUID              0x1012
 
 #define FUTEX_WAIT                  0
 #define FUTEX_WAKE                  1
