@@ -361,7 +361,7 @@ TEST(copy_file_range_within_a_file_ends_where_the_file_does)
     CHECK_ERRNO(copy_file_range(file, &at, file, &to_at, 10, 0), EOVERFLOW);
     CHECK_ERRNO(copy_file_range(99, &at, file, &to_at, 1, 0), EBADF);
     CHECK_ERRNO(copy_file_range(99, bad_address(), file, &to_at, 1, 0), EBADF);
-    CHECK_ERRNO(sendfile(99, file, &at, 1), EBADF);
+    CHECK_ERRNO(sendfile(file, 99, &at, 1), EBADF);
 }
 
 /* Two readers and a splice of one pipe: every byte arrives once, whoever gets it. */
