@@ -154,8 +154,8 @@ soak-commands:
 soak-programs: all ## programs whose compilers are large: Java, Go, Rust
 	@tools/install-packages soak
 	@$(PYTEST) tests/e2e/test_heavy_programs.py
-soak-hostile: $(B)/tests/unit/dev_hostile_host ## a million runs of a hostile host side
-	HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $<
+soak-hostile: $(B)/tests/unit/dev_hostile_host $(B)/tests/unit/dev_hostile_link ## a million runs of a hostile host side
+	for program in $^; do HOSTILE_RUNS=1000000 HOSTILE_SEED=7 $$program || exit 1; done
 soak-libpython: all record-libpython ## all of Python's own tests that Pith can run, in both builds
 	@for cpus in 1 2; do \
 		tests/programs/run_libpython --pith $(B)/pith --cpus $$cpus --all || failed=1; \

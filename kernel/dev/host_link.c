@@ -251,8 +251,11 @@ static void receive_all(void)
         virtqueue_notify(link.receive);
 }
 
+/* A device may interrupt before it has both queues, and one that does not get them at any time. */
 static void queues_serve(void)
 {
+    if (!host_link_exists())
+        return;
     transmit_reap();
     if (link.client)
         receive_all();

@@ -94,7 +94,8 @@ void fuse_request_free(struct fuse_request *request)
 void fuse_request_add(struct fuse_request *request, const void *bytes, size_t count)
 {
     assert(count <= FUSE_ARGUMENTS_MAX - request->argument_bytes);
-    memcpy(request->arguments + request->argument_bytes, bytes, count);
+    if (count)
+        memcpy(request->arguments + request->argument_bytes, bytes, count);
     request->argument_bytes += count;
 }
 
@@ -204,7 +205,7 @@ int fuse_call(enum fuse_opcode opcode, u64 node, const void *arguments, size_t a
     error = fuse_request_call(request);
     if (!error && request->answer_bytes != answer_bytes)
         error = -EIO;
-    if (!error)
+    if (!error && answer_bytes)
         memcpy(answer, request->answer, answer_bytes);
     fuse_request_free(request);
     return error;

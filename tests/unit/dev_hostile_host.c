@@ -1,255 +1,22 @@
 /*
- * A hostile host side: what devices and the file server write, and what comes over the link, made
- * wrong by the thousand, against the kernel's own sources.
+ * A hostile host side: what devices and the file server write, made wrong by the thousand, against
+ * the kernel's own sources (dev_hostile_link.c does it for the link).
  *
  *     virtqueue.c      a device that returns any head, any length, any index
  *     fuse_device.c    answers with any header; pieces filled with anything, also beyond the length
  *     fuse_listing.c   listings of any bytes, and right ones with a few bytes wrong
  *     fuse_inode.c     files of any kind, size and number, that change between two answers
- *     host_port.c      frames of any bytes, cut anywhere
+ *     fuse_file.c      data, links, statistics and greetings of any bytes and lengths
  *
  * What must hold: no sanitizer speaks, no assert fails, what the queue gives back was pushed and
- * not given back yet, no length is beyond the room, no name beyond what came, no ring beyond its
- * size.
- *
- * HOSTILE_RUNS (2000) and HOSTILE_SEED (1) choose the run; a run repeats by its seed. The machine
- * is one CPU whose privileged instructions are stepped over. Queues stay for ever, as in the
- * kernel.
+ * not given back yet, no length is beyond the room, no name beyond what came, no byte outside of
+ * the pages that were asked for.
  */
 /* links: kernel/dev/virtqueue.c kernel/fs/fuse_device.c kernel/fs/fuse_listing.c */
-/* links: kernel/fs/fuse_inode.c kernel/lib/radix.c */
-#define _GNU_SOURCE
-#include <asm/prctl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
-#include <unistd.h>
-/* The kernel's own names for what the C library has too. */
-#undef CLOSE_RANGE_UNSHARE
-#undef CLOSE_RANGE_CLOEXEC
-#undef MFD_CLOEXEC
-#undef MFD_ALLOW_SEALING
-#undef POLL_IN
-#undef POLL_PRI
-#undef POLL_OUT
-#undef POLL_ERR
-#undef POLL_HUP
+/* links: kernel/fs/fuse_inode.c kernel/fs/fuse_file.c kernel/lib/radix.c */
+#include "hostile_machine.h"
 
-#include <pith/abi/errno.h>
-#include <pith/core.h>
-#include <pith/host_link.h>
-
-#include "../../kernel/dev/virtio.h"
 #include "../../kernel/fs/fuse.h"
-/* The source itself: a port that died once is dead for ever, and is to live again here. */
-#include "../../kernel/tty/host_port.c"
-#include "unit.h"
-
-#define RUNS_DEFAULT 2000
-#define FRAMES       4096u
-#define STEPS        200
-
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
-
-/* ---- Numbers ---- */
-
-static u64 random_state;
-
-static u64 number(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    return random_state ^= random_state << 17;
-}
-
-static u64 below(u64 end)
-{
-    return number() % end;
-}
-
-static u64 setting(const char *name, u64 otherwise)
-{
-    const char *value = getenv(name);
-
-    return value ? strtoull(value, NULL, 10) : otherwise;
-}
-
-static void fill(void *to, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        ((u8 *)to)[i] = number();
-}
-
-/* ---- The machine ---- */
-
-static struct cpu the_cpu;
-static struct thread the_thread;
-static u32 frames_used;
-static const struct virtio_driver *driver;
-static const struct host_link_client *the_client;
-bool deterministic;
-u64 tsc_hz = 1;
-struct boot_info boot_info;
-
-/* cli and sti fault in user mode: go on behind them. */
-static void step_over(int signal, siginfo_t *info, void *context)
-{
-    greg_t *rip = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-    u8 opcode = *(const u8 *)*rip;
-
-    if (opcode != 0xfa && opcode != 0xfb)
-        abort();
-    ++*rip;
-}
-
-static void machine_begin(u64 run)
-{
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-    struct sigaction action = {.sa_sigaction = step_over, .sa_flags = SA_SIGINFO | SA_NODEFER};
-
-    random_state = (setting("HOSTILE_SEED", 1) << 32 | run) * 0x9e3779b97f4a7c15ul | 1;
-    if (!the_cpu.self) {
-        mmap((void *)FRAME_ARRAY, FRAMES * sizeof(struct frame), PROT_READ | PROT_WRITE, flags, -1,
-             0);
-        mmap((void *)DIRECT_MAP, FRAMES * PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
-        sigaction(SIGSEGV, &action, NULL);
-        the_cpu = (struct cpu){.self = &the_cpu, .thread = &the_thread};
-        syscall(SYS_arch_prctl, ARCH_SET_GS, &the_cpu);
-    }
-    frames_used = 0;
-}
-
-struct frame *frame_alloc(unsigned order, enum frame_kind kind, unsigned flags)
-{
-    struct frame *frame = (struct frame *)FRAME_ARRAY + frames_used;
-
-    frames_used += 1u << order;
-    CHECK(frames_used <= FRAMES);
-    memset(frame_data(frame), 0, PAGE_SIZE << order);
-    return frame;
-}
-void frame_free(struct frame *frame)
-{
-}
-static void *last_allocations[2]; /* a queue, and its shadow */
-
-void *kmalloc(size_t bytes, unsigned flags)
-{
-    last_allocations[0] = last_allocations[1];
-    last_allocations[1] = flags & ALLOC_CLEARED ? calloc(1, bytes) : malloc(bytes);
-    return last_allocations[1];
-}
-void kfree(void *memory)
-{
-    free(memory);
-}
-struct slab_cache *slab_cache_create(const char *name, size_t size, size_t alignment)
-{
-    return (struct slab_cache *)size;
-}
-void *slab_alloc(struct slab_cache *cache, unsigned flags)
-{
-    return malloc((size_t)cache);
-}
-void slab_free(struct slab_cache *cache, void *object)
-{
-    free(object);
-}
-void spin_lock_wait(struct spinlock *lock)
-{
-    panic("a spinlock is taken twice");
-}
-void mutex_init(struct mutex *mutex, enum lock_class class)
-{
-}
-void wait_queue_init(struct wait_queue *queue)
-{
-    memset(queue, 0, sizeof(*queue));
-}
-int wait_queue_wake_locked(struct wait_queue *queue, int count, u32 events)
-{
-    return 0;
-}
-void wait_queue_wake(struct wait_queue *queue, int count, u32 events)
-{
-}
-void log_line(enum log_level level, const char *format, ...)
-{
-}
-u64 clock_monotonic_ns(void)
-{
-    return 1;
-}
-u64 clock_stop(void)
-{
-    return 0;
-}
-void clock_go(u64 flags)
-{
-}
-void host_log_init(void)
-{
-}
-void host_session_closed(u32 session)
-{
-    CHECK(session < HOST_SESSIONS);
-}
-void virtio_driver_register(const struct virtio_driver *registered)
-{
-    driver = registered;
-}
-void virtio_config_read(struct virtio_device *device, u32 offset, void *to, u32 bytes)
-{
-    fill(to, bytes);
-}
-void virtio_device_ready(struct virtio_device *device)
-{
-}
-u64 virtio_features(const struct virtio_device *device)
-{
-    return 0;
-}
-
-/* ---- A device that reads its rings as it should and writes what it likes ---- */
-
-struct ring_descriptor {
-    u64 address;
-    u32 bytes;
-    u16 flags, next;
-};
-
-static struct virtqueue_addresses rings[VIRTIO_QUEUES_MAX];
-static u32 ring_size = 1024;
-static u16 taken; /* of the request queue's available ring */
-
-static u32 queue_size_max(struct virtio_device *device, u32 index)
-{
-    return ring_size;
-}
-static void queue_enable(struct virtio_device *device, u32 index, u32 size,
-                         const struct virtqueue_addresses *addresses)
-{
-    rings[index] = *addresses;
-}
-static void queue_notify(struct virtio_device *device, u32 index)
-{
-}
-static const struct virtio_transport transport = {
-    .queue_size_max = queue_size_max, .queue_enable = queue_enable, .queue_notify = queue_notify};
-static struct virtio_device device = {.transport = &transport};
-
-static void used_put(u32 index, u32 size, u16 at, u32 head, u32 written)
-{
-    u32 *element = (u32 *)((u8 *)phys_to_virt(rings[index].used) + 4 + 8 * (at & (size - 1)));
-
-    element[0] = head;
-    element[1] = written;
-    *((u16 *)phys_to_virt(rings[index].used) + 1) = at + 1;
-}
 
 /* ---- virtqueue.c ---- */
 
@@ -318,6 +85,8 @@ TEST(queue_gives_back_only_what_is_out_and_no_more_than_its_room)
 
 /* ---- The file server ---- */
 
+static u16 taken; /* of the request queue's available ring */
+
 #define NODES 8u /* numbers that entries have */
 
 static struct inode the_directory, the_root;
@@ -325,9 +94,7 @@ static struct fuse_node the_node;
 static struct fuse_server the_server;
 static struct file_system the_file_system;
 static u64 names_seen;
-const struct inode_operations fuse_directory_operations, fuse_file_inode_operations;
-const struct file_operations fuse_file_operations;
-const struct page_cache_operations fuse_page_operations;
+const struct inode_operations fuse_directory_operations;
 
 static struct radix_node *radix_node_alloc(void)
 {
@@ -460,13 +227,64 @@ static u32 listing_make(u8 *to, u32 room)
     return below(4) ? at : below(at + 1);
 }
 
+/* A file as a server may tell of it: mostly sound, of any kind and size, and not twice the same. */
+static struct fuse_entry_out entry_make(void)
+{
+    static const u32 kinds[] = {S_IFREG, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR};
+    struct fuse_entry_out entry;
+
+    fill(&entry, sizeof(entry));
+    entry.nodeid = below(20) ? below(NODES) : number();
+    if (below(10))
+        entry.attr.mode = kinds[below(ARRAY_SIZE(kinds))] | below(010000);
+    if (below(10))
+        entry.attr.size = below(1 << 20);
+    return entry;
+}
+
+/* What is behind the header of an answer: anything, and mostly what gets the kernel further. */
+static void answer_make(const struct fuse_in_header *in, void *answer, u32 room)
+{
+    struct fuse_init_out greeting = {.major = FUSE_VERSION, .flags = ~0u};
+    struct fuse_attr_out attributes;
+    struct fuse_write_out written = {.size = PAGE_SIZE};
+
+    fill(answer, room);
+    if (below(4) == 0)
+        return;
+    if (in->opcode == FUSE_INIT && room == sizeof(greeting)) {
+        greeting.max_pages = (u16)number();
+        memcpy(answer, &greeting, room);
+    } else if (in->opcode == FUSE_WRITE && room == sizeof(written)) {
+        memcpy(answer, &written, room);
+    } else if (room == sizeof(attributes)) {
+        fill(&attributes, sizeof(attributes));
+        attributes.attr = entry_make().attr;
+        memcpy(answer, &attributes, room);
+    }
+}
+
+/* Fills a piece: the short answer that most requests have, or pages. How much is said to be. */
+static u32 piece_make(const struct fuse_in_header *in, void *piece, u32 room)
+{
+    u32 bytes = room;
+
+    if (room <= FUSE_ANSWER_MAX)
+        answer_make(in, piece, room);
+    else
+        bytes = listing_make(piece, room);
+    if (below(10) == 0)
+        fill(piece, room);
+    return below(20) ? bytes : (u32)below(room + 1);
+}
+
 /* Answers one request; the head is right, so that what is behind it is reached. */
 static void server_answer(struct virtqueue *queue)
 {
     const u16 *available = phys_to_virt(rings[1].available);
     const struct ring_descriptor *table = phys_to_virt(rings[1].descriptors);
     u32 size = virtqueue_size(queue), written = 0, room = 0, head;
-    u64 unique = 0;
+    const struct fuse_in_header *in = NULL;
 
     if (taken == available[1])
         return;
@@ -477,16 +295,14 @@ static void server_answer(struct virtqueue *queue)
 
         room += table[at].flags & 2 ? table[at].bytes : 0;
         if (i == 0)
-            unique = ((struct fuse_in_header *)piece)->unique;
+            in = (struct fuse_in_header *)piece;
         if (table[at].flags & 2 && !written) {
-            *out = (struct fuse_out_header){.unique = below(20) ? unique : number()};
+            *out = (struct fuse_out_header){.unique = below(20) ? in->unique : number()};
             written = sizeof(*out);
             /* Its length is known only at the end: the pieces behind are filled first. */
             for (u32 next = at; table[next].flags & 1;) {
                 next = table[next].next;
-                written += listing_make(phys_to_virt(table[next].address), table[next].bytes);
-                if (below(10) == 0)
-                    fill(phys_to_virt(table[next].address), table[next].bytes);
+                written += piece_make(in, phys_to_virt(table[next].address), table[next].bytes);
             }
             out->len = below(20) ? written : number();
             out->error = below(10) ? 0 : below(2) ? -(s32)below(5000) : (s32)number();
@@ -574,21 +390,6 @@ TEST(server_answers_of_any_kind_stay_within_what_came)
     CHECK(names_seen > runs);
 }
 
-/* A file as a server may tell of it: mostly sound, of any kind and size, and not twice the same. */
-static struct fuse_entry_out entry_make(void)
-{
-    static const u32 kinds[] = {S_IFREG, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFCHR};
-    struct fuse_entry_out entry;
-
-    fill(&entry, sizeof(entry));
-    entry.nodeid = below(20) ? below(NODES) : number();
-    if (below(10))
-        entry.attr.mode = kinds[below(ARRAY_SIZE(kinds))] | below(010000);
-    if (below(10))
-        entry.attr.size = below(1 << 20);
-    return entry;
-}
-
 static void inode_check(const struct inode *inode, u32 kind)
 {
     CHECK(inode->size <= (u64)FILE_SIZE_MAX);
@@ -656,6 +457,188 @@ TEST(server_that_tells_of_impossible_files_gets_none_into_the_kernel)
     CHECK(inodes_seen > runs);
 }
 
+/* ---- What files hold, and what the file system says of itself ---- */
+
+#define PAGES_MOST 300u
+
+static struct file_system_type *the_type;
+const struct radix_allocator radix_slab_allocator = {radix_node_alloc, radix_node_free};
+
+void file_system_register(struct file_system_type *type)
+{
+    the_type = type;
+}
+struct file_system *file_system_alloc(const struct file_system_type *type,
+                                      const struct file_system_operations *operations, u64 magic)
+{
+    struct file_system *file_system = calloc(1, sizeof(*file_system));
+
+    file_system->operations = operations;
+    refcount_set(&file_system->references, 1);
+    return file_system;
+}
+void file_system_put(struct file_system *file_system)
+{
+    if (!refcount_dec_is_zero(&file_system->references))
+        return;
+    file_system->operations->unmount(file_system);
+    free(file_system);
+}
+struct dentry *dentry_create_root(struct inode *inode)
+{
+    CHECK_EQ(inode->mode & S_IFMT, S_IFDIR);
+    return below(4) ? (struct dentry *)inode : NULL;
+}
+void mutex_lock(struct mutex *mutex)
+{
+}
+int mutex_lock_killable(struct mutex *mutex)
+{
+    return 0;
+}
+void mutex_unlock(struct mutex *mutex)
+{
+}
+int sched_point_killable(void)
+{
+    return 0;
+}
+int page_cache_sync(struct inode *inode)
+{
+    return 0;
+}
+void page_cache_clear(struct inode *inode, u64 from, u64 to)
+{
+    CHECK(from <= to);
+}
+ssize_t page_cache_file_read(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return 0;
+}
+ssize_t page_cache_file_write(struct file *file, struct io_buffer *io, u64 *offset)
+{
+    return 0;
+}
+int page_cache_file_map(struct file *file, struct map_request *request)
+{
+    return 0;
+}
+
+static const u8 guard_page[PAGE_SIZE] = {[0 ... PAGE_SIZE - 1] = 0xa5};
+
+/* Each page has one behind it that must stay as it is. */
+static int pages_read(struct inode *inode)
+{
+    struct frame *frames[PAGES_MOST], *guards[PAGES_MOST];
+    u32 count = 1 + below(below(10) ? 5 : PAGES_MOST);
+    int error;
+
+    for (u32 i = 0; i < count; i++) {
+        frames[i] = frame_alloc(0, FRAME_CACHE, 0);
+        frames[i]->flags = 0;
+        guards[i] = frame_alloc(0, FRAME_CACHE, 0);
+        memcpy(frame_data(guards[i]), guard_page, PAGE_SIZE);
+    }
+    error = fuse_page_operations.read(inode, below(1 << 20), count, frames);
+    for (u32 i = 0; i < count; i++) {
+        CHECK(error || page_is_uptodate(frames[i]));
+        CHECK_EQ(memcmp(frame_data(guards[i]), guard_page, PAGE_SIZE), 0);
+    }
+    return error;
+}
+
+static int link_read(struct inode *inode)
+{
+    size_t size = below(64);
+    char *text = malloc(size + 1); /* the sanitizer sees a byte more */
+    ssize_t bytes = fuse_file_inode_operations.readlink(inode, text, size);
+
+    CHECK(bytes <= (ssize_t)size);
+    free(text);
+    return bytes < 0 ? (int)bytes : 0;
+}
+
+static int file_use(struct inode *inode)
+{
+    struct file file = {.inode = inode, .mode = FILE_WRITE, .flags = O_RDWR};
+    int mode = below(2) ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : 0;
+
+    switch (below(7)) {
+    case 0:
+        return pages_read(inode);
+    case 1:
+        return fuse_page_operations.write(inode, below(1 << 20), frame_alloc(0, FRAME_CACHE, 0),
+                                          1 + below(PAGE_SIZE));
+    case 2:
+        return link_read(inode);
+    case 3:
+        return fuse_file_operations.open(inode, &file);
+    case 4:
+        return fuse_file_operations.sync(&file, below(2));
+    case 5:
+        return fuse_file_operations.allocate(&file, mode, below(1 << 20), 1 + below(1 << 20));
+    default:
+        fuse_file_operations.release(&file);
+        return 0;
+    }
+}
+
+static u64 uses_done;
+
+static void files_run(void)
+{
+    struct fuse_node node = {.id = 2};
+    struct inode inode = {.file_system = &the_file_system, .mode = S_IFREG, .private_data = &node};
+
+    the_server.max_pages = 1 + below(2 * FUSE_PAGES_MAX);
+    the_server.needs_open = below(2);
+    for (int step = 0; step < 20; step++) {
+        int error = file_use(&inode);
+
+        CHECK(error <= 0 && error >= -4095);
+        CHECK_EQ(inode.mode & S_IFMT, S_IFREG);
+        uses_done += !error;
+    }
+}
+
+/* On the device of the tests above. */
+TEST(server_that_lies_about_data_fills_no_more_than_the_pages_it_was_given)
+{
+    u64 runs = setting("HOSTILE_RUNS", RUNS_DEFAULT);
+
+    is_serving = true;
+    for (u64 run = 0; run < runs; run++) {
+        machine_begin(run);
+        frames_used = FRAMES / 2;
+        files_run();
+    }
+    is_serving = false;
+    CHECK(uses_done > runs);
+}
+
+TEST(server_that_greets_wrongly_is_mounted_only_when_it_has_a_root)
+{
+    const struct mount_source source = {.source = "tttttttttttttttttttttttttttttttttttt"};
+    struct file_system *file_system;
+    struct statistics statistics;
+    int error = -EPROTO;
+
+    is_serving = true;
+    fuse_init();
+    for (u64 run = 0; run < 100000 && error; run++) {
+        machine_begin(run);
+        frames_used = FRAMES / 2;
+        error = the_type->mount(the_type, &source, &file_system);
+    }
+    CHECK_EQ(error, 0);
+    CHECK(file_system->root != NULL);
+    for (int i = 0; i < 1000; i++) {
+        error = file_system->operations->statistics(file_system, &statistics);
+        CHECK(error <= 0 && error >= -4095);
+    }
+    is_serving = false;
+}
+
 /* Behind the test above, whose queue it breaks for good. */
 TEST(server_that_breaks_its_queue_ends_what_waits_for_it)
 {
@@ -665,131 +648,4 @@ TEST(server_that_breaks_its_queue_ends_what_waits_for_it)
     for (int call = 0; call < 2; call++)
         CHECK_EQ(fuse_call(FUSE_GETATTR, 1, answer, 8, answer, 16), -EIO);
     is_serving = false;
-}
-
-/* ---- The link ---- */
-
-static u8 link_bytes[65536];
-
-bool host_link_exists(void)
-{
-    return true;
-}
-void host_link_register(const struct host_link_client *client)
-{
-    the_client = client;
-}
-struct host_link_buffer *host_link_buffer_alloc(u32 wanted)
-{
-    static struct host_link_buffer buffer;
-
-    buffer = (struct host_link_buffer){.size = sizeof(link_bytes), .data = link_bytes};
-    return below(4) ? &buffer : NULL;
-}
-void host_link_buffer_free(struct host_link_buffer *buffer)
-{
-}
-void host_link_submit(struct host_link_buffer *buffer)
-{
-    CHECK(buffer->bytes >= sizeof(struct host_frame) && buffer->bytes <= buffer->size);
-}
-
-static u32 terminal_take(const u8 *bytes, u32 count)
-{
-    u32 taken_now = below(count + 1);
-
-    for (u32 i = 0; i < count; i++)
-        link_bytes[i] = bytes[i];
-    return taken_now;
-}
-static void terminal_input(void)
-{
-    host_channel_feed(host_channel(HOST_CHANNEL_TERMINAL), terminal_take);
-}
-static void nothing(void)
-{
-}
-static void window(u16 rows, u16 columns)
-{
-}
-static void signal_take(u32 number)
-{
-}
-static const struct host_port_client the_port_client = {.terminal_input = terminal_input,
-                                                        .terminal_room = nothing,
-                                                        .window = window,
-                                                        .signal = signal_take};
-
-/* One frame, mostly right. */
-static u32 frame_make(u8 *to)
-{
-    struct host_frame frame = {.type = below(20) ? HOST_FRAME_CREDIT : 1 + below(HOST_FRAME_CLOSE),
-                               .channel = below(HOST_SESSIONS * HOST_CHANNELS),
-                               .size = sizeof(u32)};
-
-    if (below(2)) {
-        u32 credit = channels[frame.channel = below(5)].credit_out;
-
-        frame.type = HOST_FRAME_DATA;
-        frame.size = 1 + below(below(50) && credit ? MIN(credit, 3000u) : 3000);
-    }
-    fill(to, sizeof(frame) + 3000);
-    memcpy(to, &frame, sizeof(frame));
-    if (below(100) == 0)
-        to[below(sizeof(frame))] = number();
-    return sizeof(frame) + frame.size;
-}
-
-static u64 frames_taken;
-
-static void link_run(void)
-{
-    static u8 bytes[8192];
-
-    host_port_init();
-    port.dead = false;
-    port.header_bytes = 0;
-    for (u32 i = 0; i < HOST_CHANNELS; i++) {
-        struct host_channel_state *channel = host_channel(i);
-
-        channel->ring = NULL;
-        channel->ring_start = channel->ring_count = channel->credit_out = 0;
-        channel->ended = false;
-        CHECK_EQ(host_channel_open(channel), 0);
-        host_channel_ask_locked(channel, below(HOST_RING_BYTES + 1000));
-    }
-    for (int step = 0; step < STEPS; step++) {
-        u32 count = frame_make(bytes), at = 0;
-
-        frames_taken += !port.dead;
-
-        while (at < count) {
-            u32 part = 1 + below(count - at);
-
-            the_client->receive(bytes + at, part);
-            at += part;
-        }
-        for (u32 i = 0; i < HOST_CHANNELS; i++) {
-            struct host_channel_state *channel = host_channel(i);
-
-            CHECK(channel->ring_count <= HOST_RING_BYTES && channel->ring_start < HOST_RING_BYTES);
-            CHECK(channel->ring_count + channel->credit_out <= HOST_RING_BYTES);
-            if (below(10) == 0)
-                host_channel_take(channel, link_bytes, below(sizeof(link_bytes)));
-            if (below(10) == 0)
-                host_channel_ask_locked(channel, below(HOST_RING_BYTES));
-        }
-    }
-}
-
-TEST(link_frames_of_any_kind_stay_within_their_rings)
-{
-    u64 runs = setting("HOSTILE_RUNS", RUNS_DEFAULT) / 10 + 1;
-
-    host_port_register(&the_port_client);
-    for (u64 run = 0; run < runs; run++) {
-        machine_begin(run);
-        link_run();
-    }
-    CHECK(frames_taken > runs * 5);
 }
