@@ -6,7 +6,8 @@
  *
  *     operation            limit in `timeout`              when a signal comes
  *     WAIT                 how long                        goes on to the same moment (restart)
- *     WAIT_BITSET, WAITV   a moment of one of two clocks   made again, the moment is the same
+ *     WAIT_BITSET          a moment of one of two clocks   made again, but not after a handler
+ *     WAITV                a moment of one of two clocks   made again, the moment is the same
  *     LOCK_PI              a moment of CLOCK_REALTIME      made again
  *     LOCK_PI2             a moment of one of two clocks   made again
  *     REQUEUE, WAKE_OP     no limit: a second count        do not wait
@@ -94,10 +95,9 @@ static long wait_call(const struct syscall_args *args, int operation, u32 bitset
     request.value = arg_u32(args, 2);
     request.bitset = bitset;
     error = futex_wait(&request);
-    if (error == -EINTR && request.deadline_ns != U64_MAX &&
-        (operation & FUTEX_COMMAND) == FUTEX_WAIT)
-        return restart_timed(&request);
-    return error;
+    if (error != -EINTR || request.deadline_ns == U64_MAX)
+        return error;
+    return (operation & FUTEX_COMMAND) == FUTEX_WAIT ? restart_timed(&request) : -ERESTARTNOHAND;
 }
 
 /*

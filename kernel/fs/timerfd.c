@@ -63,19 +63,40 @@ static void timerfd_expired(struct timer *timer)
     spin_unlock(&timerfd->queue.lock);
 }
 
-/* Counts the intervals that passed since it expired, and arms it for the next. */
+/* The deadline for a moment of the date; a moment that has passed is due at once. */
+static u64 deadline_of_date(u64 date_ns)
+{
+    u64 now_ns = clock_monotonic_ns(), date_now_ns = clock_realtime_ns();
+
+    return date_ns > date_now_ns ? now_ns + (date_ns - date_now_ns) : now_ns;
+}
+
+/* How many whole intervals lie between a moment that has passed and now. */
+static u64 intervals_since(u64 moment_ns, u64 now_ns, u64 interval_ns)
+{
+    return now_ns > moment_ns ? (now_ns - moment_ns) / interval_ns : 0;
+}
+
+/*
+ * Counts the intervals that passed since it expired, and arms it for the next. A moment of the date
+ * may lie before the machine's boot.
+ */
 static void count_intervals_locked(struct timerfd *timerfd)
 {
-    u64 now_ns = clock_monotonic_ns(), passed;
+    u64 interval_ns = timerfd->interval_ns, passed;
 
     if (!timerfd->expired)
         return;
-    passed = (now_ns - timerfd->deadline_ns) / timerfd->interval_ns;
     timerfd->expired = false;
+    if (timerfd->date_ns) {
+        passed = intervals_since(timerfd->date_ns, clock_realtime_ns(), interval_ns);
+        timerfd->date_ns += (passed + 1) * interval_ns;
+        timerfd->deadline_ns = deadline_of_date(timerfd->date_ns);
+    } else {
+        passed = intervals_since(timerfd->deadline_ns, clock_monotonic_ns(), interval_ns);
+        timerfd->deadline_ns += (passed + 1) * interval_ns;
+    }
     timerfd->expirations += passed;
-    timerfd->deadline_ns += (passed + 1) * timerfd->interval_ns;
-    if (timerfd->date_ns)
-        timerfd->date_ns += (passed + 1) * timerfd->interval_ns;
     timer_set(&timerfd->timer, timerfd->deadline_ns);
 }
 
@@ -88,14 +109,6 @@ static void left_locked(struct timerfd *timerfd, struct interval_timer *left_out
     left_out->deadline_ns = 0;
     if (timerfd->deadline_ns)
         left_out->deadline_ns = timerfd->deadline_ns > now_ns ? timerfd->deadline_ns - now_ns : 1;
-}
-
-/* The deadline for a moment of the date; a moment that has passed is due at once. */
-static u64 deadline_of_date(u64 date_ns)
-{
-    u64 now_ns = clock_monotonic_ns(), date_now_ns = clock_realtime_ns();
-
-    return date_ns > date_now_ns ? now_ns + (date_ns - date_now_ns) : now_ns;
 }
 
 static void date_was_set(void)

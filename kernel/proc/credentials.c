@@ -229,12 +229,14 @@ static void transform(const struct file *file, struct credentials *credentials)
 
 /* Most programs change nothing: they get a reference instead of a copy. */
 int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
-                         u32 *secure_out)
+                         u32 *secure_out, bool *dumpable_out)
 {
     struct credentials *before = thread_current()->credentials, after = *before;
 
     transform(file, &after);
     *secure_out = after.uid != after.euid || after.gid != after.egid;
+    *dumpable_out = before->uid == before->euid && before->gid == before->egid && !*secure_out &&
+                    !rights_differ(before, &after);
     after.references = before->references;
     if (memcmp(&after, before, sizeof(after)) == 0) {
         credentials_get(before);

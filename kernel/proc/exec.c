@@ -116,7 +116,8 @@ static int image_prepare(struct exec *exec, const struct exec_request *request)
     if (!error)
         error = elf_interpreter_open(&exec->program, &exec->interpreter);
     if (!error)
-        error = credentials_for_exec(exec->program.file, &exec->credentials, &exec->secure);
+        error = credentials_for_exec(exec->program.file, &exec->credentials, &exec->secure,
+                                     &exec->dumpable);
     if (!error)
         error = space_prepare(exec);
     if (error)
@@ -291,7 +292,7 @@ static void process_reset(struct process *process, const struct exec *exec)
     process->exit_signal = SIGCHLD;
     process->did_exec = true;
     spin_unlock(&process_table_lock);
-    WRITE_ONCE(process->dumpable, !exec->secure); /* after the old space went */
+    WRITE_ONCE(process->dumpable, exec->dumpable); /* after the old space went */
     process_personality_reset(process, exec);
     if (exec->secure)
         process->parent_death_signal = 0;
@@ -309,7 +310,7 @@ static void commit(struct exec *exec, const struct exec_request *request, struct
     struct process *process = thread->process;
 
     /* For process_may_inspect: rights that others lose go before the new space comes. */
-    if (exec->secure)
+    if (!exec->dumpable)
         WRITE_ONCE(process->dumpable, false);
     credentials_install(exec->credentials);
     exec->credentials = NULL;

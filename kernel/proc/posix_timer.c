@@ -326,7 +326,8 @@ static void timer_set_locked(struct posix_timer *timer, const struct posix_timer
 {
     u64 at_ns = moment_of(timer, value, now_ns);
 
-    timer->interval_ns = value->interval_ns;
+    /* One that is stopped forgets its interval, but for those on CPU time: so Linux tells it. */
+    timer->interval_ns = at_ns || is_on_cpu_clock(timer) ? value->interval_ns : 0;
     timer->deadline_ns = at_ns;
     timer->overruns = 0;
     timer->overruns_told = 0;

@@ -200,7 +200,7 @@ void signal_send_current(int signal)
 {
     struct signal_info info;
 
-    signal_info_init(&info, signal, SI_KERNEL);
+    signal_info_init_sender(&info, signal, SI_USER);
     if (process_current()->is_kernel)
         return;
     (void)signal_send_thread(thread_current(), &info);

@@ -44,7 +44,7 @@ static int process_make(const struct exec *exec, struct process **process_out)
     process_inherit(process_current(), process);
     process_personality_reset(process, exec);
     process->did_exec = true;
-    process->dumpable = !exec->secure;
+    process->dumpable = exec->dumpable;
     *process_out = process;
     return 0;
 }

@@ -59,6 +59,17 @@ TEST(timerfd_with_an_interval_of_a_nanosecond_does_not_stop_the_machine)
     CHECK_GE(read_count(fd), 1000);
 }
 
+TEST(timerfd_counts_from_a_date_long_ago)
+{
+    struct itimerspec value = {{1, 0}, {100, 0}};
+    int fd = CHECK_OK(timerfd_create(CLOCK_REALTIME, 0));
+    long seconds;
+
+    CHECK_OK(timerfd_settime(fd, TFD_TIMER_ABSTIME, &value, NULL));
+    seconds = time(NULL);
+    CHECK_GE(read_count(fd), seconds - 100);
+}
+
 TEST(timerfd_that_is_not_due_is_not_readable)
 {
     int fd = new_timer(60000, 0, TFD_NONBLOCK | TFD_CLOEXEC);

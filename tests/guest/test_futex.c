@@ -418,6 +418,15 @@ TEST(futex_waitv_is_interrupted_by_a_handler)
     CHECK_ERRNO(wait_any(waits, 3, NULL), EINTR);
 }
 
+TEST(futex_wait_until_a_moment_is_not_made_again_after_a_handler)
+{
+    static uint32_t word;
+    const struct timespec never = {0x7fffffff, 0};
+
+    ring_until_the_end(SA_RESTART);
+    CHECK_ERRNO(futex(&word, FUTEX_WAIT_BITSET, 0, &never, NULL, ~0u), EINTR);
+}
+
 /* ---- Operations on the second word ---- */
 
 TEST(futex_wake_op_does_each_operation)

@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <setjmp.h>
+#include <sys/resource.h>
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
@@ -82,6 +83,36 @@ TEST(sigbus_of_an_unaligned_access_says_so_where_alignment_is_checked)
     }
     __asm__ volatile("pushfq\n\tandq $~0x40000, (%%rsp)\n\tpopfq" ::: "memory", "cc");
     CHECK_EQ(last_info.si_code, BUS_ADRALN);
+}
+
+TEST(sigpipe_and_sigxfsz_seem_to_come_from_the_writer_itself)
+{
+    struct rlimit none = {0, RLIM_INFINITY};
+    int ends[2], file = CHECK_OK(memfd_create("file", 0));
+
+    take_info(SIGPIPE, keep_info, 0);
+    take_info(SIGXFSZ, keep_info, 0);
+    CHECK_OK(pipe(ends));
+    CHECK_OK(close(ends[0]));
+    CHECK_ERRNO(write(ends[1], "x", 1), EPIPE);
+    CHECK_EQ(last_info.si_code, SI_USER);
+    CHECK_EQ(last_info.si_pid, getpid());
+    CHECK_EQ(last_info.si_uid, getuid());
+    CHECK_OK(setrlimit(RLIMIT_FSIZE, &none));
+    CHECK_ERRNO(write(file, "x", 1), EFBIG);
+    CHECK_EQ(last_info.si_signo, SIGXFSZ);
+    CHECK_EQ(last_info.si_code, SI_USER);
+    CHECK_EQ(last_info.si_pid, getpid());
+}
+
+TEST(sigsegv_of_a_local_segment_is_one_of_protection)
+{
+    take_info(SIGSEGV, keep_info_and_jump, 0);
+    if (sigsetjmp(after, 1) == 0) {
+        __asm__ volatile("movl %0, %%ss" : : "r"(0x1234));
+        CHECK(0);
+    }
+    CHECK_EQ(last_info.si_code, SI_KERNEL); /* no table, and so no page fault on it */
 }
 
 TEST(signal_of_room_for_output_says_which_descriptor_and_what)

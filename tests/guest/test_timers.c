@@ -66,6 +66,18 @@ TEST(timer_settime_repeats_and_counts_overruns)
     CHECK_OK(syscall(SYS_timer_delete, id));
 }
 
+TEST(timer_that_is_stopped_has_no_interval)
+{
+    struct itimerspec stop = {{0, 5}, {0, 0}}, left = {{9, 9}, {9, 9}};
+    int id = new_timer(SIGEV_NONE, 0);
+
+    set_timer(id, 900, 10);
+    CHECK_OK(syscall(SYS_timer_settime, id, 0, &stop, NULL));
+    CHECK_OK(syscall(SYS_timer_gettime, id, &left));
+    CHECK_EQ(left.it_value.tv_sec + left.it_value.tv_nsec, 0);
+    CHECK_EQ(left.it_interval.tv_sec + left.it_interval.tv_nsec, 0);
+}
+
 TEST(timer_errors_are_as_documented)
 {
     struct itimerspec value = {{0, 0}, {0, 1000000000}};

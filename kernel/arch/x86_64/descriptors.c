@@ -101,7 +101,8 @@ static void task_state_init(struct task_state *state, char *trap_stacks)
 
 /*
  * The far return reloads CS, which no move can; the task register's segment is marked busy by ltr,
- * so each CPU has a table of its own.
+ * so each CPU has a table of its own. There is no local table: what the processor begins
+ * with is one at address 0, of descriptors that a program could write.
  */
 static void segments_load(u64 *table, struct task_state *state)
 {
@@ -117,9 +118,10 @@ static void segments_load(u64 *table, struct task_state *state)
                      "pushq %%rax\n\t"
                      "lretq\n"
                      "1:\tmovl %1, %%ss\n\t"
-                     "ltr %w2"
+                     "ltr %w2\n\t"
+                     "lldt %w3"
                      :
-                     : "i"(KERNEL_CS), "r"(KERNEL_DS), "r"(TSS_SEL)
+                     : "i"(KERNEL_CS), "r"(KERNEL_DS), "r"(TSS_SEL), "r"(0)
                      : "rax", "memory");
 }
 

@@ -579,7 +579,7 @@ void credentials_fsuid_changed(struct credentials *changed, const struct credent
 /* What exec makes of them: the file's set-id bits, ambient capabilities. AT_SECURE in *secure_out.
  */
 int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
-                         u32 *secure_out) must_check;
+                         u32 *secure_out, bool *dumpable_out) must_check;
 
 /* ---- Restartable sequences of the calling thread ---- */
 
