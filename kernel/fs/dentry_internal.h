@@ -16,6 +16,12 @@ struct name_cache {
 };
 extern struct name_cache names;
 
+/*
+ * A dentry with one reference, not hashed, negative; takes a reference on the parent (NULL: it is
+ * its own). NULL: no memory.
+ */
+struct dentry *dentry_alloc(struct dentry *parent, const struct name *name,
+                            struct file_system *file_system) must_check;
 /* Enters the chain of its parent and name. */
 void dentry_hash_locked(struct dentry *dentry) must_hold(&dentry_lock);
 /* Leaves the chain, if it is in one. */

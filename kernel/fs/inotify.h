@@ -1,6 +1,6 @@
 /*
- * Watches of inodes, for the two who have some: inotify.c, where the theory stands, and dnotify.c,
- * whose instances are not counted, have one watch each and go with it.
+ * Watches of inodes (notify.c, where the theory stands), for the two who have some: inotify.c, and
+ * dnotify.c, whose instances are in no list and not counted, have one watch each and go with it.
  */
 #pragma once
 
@@ -35,7 +35,8 @@ struct inotify_watch {
     u32 mask;                   /* IN_* that it wants, and how */
 };
 
-extern struct spinlock notify_lock; /* LOCK_NOTIFY */
+extern struct spinlock notify_lock;                            /* LOCK_NOTIFY */
+extern struct list inotify_instances guarded_by(&notify_lock); /* inotify.link */
 
 /*
  * Puts a watch of `inode` with that mask into its instance; takes a reference on the inode.
@@ -47,3 +48,10 @@ void watch_insert_locked(struct inotify *inotify, struct inode *inode, u32 mask,
 void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone);
 /* What was taken out; without the lock. Sleeps. */
 void watches_free(struct inotify_watch *gone);
+
+/*
+ * inotify.c: an event of one watch waits to be read; dnotify's is a signal at once. `name`: which
+ * name in the watched directory, or NULL. Of one that finds no room or memory an overflow tells.
+ */
+void inotify_event_push(struct inotify *inotify, s32 watch, u32 mask, u32 cookie,
+                        const struct name *name) must_hold(&notify_lock);

@@ -1,5 +1,5 @@
 /*
- * What the calls on files say happened, for whoever watches (inotify.c). Each costs one test of a
+ * What the calls on files say happened, for whoever watches (notify.c). Each costs one test of a
  * word while nobody in the machine watches anything. Callers may hold inode locks, no spinlock, and
  * call after the change: who reads of it finds it so. Masks are IN_*.
  */

@@ -1,6 +1,7 @@
 /*
- * Between pipes (pipe.c), FIFOs (fifo.c) and splice (splice.c). Theory in pipe.c. What takes a pipe
- * wants pipe->lock held, but for creating, destroying and putting one, and pipe_of_file.
+ * Between pipes (pipe.c), who waits for them (pipe_wait.c), FIFOs (fifo.c) and splice (splice.c).
+ * What takes a pipe wants pipe->lock held, but for creating, destroying and putting one, and
+ * pipe_of_file.
  */
 #pragma once
 
