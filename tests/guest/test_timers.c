@@ -69,7 +69,7 @@ TEST(timer_settime_repeats_and_counts_overruns)
 TEST(timer_that_is_stopped_has_no_interval)
 {
     struct itimerspec stop = {{0, 5}, {0, 0}}, left = {{9, 9}, {9, 9}};
-    int id = new_timer(SIGEV_NONE, 0);
+    int id = new_timer(SIGEV_SIGNAL, SIGALRM);
 
     set_timer(id, 900, 10);
     CHECK_OK(syscall(SYS_timer_settime, id, 0, &stop, NULL));
