@@ -306,11 +306,15 @@ static bool record_cut(struct file_lock *old, const struct file_lock *new, struc
     return false;
 }
 
-/* Puts `new` among the owner's locks (F_UNLCK: only cuts). Uses `*spare` or leaves it. */
+/*
+ * Puts `new` among the owner's locks (F_UNLCK: only cuts), before those that begin behind it: so
+ * the first that is found in the way is the lowest (F_GETLK). Uses `*spare` or leaves it.
+ */
 static void record_apply_locked(struct list *records, struct file_lock *new,
                                 struct file_lock **spare, struct list *gone)
 {
     struct file_lock *old, *following;
+    struct list *place = records;
 
     list_for_each_safe (old, following, records, link) {
         bool touches = old->start <= (new->end == U64_MAX ? U64_MAX : new->end + 1) &&
@@ -328,8 +332,15 @@ static void record_apply_locked(struct list *records, struct file_lock *new,
             break;
         }
     }
-    if (new->type != F_UNLCK)
-        list_push_back(records, &new->link);
+    if (new->type == F_UNLCK)
+        return;
+    list_for_each (old, records, link) {
+        if (old->owner == new->owner && old->start > new->start) {
+            place = &old->link;
+            break;
+        }
+    }
+    list_push_back(place, &new->link);
 }
 
 /* Takes or gives up a range, waiting for it unless `nowait`. Nothing fails behind the wait. */

@@ -701,6 +701,43 @@ static void *lock_first_byte(void *fd)
     return (void *)(long)(lock_byte(*(int *)fd, F_SETLKW, F_WRLCK, 0) ? errno : 0);
 }
 
+/* The lock that keeps another process from locking [start, end of the file] for writing. */
+static struct flock lock_in_the_way(int fd, off_t start)
+{
+    struct flock *found =
+        mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t child;
+
+    CHECK(found != MAP_FAILED);
+    *found = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start};
+    child = CHECK_OK(fork());
+    if (child == 0)
+        _exit(fcntl(fd, F_GETLK, found) == 0 ? 0 : 1);
+    CHECK_EXIT(child, 0);
+    return *found;
+}
+
+TEST(fcntl_record_locks_of_a_process_end_when_it_closes_any_descriptor_of_the_file)
+{
+    int fd = new_file("0123456789"), other = CHECK_OK(open("file", O_RDONLY));
+
+    CHECK_OK(lock_byte(fd, F_SETLK, F_WRLCK, 3));
+    CHECK_EQ(lock_in_the_way(fd, 0).l_type, F_WRLCK);
+    CHECK_OK(close(other));
+    CHECK_EQ(lock_in_the_way(fd, 0).l_type, F_UNLCK);
+}
+
+TEST(fcntl_getlk_names_the_lowest_lock_in_the_way)
+{
+    int fd = new_file("0123456789");
+
+    for (int byte = 8; byte >= 2; byte -= 2)
+        CHECK_OK(lock_byte(fd, F_SETLK, byte & 4 ? F_RDLCK : F_WRLCK, byte));
+    CHECK_EQ(lock_in_the_way(fd, 0).l_start, 2);
+    CHECK_EQ(lock_in_the_way(fd, 4).l_start, 4);
+    CHECK_EQ(lock_in_the_way(fd, 5).l_start, 6);
+}
+
 TEST(fcntl_lock_that_is_had_after_its_descriptor_was_closed_is_given_back)
 {
     int fd, waiting, told[2], end[2];
