@@ -261,7 +261,7 @@ void inode_init_special(struct inode *inode, u32 mode, u64 rdev)
     };
 
     inode->mode = mode;
-    inode->rdev = rdev;
+    inode->rdev = (mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK ? rdev : 0;
     inode->file_operations = by_type[MODE_TO_DT(mode)];
 }
 

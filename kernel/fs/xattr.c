@@ -32,17 +32,9 @@ static bool caller_is_admin(void)
     return !credentials || credentials_can(credentials, CAPABILITY_SYS_ADMIN);
 }
 
-/* `wanted`: MAY_READ or MAY_WRITE. */
-static int xattr_permission(const struct path *path, const char *name, u32 wanted)
+/* Whether the caller may use the name space that `name` begins with. `wanted`: see below. */
+static int name_space_permission(struct inode *inode, const char *name, u32 wanted)
 {
-    struct inode *inode = path->dentry->inode;
-
-    if (wanted & MAY_WRITE) {
-        int error = mount_check_write(path->mount);
-
-        if (error)
-            return error;
-    }
     if (name_begins(name, "trusted."))
         return caller_is_admin() ? 0 : wanted & MAY_WRITE ? -EPERM : -ENODATA;
     if (name_begins(name, "security."))
@@ -55,6 +47,18 @@ static int xattr_permission(const struct path *path, const char *name, u32 wante
         !inode_is_owned(inode))
         return -EPERM;
     return inode_permission(inode, wanted);
+}
+
+/* `wanted`: MAY_READ or MAY_WRITE. -EINVAL: a name space and no name in it. */
+static int xattr_permission(const struct path *path, const char *name, u32 wanted)
+{
+    int error = wanted & MAY_WRITE ? mount_check_write(path->mount) : 0;
+
+    if (!error)
+        error = name_space_permission(path->dentry->inode, name, wanted);
+    if (!error && strchr(name, '.')[1] == '\0')
+        error = -EINVAL;
+    return error;
 }
 
 ssize_t path_get_xattr(const struct path *path, const char *name, void *value, size_t size)

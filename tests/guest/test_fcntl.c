@@ -245,6 +245,7 @@ TEST(mknod_makes_each_type_of_file)
             SKIP("no right to make devices here");
         CHECK_OK(stat("node", &status));
         CHECK_EQ(status.st_mode & S_IFMT, types[i]);
+        CHECK_EQ(status.st_rdev, S_ISCHR(types[i]) || S_ISBLK(types[i]) ? makedev(1, 3) : 0);
         CHECK_OK(unlink("node"));
     }
     CHECK_ERRNO(mknod("node", S_IFDIR | S_IRWXU, 0), EPERM);
