@@ -18,6 +18,8 @@
 #include "file_system.h"
 #include "notify.h"
 
+#define NUMBER_DIGITS 31
+
 static struct {
     struct spinlock lock; /* LOCK_LEAF */
     struct list list;     /* guarded_by(&lock); never shrinks */
@@ -103,24 +105,69 @@ void file_system_mounted(struct file_system *file_system)
     spin_unlock(&file_system->inode_lock);
 }
 
-/* Of an option that is given twice the first counts; a value that is too long is cut. */
+static size_t option_length(const char *option)
+{
+    const char *end = strchr(option, ',');
+
+    return end ? (size_t)(end - option) : strlen(option);
+}
+
+static bool option_is(const char *option, const char *name)
+{
+    size_t bytes = strlen(name);
+
+    return strncmp(option, name, bytes) == 0 &&
+           (option[bytes] == '\0' || option[bytes] == ',' || option[bytes] == '=');
+}
+
+/* Of an option that is given twice the last counts, as mount(8) relies on; what is too long is cut.
+ */
 bool mount_option_find(const char *options, const char *name, char *value, size_t size)
 {
-    size_t name_bytes = strlen(name);
+    size_t name_bytes = strlen(name), bytes;
+    bool is_there = false;
 
-    while (options && *options) {
-        const char *end = strchr(options, ',');
-        size_t bytes = end ? (size_t)(end - options) : strlen(options);
-
-        if (bytes > name_bytes && options[name_bytes] == '=' &&
-            strncmp(options, name, name_bytes) == 0) {
+    for (; options && *options; options += bytes + (options[bytes] == ',')) {
+        bytes = option_length(options);
+        if (option_is(options, name) && bytes > name_bytes) {
             size_t value_bytes = MIN(bytes - name_bytes - 1, size - 1);
 
             memcpy(value, options + name_bytes + 1, value_bytes);
             value[value_bytes] = '\0';
-            return true;
+            is_there = true;
         }
-        options += bytes + (end ? 1 : 0);
     }
-    return false;
+    return is_there;
+}
+
+int mount_option_number(const char *options, const char *name, u32 base, u32 *number)
+{
+    char value[NUMBER_DIGITS + 1];
+    u32 result = 0;
+
+    if (!mount_option_find(options, name, value, sizeof(value)))
+        return 0;
+    for (const char *digit = value; *digit; digit++) {
+        if (*digit < '0' || *digit >= '0' + (int)base)
+            return -EINVAL;
+        result = result * base + (u32)(*digit - '0');
+    }
+    *number = result;
+    return 0;
+}
+
+int file_system_check_options(const struct file_system_type *type, const char *options)
+{
+    if (!type->options)
+        return 0;
+    for (; options && *options; options += option_length(options)) {
+        const char *const *name = type->options;
+
+        options += *options == ',';
+        while (*name && !option_is(options, *name))
+            name++;
+        if (*options && *options != ',' && !*name)
+            return -EINVAL;
+    }
+    return 0;
 }

@@ -68,7 +68,9 @@ int mount_new(const struct path *where, const char *type_name, const struct moun
 
     if (!type)
         return -ENODEV;
-    error = type->mount(type, source, &file_system);
+    error = file_system_check_options(type, source->options);
+    if (!error)
+        error = type->mount(type, source, &file_system);
     if (error)
         return error;
     mount = mount_alloc(file_system, file_system->root, source->source, source->flags);
@@ -220,7 +222,8 @@ int mount_change_flags(const struct path *where, const struct mount_source *sour
         __atomic_load_n(&mount->writers, __ATOMIC_ACQUIRE) > 0)
         error = -EBUSY;
     if (!error && !(source->flags & MS_BIND)) {
-        if (file_system->operations->remount)
+        error = file_system_check_options(file_system->type, source->options);
+        if (!error && file_system->operations->remount)
             error = file_system->operations->remount(file_system, source);
         if (!error)
             WRITE_ONCE(file_system->flags, (file_system->flags & ~MS_RDONLY) | read_only);
@@ -285,16 +288,16 @@ int mount_pivot_root(const struct path *new_root, const struct path *put_old)
 {
     struct path root, old_place, parent_place;
     struct mount *root_mount;
-    int error = -EINVAL;
+    int error = -EBUSY;
 
     path_get_root(&root);
     root_mount = root.mount;
     mutex_lock(&mounts.lock);
+    if (new_root->mount == root_mount || put_old->mount == root_mount)
+        goto unlock;
+    error = -EINVAL;
     if (root.dentry != root_mount->root || new_root->dentry != new_root->mount->root ||
         !new_root->mount->parent || !mount_is_below(put_old->mount, new_root->mount))
-        goto unlock;
-    error = -EBUSY;
-    if (new_root->mount == root_mount || put_old->mount == root_mount)
         goto unlock;
     mount_detach(new_root->mount, &old_place);
     if (root_mount->parent) {

@@ -172,8 +172,11 @@ free_both:
     return error;
 }
 
+static const char *const overlay_options[] = {"lowerdir", "upperdir", "workdir", "size", NULL};
+
 static struct file_system_type overlay_type = {
     .name = "overlay",
+    .options = overlay_options,
     .flags = FILE_SYSTEM_NO_DEVICE | FILE_SYSTEM_ACCESS_LISTS,
     .mount = overlay_mount,
 };

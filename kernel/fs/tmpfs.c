@@ -21,6 +21,14 @@
 #include "memory_pages.h"
 #include "tmpfs.h"
 
+#define MODE_USUAL 01777u
+
+/* Of pages, and of inodes. */
+static u64 limit_usual(void)
+{
+    return frames_total_count() / 2;
+}
+
 /* ---- Pages ---- */
 
 static int tmpfs_read_pages(struct inode *inode, u64 first, u32 count, struct frame **frames)
@@ -178,39 +186,23 @@ static int limits_parse(struct tmpfs *tmpfs, const char *options)
     return 0;
 }
 
-/* An octal or decimal option; *number stays if it is not there. -EINVAL. */
-static int number_option(const char *options, const char *name, u32 base, u32 *number)
-{
-    char value[32];
-    u32 result = 0;
-
-    if (!mount_option_find(options, name, value, sizeof(value)))
-        return 0;
-    for (const char *at = value; *at; at++) {
-        if (*at < '0' || *at >= '0' + (int)base)
-            return -EINVAL;
-        result = result * base + (*at - '0');
-    }
-    *number = result;
-    return 0;
-}
-
 static int root_create(struct file_system *file_system, const char *options)
 {
-    u32 mode = 01777, uid = 0, gid = 0;
+    struct tmpfs *tmpfs = file_system->private_data;
     struct inode *inode;
-    int error = number_option(options, "mode", 8, &mode);
+    int error = mount_option_number(options, "mode", 8, &tmpfs->mode);
 
+    tmpfs->mode &= MODE_BITS;
     if (!error)
-        error = number_option(options, "uid", 10, &uid);
+        error = mount_option_number(options, "uid", 10, &tmpfs->uid);
     if (!error)
-        error = number_option(options, "gid", 10, &gid);
+        error = mount_option_number(options, "gid", 10, &tmpfs->gid);
     if (!error)
-        error = tmpfs_inode_create(file_system, NULL, S_IFDIR | (mode & 07777), 0, &inode);
+        error = tmpfs_inode_create(file_system, NULL, S_IFDIR | tmpfs->mode, 0, &inode);
     if (error)
         return error;
-    inode->uid = uid;
-    inode->gid = gid;
+    inode->uid = tmpfs->uid;
+    inode->gid = tmpfs->gid;
     file_system->root = dentry_create_root(inode);
     if (file_system->root)
         return 0;
@@ -232,16 +224,31 @@ static int tmpfs_remount(struct file_system *file_system, const struct mount_sou
     return 0;
 }
 
+/* What is not as it is without options. */
 static void tmpfs_show_options(struct file_system *file_system, char *buffer, size_t size)
 {
     struct tmpfs *tmpfs = file_system->private_data;
+    const struct {
+        const char *name;
+        u64 value, usual;
+    } options[] = {
+        {"nr_inodes", READ_ONCE(tmpfs->inodes_max), limit_usual()},
+        {"uid", tmpfs->uid, 0},
+        {"gid", tmpfs->gid, 0},
+    };
     int used = 0;
 
     buffer[0] = '\0';
-    if (tmpfs->pages_max)
-        used = format_text_clipped(buffer, size, ",size=%luk", tmpfs->pages_max * 4);
-    if (tmpfs->inodes_max)
-        format_text_clipped(buffer + used, size - used, ",nr_inodes=%lu", tmpfs->inodes_max);
+    if (READ_ONCE(tmpfs->pages_max) != limit_usual())
+        used = format_text_clipped(buffer, size, ",size=%luk",
+                                   READ_ONCE(tmpfs->pages_max) * (PAGE_SIZE / 1024));
+    if (tmpfs->mode != MODE_USUAL)
+        used += format_text_clipped(buffer + used, size - (size_t)used, ",mode=%03o", tmpfs->mode);
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        if (options[i].value != options[i].usual)
+            used += format_text_clipped(buffer + used, size - (size_t)used, ",%s=%lu",
+                                        options[i].name, options[i].value);
+    }
 }
 
 static void tmpfs_unmount(struct file_system *file_system)
@@ -268,8 +275,9 @@ static int tmpfs_mount(const struct file_system_type *type, const struct mount_s
         goto free_both;
     file_system->private_data = tmpfs;
     memory_drain_init(&tmpfs->drain);
-    tmpfs->pages_max = frames_total_count() / 2;
-    tmpfs->inodes_max = frames_total_count() / 2;
+    tmpfs->pages_max = limit_usual();
+    tmpfs->inodes_max = limit_usual();
+    tmpfs->mode = MODE_USUAL;
     error = limits_parse(tmpfs, source->options);
     if (!error)
         error = root_create(file_system, source->options);
@@ -286,8 +294,12 @@ free_both:
     return error;
 }
 
+static const char *const tmpfs_options[] = {"size", "nr_inodes", "mode",    "uid",
+                                            "gid",  "inode32",   "inode64", NULL};
+
 static struct file_system_type tmpfs_type = {
     .name = "tmpfs",
+    .options = tmpfs_options,
     .flags = FILE_SYSTEM_NO_DEVICE | FILE_SYSTEM_ACCESS_LISTS,
     .mount = tmpfs_mount,
 };

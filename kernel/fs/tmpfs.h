@@ -12,6 +12,7 @@ struct tmpfs {
     u64 pages_max, inodes_max; /* [const] but for remounts; 0: no limit */
     u64 pages;                 /* [atomic] dirty pages of all files */
     u64 inodes;                /* [atomic] */
+    u32 mode, uid, gid;        /* [const] of the root, at first */
     struct memory_drain drain; /* of directories that go */
 };
 

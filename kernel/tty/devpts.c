@@ -202,34 +202,17 @@ static const struct file_system_operations devpts_operations = {
     .unmount = devpts_unmount,
 };
 
-/* A number of the options in the base; it stays as it is if it is not there. -EINVAL. */
-static int option_number(const char *options, const char *name, u32 base, u32 *number)
-{
-    char value[NUMBER_DIGITS + 1];
-    u32 result = 0;
-
-    if (!mount_option_find(options, name, value, sizeof(value)))
-        return 0;
-    for (const char *digit = value; *digit; digit++) {
-        if (*digit < '0' || *digit >= '0' + (int)base)
-            return -EINVAL;
-        result = result * base + (*digit - '0');
-    }
-    *number = result;
-    return 0;
-}
-
 static int options_parse(struct devpts *devpts, const char *options)
 {
     u32 gid = U32_MAX;
     int error;
 
     devpts->mode = 0600;
-    error = option_number(options, "mode", 8, &devpts->mode);
+    error = mount_option_number(options, "mode", 8, &devpts->mode);
     if (!error)
-        error = option_number(options, "ptmxmode", 8, &devpts->ptmx_mode);
+        error = mount_option_number(options, "ptmxmode", 8, &devpts->ptmx_mode);
     if (!error)
-        error = option_number(options, "gid", 10, &gid);
+        error = mount_option_number(options, "gid", 10, &gid);
     devpts->gid = gid;
     devpts->gid_is_set = gid != U32_MAX;
     return error;
@@ -282,8 +265,11 @@ free_devpts:
     return error;
 }
 
+static const char *const devpts_options[] = {"mode", "ptmxmode", "gid", "newinstance", NULL};
+
 static struct file_system_type devpts_type = {
     .name = "devpts",
+    .options = devpts_options,
     .flags = FILE_SYSTEM_NO_DEVICE,
     .mount = devpts_mount,
 };

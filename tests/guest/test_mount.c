@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <grp.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 /* Enters an empty directory with a tmpfs on "dir"; skips where mounting is not possible. */
@@ -136,6 +137,24 @@ TEST(mount_read_only_gives_erofs)
     CHECK_OK(umount2("dir", 0));
 }
 
+TEST(mount_takes_the_last_of_equal_options_and_none_that_it_does_not_know)
+{
+    struct statfs statistics;
+
+    enter_with_tmpfs();
+    CHECK_OK(mount(NULL, "dir", NULL, MS_REMOUNT, "mode=0750,size=64k,nr_inodes=20,size=8k"));
+    CHECK_OK(statfs("dir", &statistics));
+    CHECK_EQ(statistics.f_blocks * statistics.f_bsize, 8192);
+    CHECK_EQ(statistics.f_files, 20);
+    CHECK_ERRNO(mount(NULL, "dir", NULL, MS_REMOUNT, "size=4k,bogus=1"), EINVAL);
+    CHECK_ERRNO(mount("tmpfs", "dir", "tmpfs", 0, "sizes=1"), EINVAL);
+    CHECK_ERRNO(mount("tmpfs", "dir", "tmpfs", 0, "size=lots"), EINVAL);
+    CHECK_OK(mount("tmpfs", "dir", "tmpfs", 0, ",size=4k,,mode=0700,"));
+    CHECK_OK(umount2("dir", 0));
+    CHECK_OK(umount2("dir", 0));
+    leave();
+}
+
 TEST(mount_errors_are_as_documented)
 {
     enter_with_tmpfs();
@@ -146,6 +165,7 @@ TEST(mount_errors_are_as_documented)
     CHECK_ERRNO(umount2("missing", 0), ENOENT);
     CHECK_ERRNO(umount2("file", 0), EINVAL);
     CHECK_ERRNO(umount2("dir", 0x100), EINVAL);
+    CHECK_ERRNO(syscall(SYS_pivot_root, "dir", "."), EBUSY);
     CHECK_OK(umount2("dir", 0));
     CHECK_OK(syscall(SYS_setuid, 1000));
     CHECK_ERRNO(mount("tmpfs", "dir", "tmpfs", 0, NULL), EPERM);
@@ -284,6 +304,9 @@ TEST(xattr_errors_are_as_documented)
     CHECK_ERRNO(setxattr("file", "user.b", "x", 1, XATTR_REPLACE), ENODATA);
     CHECK_ERRNO(setxattr("file", "user.b", "x", 1, 0x100), EINVAL);
     CHECK_ERRNO(setxattr("file", "nonsense", "x", 1, 0), EOPNOTSUPP);
+    CHECK_ERRNO(setxattr("file", "user.", "x", 1, 0), EINVAL);
+    CHECK_ERRNO(getxattr("file", "user.", value, sizeof(value)), EINVAL);
+    CHECK_ERRNO(removexattr("file", "user."), EINVAL);
     memset(name + 5, 'n', sizeof(name) - 6);
     CHECK_ERRNO(setxattr("file", name, "x", 1, 0), ERANGE);
     CHECK_ERRNO(getxattr("file", "user.a", value, sizeof(value)), ERANGE);

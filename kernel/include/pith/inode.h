@@ -269,6 +269,9 @@ struct mount_source {
 struct file_system_type {
     const char *name;
     u32 flags; /* FILE_SYSTEM_NO_DEVICE: "nodev" in /proc/filesystems */
+    /* The options that there are; others are -EINVAL. NULL: it looks at them itself, or has none.
+     */
+    const char *const *options;
     /* Gives an instance with a reference and its root dentry (a singleton: the same again). */
     int (*mount)(const struct file_system_type *type, const struct mount_source *source,
                  struct file_system **file_system_out);
@@ -325,3 +328,5 @@ static inline void file_system_get(struct file_system *file_system)
 void file_system_put(struct file_system *file_system);
 /* The value of "name=" in a comma-separated list of options; false: it is not there. */
 bool mount_option_find(const char *options, const char *name, char *value, size_t size);
+/* A number of an option in base 8 or 10; *number stays if it is not there. -EINVAL. */
+int mount_option_number(const char *options, const char *name, u32 base, u32 *number) must_check;
