@@ -48,6 +48,7 @@ struct run {
     struct buffer log, debug_log; /* a line that is not whole yet */
     struct buffer complaint;      /* what QEMU wrote on its standard error */
     struct report *report;        /* NULL: none is wanted */
+    bool is_told;                 /* the program has ended, and its report comes */
     struct sessions *sessions;
     struct boot_time times;
     uint64_t deadline_ns;       /* of --timeout; 0: none */
@@ -224,6 +225,12 @@ static void take_stamp(struct run *run, const uint8_t *payload)
     boot_time_note(&run->times, &stamp);
     if (stamp.moment == HOST_MOMENT_PROGRAM && run->phase == BOOTING)
         run->phase = RUNNING;
+    /* Nobody is left for signals and keys: from now on they are for us. */
+    if (stamp.moment == HOST_MOMENT_EXIT && run->report) {
+        run->is_told = true;
+        if (run->terminal)
+            terminal_restore(run->terminal);
+    }
 }
 
 static int take_report(struct run *run, const uint8_t *payload, uint32_t size)
@@ -323,7 +330,7 @@ static void take_signal(struct run *run, uint32_t number)
         send_window(run);
         break;
     default:
-        if (run->phase == RUNNING) {
+        if (run->phase == RUNNING && !run->is_told) {
             link_send(&run->link, HOST_FRAME_SIGNAL, HOST_CHANNEL_CONTROL, &number, sizeof(number));
             break;
         }

@@ -1,5 +1,5 @@
 """`pith run --diff`, `--keep` and `--missing`: what the program changed, wrote, and asked for in vain."""
-import os, stat, subprocess
+import os, signal, stat, subprocess
 
 import pytest
 
@@ -45,6 +45,7 @@ def changes(script, top, *options):
     ('mv moved directory/below/', ['renamed\tmoved -> directory/below/moved']),
     ('mv moved x; echo y >>x; chmod 600 x', ['renamed\tmoved -> x (data, mode)']),
     ('mv again x; mv x again', []),
+    ('mv directory x; mkdir directory; mv x/* directory; rmdir x', ['replaced\tdirectory']),
     ('echo new >temporary; mv temporary saved', ['changed\tsaved (data)']),
     ('mv moved deleted', ['renamed\tmoved -> deleted']),
     ('ln linked other', ['linked\tlinked = other']),
@@ -144,6 +145,36 @@ def test_keep_says_what_it_leaves_out(tmp_path, files):
 def test_keep_wants_a_new_or_empty_directory(files):
     result = run(*QUIET, '--keep', str(files), '--', 'true')
     assert result.returncode == 125 and b'give a new or empty directory' in result.stderr
+
+
+def test_keep_of_a_hole_of_a_terabyte_reads_no_hole(tmp_path, files):
+    result = run(*QUIET, '--keep', tmp_path / 'kept', '--', 'bash', '-ec',
+                 f'cd {files}; echo end >hole; truncate -s 1T hole; echo last >>hole', timeout=150)
+    assert result.returncode == 0, result.stderr
+    kept = os.stat(f'{tmp_path}/kept{files}/hole')
+    assert (kept.st_size, kept.st_blocks < 1000) == ((1 << 40) + 5, True)
+
+
+def test_changes_are_told_though_the_program_took_the_mounts_away(files):
+    script = f'''echo x >{files}/new; mount -t tmpfs t /mnt; mkdir /mnt/old /mnt/usr /mnt/proc; mount --rbind /usr /mnt/usr
+ln -s usr/bin usr/lib usr/lib64 /mnt; mount -t proc p /mnt/proc; cd /mnt; pivot_root . old; umount -l /old'''
+    result = run(*QUIET, '--diff', '--missing', '--', 'bash', '-ec', script)
+    assert result.returncode == 0 and f'created\t{files}/new' in result.stderr.decode().split('\n')
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_report_of_a_program_that_has_ended(tmp_path, number):
+    script = f'''import time
+{REPORT}
+guest.stamp(4)
+report(KEPT, b'/x', size=1)
+while not os.path.exists({str(tmp_path)!r} + '/kept/x'):
+    time.sleep(0.01)
+os.kill(os.getppid(), {int(number)})
+while guest.receive():
+    pass'''
+    result = run_fake(tmp_path, script, '--keep', str(tmp_path / 'kept'), '--', 'program')
+    assert result.returncode == 128 + number and b'before all was told' in result.stderr
 
 
 def test_timeout_says_that_nothing_was_told(tmp_path):

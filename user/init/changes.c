@@ -305,7 +305,8 @@ static void add_moved_file(const struct file *file, const char *path, const char
 {
     uint32_t flags = report_flags(file->flags);
 
-    if (lower && !strcmp(lower, file->lower)) { /* back where it was */
+    /* Back where it was: in its directory, or where that was before it moved. */
+    if (!strcmp(path, file->lower) || (lower && !strcmp(lower, file->lower))) {
         if (flags)
             add_change(path, HOST_REPORT_CHANGED, flags, NULL);
         return;

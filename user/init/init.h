@@ -106,6 +106,8 @@ void changes_find(int lower_fd, struct change **changes_out, size_t *count_out);
 
 /* ---- report.c ---- */
 
+/* Before the program starts: opens what report_send needs. */
+void report_prepare(void);
 /* Tells the host what the description asks for. No other process lives. */
 void report_send(const struct description *description, int lower_fd);
 

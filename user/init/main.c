@@ -210,6 +210,8 @@ int main(void)
     set_machine(&description);
     lower_fd = mount_root(&description);
     set_terminal(&description);
+    if (description.report)
+        report_prepare();
     program = fork();
     if (program < 0)
         fail("cannot start a process", NULL, errno);

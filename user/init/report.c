@@ -22,7 +22,9 @@
 #define XATTRS_BYTES  65536 /* of names; XATTR_LIST_MAX */
 #define NS_PER_SECOND 1000000000ll
 
-static int report_fd = -1;
+/* Open before the program runs, which may then change names and mounts as it likes. */
+static int report_fd = -1, root_fd = -1;
+static FILE *missing_file;
 
 /* The first path of each file with several names. */
 struct link {
@@ -102,10 +104,19 @@ static void put_content(const char *path, uint64_t size)
     uint64_t at = 0;
     ssize_t count;
 
-    while (fd >= 0 && at < size && (count = read(fd, bytes, sizeof(bytes))) > 0) {
+    while (fd >= 0 && at < size) {
+        off_t data = lseek(fd, at, SEEK_DATA);
+
+        if (data < 0 && errno == ENXIO)
+            at = size; /* a hole up to the end */
+        if (data < 0)
+            break;
+        count = read(fd, bytes, sizeof(bytes));
+        if (count <= 0)
+            break;
         if (!is_zero(bytes, count))
-            put_piece(at, bytes, count);
-        at += count;
+            put_piece(data, bytes, count);
+        at = data + count;
     }
     if (at < size)
         complain("cannot be kept whole", path, errno);
@@ -240,11 +251,10 @@ static void report_changes(uint32_t wanted, int lower_fd)
 /* Lines of COUNT, PROGRAM and CALL, with tabs between them. */
 static void report_missing(void)
 {
-    FILE *file = fopen("/proc/pith/missing", "re");
     char line[512], program[64], call[400];
     unsigned long count;
 
-    while (file && fgets(line, sizeof(line), file)) {
+    while (fgets(line, sizeof(line), missing_file)) {
         struct host_report report = {.kind = HOST_REPORT_MISSING};
 
         if (sscanf(line, "%lu\t%63[^\t]\t%399[^\n]", &count, program, call) != 3)
@@ -252,8 +262,15 @@ static void report_missing(void)
         report.size = count;
         put_report(&report, call, program);
     }
-    if (file)
-        fclose(file);
+}
+
+void report_prepare(void)
+{
+    report_fd = open_above_streams("/dev/host/report", O_WRONLY);
+    root_fd = open_above_streams("/", O_PATH | O_DIRECTORY);
+    missing_file = fopen("/proc/pith/missing", "re");
+    if (report_fd < 0 || root_fd < 0 || !missing_file)
+        fail("the report cannot be prepared", NULL, errno);
 }
 
 void report_send(const struct description *description, int lower_fd)
@@ -261,9 +278,8 @@ void report_send(const struct description *description, int lower_fd)
     struct host_report end = {.kind = HOST_REPORT_END};
 
     signal(SIGPIPE, SIG_IGN);
-    report_fd = open("/dev/host/report", O_WRONLY | O_CLOEXEC);
-    if (report_fd < 0)
-        fail("the report cannot be sent", NULL, errno);
+    if (fchdir(root_fd) || chroot(".")) /* pivot_root moves init, too */
+        fail("the program's root cannot be entered", NULL, errno);
     if (description->report & HOST_REPORT_LACKS)
         report_missing();
     if (lower_fd >= 0 && description->report & (HOST_REPORT_LIST | HOST_REPORT_CONTENTS))
