@@ -178,8 +178,8 @@ int file_table_close_file(struct file_table *table, struct file *file)
 
     if (file->operations && file->operations->flush)
         error = file->operations->flush(file);
-    if (unlikely(
-            READ_ONCE(file->inode->locks))) /* also those taken through another file (fcntl(2)) */
+    /* Whichever file they were taken through (fcntl(2)). */
+    if (unlikely(READ_ONCE(file->inode->locks)))
         file_locks_release_process(file, table);
     if (unlikely(file->mode & FILE_NOTIFIES))
         dnotify_end(file, table);
