@@ -298,7 +298,7 @@ static struct inotify_watch *watch_of_inode_locked(const struct inotify *inotify
 
 /* Changes the watch that is there, or puts `fresh` in. The watch's number, or an error. */
 static int watch_set_locked(struct inotify *inotify, struct inode *inode, u32 mask,
-                            struct inotify_watch *fresh)
+                            struct inotify_watch *fresh) must_hold(&notify_lock)
 {
     struct inotify_watch *watch = watch_of_inode_locked(inotify, inode);
     u32 kept = mask & KEPT_BITS, instance_count, watch_count;

@@ -40,12 +40,12 @@ extern struct list inotify_instances guarded_by(&notify_lock); /* inotify.link *
 
 /*
  * Puts a watch of `inode` with that mask into its instance; takes a reference on the inode.
- * notify_lock is held, as for the next.
  */
 void watch_insert_locked(struct inotify *inotify, struct inode *inode, u32 mask,
-                         struct inotify_watch *fresh);
+                         struct inotify_watch *fresh) must_hold(&notify_lock);
 /* Takes it out, tells that it is gone, and puts it on `gone`. */
-void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone);
+void watch_remove_locked(struct inotify_watch *watch, struct inotify_watch **gone)
+    must_hold(&notify_lock);
 /* What was taken out; without the lock. Sleeps. */
 void watches_free(struct inotify_watch *gone);
 

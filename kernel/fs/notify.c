@@ -163,6 +163,7 @@ u32 notify_cookie(void)
 
 /* Tells `mask` to a watch whose inode goes, and takes it away. */
 static void watch_end_locked(struct inotify_watch *watch, u32 mask, struct inotify_watch **gone)
+    must_hold(&notify_lock)
 {
     if (mask == IN_UNMOUNT || (watch->mask & mask))
         inotify_event_push(watch->inotify, watch->number, mask, 0, NULL);

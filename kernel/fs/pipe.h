@@ -73,21 +73,21 @@ void pipe_destroy(struct pipe *pipe);
 /* An open file of the pipe's inode less; the last frees the pipe. */
 void pipe_put(struct inode *inode, struct pipe *pipe);
 /* Brings `readable` and `writable` up to date after a change, and wakes. pipe->lock is held. */
-void pipe_changed_locked(struct pipe *pipe);
+void pipe_changed_locked(struct pipe *pipe) must_hold(&pipe->lock);
 /* Waits, without the lock meanwhile, until it can be read (written). -ERESTARTSYS. */
-int pipe_wait_readable(struct pipe *pipe) must_check;
-int pipe_wait_writable(struct pipe *pipe) must_check;
+int pipe_wait_readable(struct pipe *pipe) must_hold(&pipe->lock) must_check;
+int pipe_wait_writable(struct pipe *pipe) must_hold(&pipe->lock) must_check;
 /*
  * Wait until there is something to read: 0, or 1 at the end; until there is room (and a reader):
  * 0. -EAGAIN (`nonblock`), -EPIPE, -ERESTARTSYS. pipe->lock is held, and let go meanwhile.
  */
-int pipe_await_data(struct pipe *pipe, u32 nonblock) must_check;
-int pipe_await_room(struct pipe *pipe, u32 nonblock) must_check;
+int pipe_await_data(struct pipe *pipe, u32 nonblock) must_hold(&pipe->lock) must_check;
+int pipe_await_room(struct pipe *pipe, u32 nonblock) must_hold(&pipe->lock) must_check;
 /* After a reader's (writer's) work: brings all up to date, wakes who can go on too. Lock held. */
-void pipe_read_done(struct pipe *pipe);
-void pipe_write_done(struct pipe *pipe);
+void pipe_read_done(struct pipe *pipe) must_hold(&pipe->lock);
+void pipe_write_done(struct pipe *pipe) must_hold(&pipe->lock);
 /* Drops the oldest slot. */
-void pipe_slot_release(struct pipe *pipe);
+void pipe_slot_release(struct pipe *pipe) must_hold(&pipe->lock);
 /* The pipe behind an open file, or NULL. */
 struct pipe *pipe_of_file(const struct file *file);
 
