@@ -203,6 +203,14 @@ static long machine_end(u32 command)
     machine_power_off();
 }
 
+long sys_vhangup(const struct syscall_args *args)
+{
+    if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_TTY_CONFIG))
+        return -EPERM;
+    tty_hang_up_own();
+    return 0;
+}
+
 long sys_reboot(const struct syscall_args *args)
 {
     if (!credentials_can(thread_current()->credentials, CAPABILITY_SYS_BOOT))

@@ -219,7 +219,7 @@ const struct syscall syscalls[SYSCALLS] = {
     [150] = {"munlock", {ARG_HEX, ARG_SIZE}, sys_munlock, COMPLETE},
     [151] = {"mlockall", {ARG_FLAGS}, sys_mlockall, COMPLETE},
     [152] = {"munlockall", .function = sys_munlockall, .status = COMPLETE},
-    [153] = {"vhangup"},
+    [153] = {"vhangup", {}, sys_vhangup, COMPLETE},
     [154] = {"modify_ldt", {ARG_INT, ARG_POINTER, ARG_SIZE}},
     [155] = {"pivot_root", {ARG_PATH, ARG_PATH}, sys_pivot_root, COMPLETE},
     [156] = {"_sysctl"},

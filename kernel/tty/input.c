@@ -434,11 +434,12 @@ static u64 raw_deadline(const struct tty *tty, u64 began_ns, u64 last_ns)
 }
 
 /* Waits for input. 0: look; 1: the time is over or the line is dead: the read ends. */
-static int input_wait_locked(struct tty *tty, u32 open_flags, u64 deadline)
+static int input_wait_locked(const struct file *file, u32 open_flags, u64 deadline)
 {
+    struct tty *tty = file->private_data;
     int error;
 
-    if (tty->hung_up)
+    if (tty->hung_up || tty_file_is_stale(file))
         return 1;
     if (!tty_has(tty, ICANON) && control(tty, VMIN) == 0 && control(tty, VTIME) == 0)
         return 1;
@@ -471,17 +472,18 @@ static u64 raw_minimum(const struct tty *tty, u64 wanted)
 }
 
 /* Gets the next part of a read into `part`. Returns its bytes; 0 with *over_out: the read ends. */
-static int read_part(struct tty *tty, u8 *part, u64 wanted, u32 open_flags, u64 deadline,
+static int read_part(const struct file *file, u8 *part, u64 wanted, u32 open_flags, u64 deadline,
                      bool *over_out)
 {
+    struct tty *tty = file->private_data;
     int result = 0;
     u32 count = 0;
 
     spin_lock(&tty->queue.lock);
-    while (!tty_can_read_locked(tty) && !result)
-        result = input_wait_locked(tty, open_flags, deadline);
+    while ((tty_file_is_stale(file) || !tty_can_read_locked(tty)) && !result)
+        result = input_wait_locked(file, open_flags, deadline);
     *over_out = result != 0;
-    if (tty_can_read_locked(tty))
+    if (!tty_file_is_stale(file) && tty_can_read_locked(tty))
         count = input_take_locked(tty, part, MIN(wanted, (u64)READ_PART), over_out);
     spin_unlock(&tty->queue.lock);
     return count ? (int)count : MIN(result, 0);
@@ -506,7 +508,7 @@ ssize_t tty_file_read(struct file *file, struct io_buffer *io, u64 *offset)
         /* Beyond what it must wait for, a read takes only what is there. */
         if (done && (tty_has(tty, ICANON) || (u64)done >= minimum))
             flags |= O_NONBLOCK;
-        count = read_part(tty, part, io->bytes_left, flags, raw_deadline(tty, began, last), &over);
+        count = read_part(file, part, io->bytes_left, flags, raw_deadline(tty, began, last), &over);
         if (count < 0) {
             error = count;
             break;

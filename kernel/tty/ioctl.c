@@ -342,6 +342,8 @@ long tty_file_ioctl(struct file *file, u32 command, u64 argument)
     struct tty *tty = file->private_data;
     int discipline = 0;
 
+    if (tty_file_is_stale(file))
+        return command == TIOCSPGRP ? -ENOTTY : -EIO;
     switch (command) {
     case TCGETS:
         return modes_get(tty, argument, sizeof(struct termios));

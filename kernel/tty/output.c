@@ -206,26 +206,27 @@ static bool is_nobodys(const struct tty *tty)
 }
 
 /* Waits until a writer may go on. 0, -EAGAIN, -ERESTARTSYS, -EIO. */
-static int writer_wait_locked(struct tty *tty, u32 open_flags,
+static int writer_wait_locked(struct tty *tty, const struct file *file,
                               bool (*can_go_on)(const struct tty *tty)) must_hold(&tty->queue.lock)
 {
     int error = 0;
 
-    while (!error && !tty->hung_up && !can_go_on(tty)) {
-        if (open_flags & O_NONBLOCK)
+    while (!error && !tty->hung_up && !tty_file_is_stale(file) && !can_go_on(tty)) {
+        if (file->flags & O_NONBLOCK)
             error = -EAGAIN;
         else if (wait_queue_wait(&tty->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_TERMINAL))
             error = -ERESTARTSYS;
     }
-    return tty->hung_up ? -EIO : error;
+    return tty->hung_up || tty_file_is_stale(file) ? -EIO : error;
 }
 
-static int write_begin(struct tty *tty, u32 open_flags)
+static int write_begin(struct file *file)
 {
+    struct tty *tty = file->private_data;
     int error;
 
     spin_lock(&tty->queue.lock);
-    error = writer_wait_locked(tty, open_flags, is_nobodys);
+    error = writer_wait_locked(tty, file, is_nobodys);
     if (!error)
         tty->is_written = true;
     spin_unlock(&tty->queue.lock);
@@ -241,12 +242,13 @@ static void write_end(struct tty *tty)
     spin_unlock(&tty->queue.lock);
 }
 
-static int room_wait(struct tty *tty, u32 open_flags)
+static int room_wait(struct file *file)
 {
+    struct tty *tty = file->private_data;
     int error;
 
     spin_lock(&tty->queue.lock);
-    error = writer_wait_locked(tty, open_flags, has_room);
+    error = writer_wait_locked(tty, file, has_room);
     spin_unlock(&tty->queue.lock);
     return error;
 }
@@ -266,7 +268,7 @@ static u32 output_put(struct tty *tty, const u8 *bytes, u32 count)
     return done;
 }
 
-static ssize_t output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
+static ssize_t output_write(struct file *file, struct io_buffer *io)
 {
     u8 part[WRITE_PART];
     ssize_t written = 0;
@@ -282,10 +284,10 @@ static ssize_t output_write(struct tty *tty, struct io_buffer *io, u32 open_flag
         while (done < count) {
             u32 put;
 
-            error = room_wait(tty, open_flags);
+            error = room_wait(file);
             if (error)
                 return written ? written : error;
-            put = output_put(tty, part + done, count - done);
+            put = output_put(file->private_data, part + done, count - done);
             done += put;
             written += put;
         }
@@ -294,13 +296,13 @@ static ssize_t output_write(struct tty *tty, struct io_buffer *io, u32 open_flag
 }
 
 /* Bytes that went; the error only if none did. */
-ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags)
+ssize_t tty_output_write(struct file *file, struct io_buffer *io)
 {
-    ssize_t written = write_begin(tty, open_flags);
+    ssize_t written = write_begin(file);
 
     if (written)
         return written;
-    written = output_write(tty, io, open_flags);
-    write_end(tty);
+    written = output_write(file, io);
+    write_end(file->private_data);
     return written;
 }

@@ -146,6 +146,7 @@ static int master_open(struct inode *inode, struct file *file)
     tty->locked = true;
     number_set(number, tty, true);
     file->private_data = tty;
+    file->offset = U64_MAX; /* see tty_file_is_stale */
     return 0;
 }
 

@@ -118,6 +118,37 @@ void tty_hang_up(struct tty *tty)
         tty_signal_foreground(tty, BIT(SIGHUP) | BIT(SIGCONT));
 }
 
+/*
+ * All that is open is over, but the line lives on: a getty opens it anew for the next user, and
+ * nobody who had it open before can read what that one types.
+ */
+void tty_hang_up_own(void)
+{
+    struct tty *tty = session_terminal_get();
+    s32 session;
+
+    if (!tty)
+        return;
+    spin_lock(&tty->queue.lock);
+    session = tty->session;
+    tty->session = tty->foreground = 0;
+    WRITE_ONCE(tty->hangups, tty->hangups + 1);
+    tty->near_opens = 0;
+    tty->termios = termios_default;
+    tty->held = false;
+    tty->output_tail = tty->output_head;
+    tty_input_flush_locked(tty);
+    tty_output_resume_locked(tty);
+    tty->packet_status = 0;
+    wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN | POLL_ERR);
+    spin_unlock(&tty->queue.lock);
+    tty->driver->output_ready(tty);
+    session_clear_terminal(session, tty);
+    signal_send_session_leader(session, SIGHUP);
+    signal_send_session_leader(session, SIGCONT);
+    tty_put(tty);
+}
+
 /* ---- Open files ---- */
 
 /*
@@ -152,6 +183,7 @@ int tty_file_open(struct tty *tty, struct file *file)
         error = -EIO;
     else
         tty->near_opens++;
+    file->offset = tty->hangups;
     spin_unlock(&tty->queue.lock);
     if (error)
         return error;
@@ -166,7 +198,8 @@ void tty_file_release(struct file *file)
     struct tty *tty = file->private_data;
 
     spin_lock(&tty->queue.lock);
-    tty->near_opens--;
+    if (!tty_file_is_stale(file))
+        tty->near_opens--;
     wait_queue_wake_locked(&tty->queue, WAKE_ALL, POLL_HUP | POLL_IN);
     spin_unlock(&tty->queue.lock);
     tty->driver->output_ready(tty);
@@ -184,7 +217,7 @@ ssize_t tty_file_write(struct file *file, struct io_buffer *io, u64 *offset)
         if (error)
             return error;
     }
-    return tty_output_write(tty, io, file->flags);
+    return tty_output_write(file, io);
 }
 
 u32 tty_file_poll(struct file *file, struct poll_table *table)
@@ -196,7 +229,9 @@ u32 tty_file_poll(struct file *file, struct poll_table *table)
     spin_lock(&tty->queue.lock);
     if (tty_can_read_locked(tty))
         events |= POLL_IN | POLL_RDNORM;
-    if (tty->hung_up)
+    if (tty_file_is_stale(file))
+        events = POLL_HUP | POLL_ERR | POLL_READABLE | POLL_WRITABLE;
+    else if (tty->hung_up)
         events |= POLL_HUP | POLL_IN | POLL_RDNORM | POLL_OUT;
     else if (tty_output_room(tty) >= TTY_OUTPUT_BYTES / 16 && !tty->stopped && !tty->is_written)
         events |= POLL_OUT | POLL_WRNORM;

@@ -39,7 +39,8 @@ struct tty {
     bool held;       /* by TCOOFF, so that only TCOON ends it */
     bool is_written; /* a write of the near side is under way */
 
-    bool hung_up;
+    bool hung_up;    /* for good: the far side is gone */
+    u64 hangups;     /* of the near side alone, by vhangup(2): what was opened before is over */
     bool locked;     /* a pty's slave before unlockpt */
     u32 near_opens;  /* files open on the near side */
     bool was_opened; /* a pty's slave: it was open once, so 0 opens mean that it was closed */
@@ -49,6 +50,17 @@ struct tty {
     bool packet_mode; /* the master's TIOCPKT */
     u8 packet_status; /* TIOCPKT_* that the master has not seen */
 };
+
+/*
+ * An open file of the near side notes at how many hang-ups it was opened. A terminal has no use for
+ * the offset otherwise; a master, whose own side is not hung up, has U64_MAX there.
+ */
+static inline bool tty_file_is_stale(const struct file *file)
+{
+    const struct tty *tty = file->private_data;
+
+    return file->offset < READ_ONCE(tty->hangups);
+}
 
 static inline u32 tty_output_room(const struct tty *tty)
 {
@@ -72,7 +84,7 @@ void tty_output_stop_locked(struct tty *tty) must_hold(&tty->queue.lock);
 void tty_output_resume_locked(struct tty *tty) must_hold(&tty->queue.lock);
 /* What a master in packet mode is told: `set` instead of `clear` (TIOCPKT_*). */
 void tty_packet_tell_locked(struct tty *tty, u8 set, u8 clear) must_hold(&tty->queue.lock);
-ssize_t tty_output_write(struct tty *tty, struct io_buffer *io, u32 open_flags);
+ssize_t tty_output_write(struct file *file, struct io_buffer *io);
 
 /* input.c; tty->queue.lock is held. */
 bool tty_can_read_locked(const struct tty *tty);

@@ -5,10 +5,12 @@
  */
 #include "guest.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <termios.h>
 
 struct terminal {
@@ -531,6 +533,70 @@ TEST(tty_packet_mode_tells_of_stops_and_of_who_does_them)
     CHECK_EQ(packet_status_of(terminal.master), TIOCPKT_NOSTOP);
     change(terminal.slave, 0, ECHO);
     CHECK_EQ(is_readable(terminal.master), 0);
+}
+
+/* In the leader of a new session whose terminal it is; SIGHUP is counted. */
+static void hang_up(struct terminal *terminal)
+{
+    struct pollfd entry = {.fd = terminal->slave, .events = POLLIN};
+    char byte;
+    int again;
+
+    CHECK_OK(setsid());
+    CHECK_OK(ioctl(terminal->slave, TIOCSCTTY, 0));
+    type(terminal, "old\n");
+    CHECK_EQ(poll(&entry, 1, 10000), 1);
+    handle_signal(SIGHUP, count_signal, SA_RESTART);
+    CHECK_OK(syscall(SYS_vhangup));
+    CHECK_EQ(signals_counted, 1);
+    CHECK_EQ(read(terminal->slave, &byte, 1), 0);
+    CHECK_ERRNO(write(terminal->slave, "x", 1), EIO);
+    CHECK_ERRNO(tcgetpgrp(terminal->slave), EIO);
+    CHECK_ERRNO(tcsetpgrp(terminal->slave, getpid()), ENOTTY);
+    CHECK_ERRNO(open("/dev/tty", O_RDWR), ENXIO);
+    entry.events = POLLIN | POLLOUT;
+    CHECK_EQ(poll(&entry, 1, 0), 1);
+    CHECK_EQ(entry.revents, POLLIN | POLLOUT | POLLERR | POLLHUP);
+    again = CHECK_OK(open(terminal->name, O_RDWR | O_NOCTTY));
+    type(terminal, "new\n");
+    expect(again, "new\n");
+    CHECK_EQ(read(terminal->slave, &byte, 1), 0);
+    CHECK_OK(close(terminal->slave));
+    CHECK_EQ(write(again, "seen", 4), 4);
+    CHECK_EQ(poll(&(struct pollfd){.fd = terminal->master, .events = POLLIN}, 1, 10000), 1);
+}
+
+TEST(vhangup_ends_what_is_open_of_the_terminal_and_leaves_the_line)
+{
+    struct terminal terminal = new_terminal();
+    pid_t child;
+
+    NEEDS_ROOT();
+    if (prctl(PR_CAPBSET_READ, CAP_SYS_TTY_CONFIG) != 1)
+        SKIP("this root may not hang terminals up");
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        hang_up(&terminal);
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
+}
+
+TEST(vhangup_is_for_those_with_the_right_and_does_nothing_without_a_terminal)
+{
+    pid_t child;
+
+    NEEDS_ROOT();
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(setsid());
+        if (prctl(PR_CAPBSET_READ, CAP_SYS_TTY_CONFIG) == 1)
+            CHECK_OK(syscall(SYS_vhangup));
+        CHECK_OK(setresuid(12345, 12345, 12345));
+        CHECK_ERRNO(syscall(SYS_vhangup), EPERM);
+        _exit(0);
+    }
+    CHECK_EXIT(child, 0);
 }
 
 TEST(tty_window_size_is_kept_and_shared)

@@ -39,6 +39,8 @@ u32 tty_input(struct tty *tty, const u8 *bytes, u32 count);
 u32 tty_output_take(struct tty *tty, u8 *to, u32 size);
 /* The far side is gone: readers see the end, writers EIO, the session SIGHUP and SIGCONT. */
 void tty_hang_up(struct tty *tty);
+/* vhangup(2), of the terminal that controls the calling process, if there is one. */
+void tty_hang_up_own(void);
 /* Sets the size; the foreground group gets SIGWINCH if it changed. */
 void tty_set_window(struct tty *tty, const struct winsize *size);
 
