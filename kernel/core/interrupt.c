@@ -75,16 +75,19 @@ static bool run_queue_within(u32 budget)
 }
 
 /* The worker's: what the interrupts' budget left over. */
-void deferred_run(void)
+bool deferred_run(void)
 {
     u64 flags = interrupts_save_disable();
     struct cpu *cpu = cpu_current();
+    bool is_done;
 
     cpu->in_interrupt++;
-    if (run_queue_within(BUDGET))
+    is_done = run_queue_within(BUDGET);
+    if (is_done)
         cpu->work_pending = 0;
     cpu->in_interrupt--;
     interrupts_restore(flags);
+    return is_done;
 }
 
 void interrupt_enter(void)

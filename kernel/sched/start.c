@@ -65,7 +65,10 @@ void sched_init(void)
     cpu_started_register(cpu_begin);
 }
 
-/* Does a CPU's deferred work when interrupts leave too much of it. */
+/*
+ * Does a CPU's deferred work when interrupts leave too much of it, to the end: no interrupt need
+ * come any more, for the work of the CPU's timers may be among what is left.
+ */
 static void worker_run(void *argument)
 {
     struct worker *own = argument;
@@ -76,8 +79,8 @@ static void worker_run(void *argument)
             continue;
         own->wanted = false;
         spin_unlock(&own->queue.lock);
-        deferred_run();
-        sched_point();
+        while (!deferred_run())
+            sched_point();
     }
 }
 

@@ -206,6 +206,28 @@ TEST(fcntl_f_setown_tells_nobody_whom_its_caller_may_not_signal)
     CHECK(!is_signal_pending());
 }
 
+TEST(fcntl_with_o_async_tells_of_hundreds_of_files_that_one_write_made_ready)
+{
+    enum {
+        FILES = 600
+    };
+    int fds[2];
+
+    block_signals();
+    enter_empty_directory();
+    CHECK_OK(mkfifo("fifo", 0600));
+    fds[0] = CHECK_OK(open("fifo", O_RDWR));
+    for (int i = 0; i < FILES; i++) {
+        fds[1] = CHECK_OK(open("fifo", O_RDONLY | O_NONBLOCK));
+        CHECK_OK(fcntl(fds[1], F_SETOWN, getpid()));
+        CHECK_OK(fcntl(fds[1], F_SETSIG, SIGRTMIN));
+        CHECK_OK(fcntl(fds[1], F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC));
+    }
+    CHECK_EQ(write(fds[0], "x", 1), 1);
+    for (int i = 0; i < FILES; i++)
+        CHECK_EQ(sigwaitinfo(&waited, NULL), SIGRTMIN);
+}
+
 TEST(fcntl_with_o_async_ends_with_its_file)
 {
     int fds[2];

@@ -182,8 +182,8 @@ struct deferred {
     }
 /* Runs it soon on this CPU; once, however often it was asked for before it ran. Any context. */
 void deferred_schedule(struct deferred *work);
-/* Runs what waits; called at the end of interrupts and by the CPU's worker thread. */
-void deferred_run(void);
+/* Runs what waits, up to a budget, in the CPU's worker thread. Returns whether nothing is left. */
+bool deferred_run(void) must_check;
 /* How many pieces ran on an online CPU. */
 u64 deferred_count_of(u32 cpu);
 /* sched/ tells how to wake the worker when the budget is used up. */
