@@ -77,6 +77,13 @@ static inline struct fuse_server *fuse_server_of(const struct inode *inode)
     return inode->file_system->private_data;
 }
 
+/* How many WRITEs have ended: who changed the file at the host asks whether one came between. */
+static inline u64 fuse_writes(const struct inode *inode)
+{
+    /* Pairs with the count in fuse_write_page, which comes before its page is unlocked. */
+    return __atomic_load_n(&fuse_node_of(inode)->writes, __ATOMIC_ACQUIRE);
+}
+
 /* fuse_device.c */
 /* Whether the machine has a file server's device with this tag. */
 bool fuse_device_exists(const char *tag);

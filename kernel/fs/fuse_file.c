@@ -175,17 +175,17 @@ static int file_sync_host(struct file *file, int data_only)
  */
 static int range_clear(struct inode *inode, const struct fuse_fallocate_in *question)
 {
-    struct fuse_node *node = fuse_node_of(inode);
     u64 writes;
     int error;
 
     do {
-        writes = __atomic_load_n(&node->writes, __ATOMIC_ACQUIRE);
-        error = fuse_call(FUSE_FALLOCATE, node->id, question, sizeof(*question), NULL, 0);
+        writes = fuse_writes(inode);
+        error = fuse_call(FUSE_FALLOCATE, fuse_node_of(inode)->id, question, sizeof(*question),
+                          NULL, 0);
         if (error)
             return error;
         page_cache_clear(inode, question->offset, question->offset + question->length);
-    } while (__atomic_load_n(&node->writes, __ATOMIC_ACQUIRE) != writes && !sched_point_killable());
+    } while (fuse_writes(inode) != writes && !sched_point_killable());
     return 0;
 }
 

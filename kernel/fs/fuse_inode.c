@@ -140,10 +140,10 @@ static void time_change(u64 *seconds, u32 *nanoseconds, s64 ns)
     *nanoseconds = moment_nanoseconds(ns);
 }
 
-int fuse_set_attributes(struct inode *inode, const struct attribute_change *change)
+static int attributes_send(struct inode *inode, const struct attribute_change *change,
+                           struct fuse_attr_out *answer)
 {
     struct fuse_setattr_in question = {0};
-    struct fuse_attr_out answer;
     int error;
 
     if (change->valid & CHANGE_MODE)
@@ -164,13 +164,30 @@ int fuse_set_attributes(struct inode *inode, const struct attribute_change *chan
     question.size = change->size;
     time_change(&question.atime, &question.atimensec, change->accessed_ns);
     time_change(&question.mtime, &question.mtimensec, change->modified_ns);
-    error = fuse_call(FUSE_SETATTR, fuse_node_of(inode)->id, &question, sizeof(question), &answer,
-                      sizeof(answer));
+    error = fuse_call(FUSE_SETATTR, fuse_node_of(inode)->id, &question, sizeof(question), answer,
+                      sizeof(*answer));
     if (error)
         return error;
-    if (!attributes_are_sound(&answer.attr))
-        return -EIO;
-    inode_set_attributes(inode, change);
+    return attributes_are_sound(&answer->attr) ? 0 : -EIO;
+}
+
+/*
+ * A page that was being written back when the host cut the file may have made it longer again; who
+ * cuts it here waits for that page, sees that there was a WRITE, and cuts once more.
+ */
+int fuse_set_attributes(struct inode *inode, const struct attribute_change *change)
+{
+    struct fuse_attr_out answer;
+    u64 writes;
+    int error;
+
+    do {
+        writes = fuse_writes(inode);
+        error = attributes_send(inode, change, &answer);
+        if (error)
+            return error;
+        inode_set_attributes(inode, change);
+    } while ((change->valid & CHANGE_SIZE) && fuse_writes(inode) != writes);
     inode->modified_ns = moment_ns((s64)answer.attr.mtime, answer.attr.mtimensec);
     fuse_attributes_update(inode, &answer.attr,
                            fuse_valid_until(answer.attr_valid, answer.attr_valid_nsec));

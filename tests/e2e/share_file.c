@@ -4,7 +4,7 @@
  * `fault`: a thread writes a byte of a page that is not in memory while another reads the page
  * through a mapping. `punch`: a page is punched right after it was read, and read again. `clear`:
  * two pages and parts of those before and behind are punched while another thread stores to the
- * first and writes all back.
+ * first and writes all back. `cut`: the file is made shorter while that thread works.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -102,14 +103,19 @@ static void clear_check(const char *where)
         printf("%s: what was not punched is lost\n", where);
 }
 
+static void store_begin(pthread_t *thread)
+{
+    shared = mmap(NULL, CLEAR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (shared == MAP_FAILED || pthread_create(thread, NULL, store, NULL))
+        abort();
+}
+
 static void clear(void)
 {
     pthread_t thread;
 
-    shared = mmap(NULL, CLEAR_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    pthread_barrier_init(&barrier, NULL, 2);
-    if (shared == MAP_FAILED || pthread_create(&thread, NULL, store, NULL))
-        abort();
+    store_begin(&thread);
     for (int round = 0; round < rounds; round++) {
         memset((void *)shared, 'x', CLEAR_PAGES * PAGE);
         pthread_barrier_wait(&barrier);
@@ -126,6 +132,39 @@ static void clear(void)
     pthread_join(thread, NULL);
 }
 
+/* The bytes that the file has at the host: an open asks, once what is known is old enough. */
+static off_t size_at_host(const char *name)
+{
+    struct stat status;
+    int again;
+
+    usleep(5000);
+    again = open(name, O_RDONLY);
+    if (again < 0 || fstat(again, &status) || close(again))
+        abort();
+    return status.st_size;
+}
+
+/* Within its last page, so that all that is stored to stays in the file. */
+static void cut(const char *name)
+{
+    pthread_t thread;
+
+    store_begin(&thread);
+    for (int round = 0; round < rounds; round++) {
+        if (ftruncate(fd, CLEAR_PAGES * PAGE))
+            abort();
+        pthread_barrier_wait(&barrier);
+        for (int bytes = PAGE - 1; bytes > PAGE - STORES; bytes--)
+            if (ftruncate(fd, (CLEAR_PAGES - 1) * PAGE + bytes))
+                abort();
+        pthread_barrier_wait(&barrier);
+        if (size_at_host(name) != CLEAR_PAGES * PAGE - STORES + 1)
+            printf("the file is longer than it was cut to\n");
+    }
+    pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
@@ -136,6 +175,8 @@ int main(int argc, char **argv)
         fault();
     else if (strcmp(argv[1], "clear") == 0)
         clear();
+    else if (strcmp(argv[1], "cut") == 0)
+        cut(argv[2]);
     else
         punch();
     return 0;

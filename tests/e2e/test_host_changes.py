@@ -180,3 +180,10 @@ def test_a_file_is_punched_while_it_is_stored_to_and_written_back(tmp_path):
     run, file = share_program(tmp_path, 'share_file.c', bytes(4 * 4096))
     assert run('clear', file, '20') == ''
     assert file.read_bytes()[100:-100] == bytes(4 * 4096 - 200)
+
+
+def test_a_file_is_cut_while_it_is_written_back(tmp_path):
+    """A write-back that was under way must not make the file longer again."""
+    run, file = share_program(tmp_path, 'share_file.c', bytes(4 * 4096))
+    assert run('cut', file, '10') == ''
+    assert file.stat().st_size == 4 * 4096 - 19
