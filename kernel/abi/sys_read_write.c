@@ -5,9 +5,11 @@
  * file's own offset or a copy that the call brought; the file's function moves whichever it gets.
  *
  * The offset of a file that several threads or descriptors share is locked for the length of the
- * call, so that no two reads get the same bytes (read(2), POSIX 2.9.7). Nobody else can get at it
- * when the file has one reference and this thread's table one user, which fd_enter has found out;
- * nor is there one to lock in a stream.
+ * call, so that no two reads get the same bytes (read(2), POSIX 2.9.7). Some files (/dev/kmsg) wait
+ * meanwhile for as long as nothing comes, so who waits for the lock can be killed.
+ *
+ * Nobody else can get at the offset when the file has one reference and this thread's table one
+ * user, which fd_enter has found out; nor is there one to lock in a stream.
  *
  *     alone: !use.counted (no other thread has the table), references == 1 (no dup, no fork)
  *
@@ -116,7 +118,9 @@ static inline long transfer_at_offset(struct transfer *transfer, transfer_functi
 
     if (is_alone || (file->operations->flags & FILE_OPERATIONS_STREAM))
         return function(file, &transfer->io, &file->offset);
-    mutex_lock(&file->offset_lock);
+    result = mutex_lock_killable(&file->offset_lock);
+    if (result)
+        return result;
     result = function(file, &transfer->io, &file->offset);
     mutex_unlock(&file->offset_lock);
     return result;

@@ -10,5 +10,8 @@ void devfs_init(void);
 /* Puts the names of all that registered before into /dev. */
 void devices_publish(void);
 void memory_devices_init(void);
+/* kmsg.c */
+extern const struct file_operations kmsg_operations;
+void kmsg_init(void);
 struct text_sink;
 int devices_show(struct text_sink *sink, void *argument); /* /proc/devices */

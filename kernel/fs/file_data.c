@@ -81,7 +81,9 @@ int file_iterate(struct file *file, struct directory_sink *sink)
 
     if (!file->operations->iterate)
         return -ENOTDIR;
-    mutex_lock(&file->offset_lock);
+    error = mutex_lock_killable(&file->offset_lock);
+    if (error)
+        return error;
     error = mutex_lock_killable(&inode->lock);
     if (!error) {
         error = inode->links ? file->operations->iterate(file, sink) : -ENOENT;

@@ -125,7 +125,9 @@ s64 file_seek(struct file *file, s64 offset, int whence)
         return 0;
     if (file->operations->flags & FILE_OPERATIONS_STREAM)
         return -ESPIPE;
-    mutex_lock(&file->offset_lock);
+    result = mutex_lock_killable(&file->offset_lock);
+    if (result)
+        return result;
     if (file->operations->seek)
         result = file->operations->seek(file, offset, whence);
     else

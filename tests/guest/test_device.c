@@ -133,3 +133,30 @@ TEST(ioctl_on_what_is_no_terminal_gives_enotty)
     CHECK_OK(ioctl(fd, FIONCLEX));
     CHECK_EQ(fcntl(fd, F_GETFD), 0);
 }
+
+/* Of the two one waits for the log, the other for the offset that they share. */
+TEST(kmsg_readers_of_one_file_can_be_killed_while_they_wait)
+{
+    pid_t readers[2];
+    char line[8192];
+    int file;
+
+    NEEDS_ROOT();
+    file = open("/dev/kmsg", O_RDONLY);
+    if (file < 0)
+        guest_skip("there is no /dev/kmsg");
+    CHECK_OK(lseek(file, 0, SEEK_END));
+    for (int i = 0; i < 2; i++) {
+        readers[i] = CHECK_OK(fork());
+        if (readers[i] == 0) {
+            while (read(file, line, sizeof(line)) > 0)
+                ;
+            _exit(0);
+        }
+        WAIT_FOR_STATE(readers[i], 'S');
+    }
+    CHECK_OK(kill(readers[1], SIGKILL));
+    CHECK_KILLED(readers[1], SIGKILL);
+    CHECK_OK(kill(readers[0], SIGKILL));
+    CHECK_KILLED(readers[0], SIGKILL);
+}
