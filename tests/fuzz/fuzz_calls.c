@@ -50,6 +50,7 @@
 #define SYSCALLS_MAX   512
 #define ARGUMENTS      6
 #define PROGRESS_PARTS 10
+#define STATUS_NO_ROOM 3 /* of a slice that got no thread */
 
 static const struct call {
     int number;
@@ -172,7 +173,7 @@ static void slice_run(uint64_t seed)
     frozen = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(pages + (PAGES - 1) * PAGE, PAGE);
     if (pthread_create(&other, NULL, calls_make, &seeds[1]))
-        _exit(3);
+        _exit(STATUS_NO_ROOM);
     calls_make(&seeds[0]);
     pthread_join(other, NULL);
     _exit(0);
@@ -205,7 +206,10 @@ static void worker_start(struct worker *worker, uint64_t seed)
     }
 }
 
-/* All that slices left behind: the user's processes die, its files go. */
+/*
+ * All that slices left behind dies, and those that run with it. What they forked outlives them, and
+ * fills the user's limit in the end, so that no slice could start its thread any more.
+ */
 static void user_kill(void)
 {
     pid_t killer = fork();
@@ -325,6 +329,8 @@ static int fuzz(uint64_t seed, unsigned long wanted, int count, int verbose)
                 running--;
             }
         }
+        if (ended > 0 && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_ROOM)
+            user_kill();
         if (ended <= 0)
             usleep(2000);
         turn_check(&last_turn);
