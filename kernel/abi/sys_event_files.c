@@ -20,6 +20,7 @@
 
 /* ---- eventfd ---- */
 
+/* The first count has 32 bits, though the counter has 64 (eventfd(2)). -EINVAL: an unknown flag. */
 static long eventfd_create_fd(u64 count, u32 flags)
 {
     struct file *file;
@@ -132,6 +133,10 @@ static long signalfd_set(int fd, u64 set)
     return error ? error : fd;
 }
 
+/*
+ * -EINVAL of the set's size, -EFAULT, -EINVAL of the flags; then, of a descriptor that is given,
+ * -EBADF and -EINVAL: it is no signalfd.
+ */
 static long signalfd_create_fd(const struct syscall_args *args, u32 flags)
 {
     struct file *file;

@@ -76,6 +76,10 @@ static long lock_command(struct file *file, int fd, int command, struct user_ptr
     return error;
 }
 
+/*
+ * F_GETOWN: a group is a negative number, and a small one looks like an error: the C library asks
+ * F_GETOWN_EX instead (fcntl(2), BUGS).
+ */
 static long owner_get(struct file *file)
 {
     struct signal_target owner;
@@ -256,7 +260,7 @@ static long async_from_user(struct file *file, int fd, struct user_ptr at)
     return 0;
 }
 
-/* How much of a regular file is left to read. */
+/* FIONREAD: how much of a regular file is left to read; below 0 behind its end, as on Linux. */
 static long left_to_read(struct file *file, struct user_ptr at)
 {
     int left = (int)(READ_ONCE(file->inode->size) - file->offset);

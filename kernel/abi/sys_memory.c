@@ -160,6 +160,7 @@ long sys_mmap(const struct syscall_args *args)
     return error ? error : (long)address;
 }
 
+/* -EINVAL: not at a page's edge, no length, or beyond user memory. Holes are no error. */
 long sys_munmap(const struct syscall_args *args)
 {
     return address_space_unmap(space_current(), arg_u64(args, 0), arg_u64(args, 1));

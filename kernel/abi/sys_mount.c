@@ -1,9 +1,9 @@
 /*
  * mount(2), umount2(2), pivot_root(2).
  *
- * One call, whose flags make it five: remount, bind, move, propagation, and a new mount; in that
- * order, as Linux decides. Every mount is private here, so asking for less sharing is no change and
- * for more an error.
+ * One call, whose flags make it five: remount, bind, propagation, move, and a new mount; in that
+ * order, as Linux decides. Changes never pass between mounts here: so asking for less sharing is no
+ * change but for MS_UNBINDABLE, and for more an error.
  *
  * Errors: of the arguments and the name first, then -EPERM (CAP_SYS_ADMIN), then what was asked:
  * -EINVAL, -ENODEV (no such file system), -EBUSY.

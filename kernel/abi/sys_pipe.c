@@ -1,4 +1,14 @@
-/* pipe(2), and how two descriptors are made at once. */
+/*
+ * pipe(2), and how two descriptors are made at once (socketpair(2) does so too).
+ *
+ *     fd_reserve ---------> copy_out -----------> fd_install
+ *     numbers are taken     the caller has them   files are there
+ *
+ * Numbers come before anybody can use them: an error leaves no descriptor behind that the program
+ * was not told of, and no other thread can close one before that.
+ *
+ * Errors: -EINVAL (flags), then -ENOMEM, -EMFILE, -EFAULT.
+ */
 #include <pith/abi.h>
 
 #include <pith/pipe.h>

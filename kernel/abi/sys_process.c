@@ -166,6 +166,10 @@ static int clone3_set_tid(const struct abi_clone_args *clone, int *tid_out)
     return tid > 0 ? 0 : -EINVAL;
 }
 
+/*
+ * clone3(2). -E2BIG: a longer structure whose unknown end is not 0, and -EFAULT; -EINVAL of its
+ * fields; then what the flags mean together (process_clone).
+ */
 long sys_clone3(const struct syscall_args *args)
 {
     struct abi_clone_args clone;
@@ -230,6 +234,7 @@ long sys_execve(const struct syscall_args *args)
     return exec_named(args, &request, arg_user_ptr(args, 0));
 }
 
+/* -EINVAL: an unknown flag, before the name is looked at. */
 long sys_execveat(const struct syscall_args *args)
 {
     struct exec_request request = {
@@ -397,6 +402,7 @@ long sys_waitid(const struct syscall_args *args)
 
 /* ---- Usage and limits ---- */
 
+/* RUSAGE_CHILDREN: of those that were waited for, and of those that these had waited for. */
 long sys_getrusage(const struct syscall_args *args)
 {
     struct process *process = process_current();

@@ -36,6 +36,10 @@ static bool signal_is_valid(int signal)
 
 /* ---- Actions and masks ---- */
 
+/*
+ * -EFAULT of the new action before -EINVAL: no signal, or a new action for SIGKILL or SIGSTOP,
+ * which may be asked about. When the old one cannot be told (-EFAULT), the new one holds already.
+ */
 long sys_rt_sigaction(const struct syscall_args *args)
 {
     int signal = arg_int(args, 0);
@@ -72,6 +76,8 @@ static int mask_combine(int how, u64 set, u64 *mask)
     }
 }
 
+/* `how` counts only with a new mask, which holds already when the old one cannot be told (-EFAULT).
+ */
 long sys_rt_sigprocmask(const struct syscall_args *args)
 {
     struct user_ptr new_at = arg_user_ptr(args, 1), old_at = arg_user_ptr(args, 2);
@@ -93,6 +99,8 @@ long sys_rt_sigprocmask(const struct syscall_args *args)
     return 0;
 }
 
+/* As much of the set as the caller has room for: fewer than 8 bytes are no error, more are -EINVAL.
+ */
 long sys_rt_sigpending(const struct syscall_args *args)
 {
     struct thread_identity *identity = identity_current();
@@ -130,6 +138,7 @@ static int altstack_set(struct alternate_stack *stack, const struct abi_sigaltst
     return 0;
 }
 
+/* The old stack is told as it was before the change, whether the program stands on it included. */
 long sys_sigaltstack(const struct syscall_args *args)
 {
     struct user_ptr new_at = arg_user_ptr(args, 0), old_at = arg_user_ptr(args, 1);

@@ -105,6 +105,8 @@ static int clock_read(int clock, u64 *ns_out)
     }
 }
 
+/* -EINVAL, -EFAULT. The coarse clocks are read as exactly as the others; only clock_getres differs.
+ */
 long sys_clock_gettime(const struct syscall_args *args)
 {
     struct abi_timespec time;
@@ -117,6 +119,7 @@ long sys_clock_gettime(const struct syscall_args *args)
     return copy_out(arg_user_ptr(args, 1), &time, sizeof(time));
 }
 
+/* Without a place for the answer it only asks whether there is such a clock. */
 long sys_clock_getres(const struct syscall_args *args)
 {
     int clock = arg_int(args, 0), error;
@@ -173,6 +176,7 @@ static int date_set(u64 ns)
     return error;
 }
 
+/* -EINVAL: another clock than CLOCK_REALTIME; -EFAULT and -EINVAL of the time; -EPERM last. */
 long sys_clock_settime(const struct syscall_args *args)
 {
     struct abi_timespec time;
@@ -316,6 +320,8 @@ static long wall_nanosleep(int clock, u64 ns, int flags, struct user_ptr left_at
     return result == -EINTR ? -ERESTARTNOHAND : result;
 }
 
+/* -EINVAL: no clock; -EOPNOTSUPP: one that can only be read; then -EFAULT and -EINVAL of the time.
+ */
 long sys_clock_nanosleep(const struct syscall_args *args)
 {
     int clock = arg_int(args, 0), flags = arg_int(args, 1), error;

@@ -1,6 +1,14 @@
 /*
  * Interval timers and POSIX timers, as programs set them; proc/itimer.c and proc/posix_timer.c are
  * what runs.
+ *
+ *     alarm            seconds         ITIMER_REAL's timer too: the two are one (alarm(2), NOTES)
+ *     setitimer        microseconds    three a process, each by another kind of time
+ *     timer_settime    nanoseconds     any number, each with its clock and signal
+ *
+ * On the way all are a struct interval_timer, in nanoseconds, whose deadline of 0 means "not set".
+ * What goes in is how long, or with TIMER_ABSTIME when; what comes out is what is left. A new value
+ * is checked whole before anything changes, and set in one step with telling the old one.
  */
 #include <pith/abi.h>
 

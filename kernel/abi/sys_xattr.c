@@ -103,6 +103,11 @@ static long xattr_list(const struct path *path, const char *name, const struct s
                         MIN(arg_u64(args, 2), (u64)XATTR_LIST_MAX));
 }
 
+/*
+ * -EINVAL of the flags, -E2BIG, -EFAULT; then what the file says: -EEXIST with XATTR_CREATE,
+ * -ENODATA with XATTR_REPLACE, -EOPNOTSUPP of a namespace that is not there. A size of 0 is an
+ * empty value.
+ */
 static long xattr_set(const struct path *path, const char *name, const struct syscall_args *args)
 {
     u64 size = arg_u64(args, 3);
