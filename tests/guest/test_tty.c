@@ -647,6 +647,9 @@ TEST(tty_slave_is_at_end_of_file_after_the_master_is_closed)
     CHECK_EQ(read(terminal.slave, &byte, 1), 0);
     CHECK_ERRNO(write(terminal.slave, "x", 1), EIO);
     CHECK_ERRNO(open(terminal.name, O_RDWR | O_NOCTTY), ENOENT);
+    CHECK_ERRNO(tcgetpgrp(terminal.slave), EIO);
+    CHECK_ERRNO(tcsetpgrp(terminal.slave, getpgrp()), ENOTTY);
+    CHECK_EQ(isatty(terminal.slave), 0);
 }
 
 TEST(tty_locked_slave_gives_eio)
