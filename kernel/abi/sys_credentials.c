@@ -88,6 +88,11 @@ static int install_uids(const struct ids *ids)
 
     if (!changed)
         return -ENOMEM;
+    if (ids->real != UNCHANGED && ids->real != before->uid &&
+        process_user_set(process_current(), ids->real)) {
+        credentials_put(changed);
+        return -ENOMEM;
+    }
     if (ids->real != UNCHANGED)
         changed->uid = ids->real;
     if (ids->effective != UNCHANGED)

@@ -248,6 +248,7 @@ void process_inherit(struct process *parent, struct process *child)
     memcpy(child->limits, parent->limits, sizeof(child->limits));
     child->oom_adjustment = parent->oom_adjustment;
     child->oom_adjustment_min = parent->oom_adjustment_min;
+    process_user_inherit(parent, child);
     spin_unlock(&parent->signals_lock);
     child->login = parent->login;
     child->personality = parent->personality;

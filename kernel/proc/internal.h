@@ -76,17 +76,31 @@ void identity_withdraw_locked(struct thread_identity *identity) must_hold(&proce
 /* It was waited for: the table forgets it. The caller puts the table's reference without locks. */
 void process_unpublish_locked(struct process *process) must_hold(&process_table_lock);
 
+/* ---- user.c ---- */
+
+/* Process 1 or 2: root's. */
+void process_user_init(struct process *process);
+/* The parent's signals_lock is held; nobody else sees the child. */
+void process_user_inherit(const struct process *parent, struct process *child);
+/* The last reference on the process went, and none of its signals is queued. */
+void process_user_leave(struct process *process);
+/* One more entry of a queue is its user's, and one less. The process's signals_lock is held. */
+struct user *user_charge(struct process *process) must_hold(&process->signals_lock);
+void user_discharge(struct user *user);
+u32 user_pending(const struct process *process) must_hold(&process->signals_lock);
+
 /* ---- signal.c ---- */
 
 /* One signal that is pending, with what was sent along; or a timer's, between two of its times. */
 struct queued_signal {
     struct list link;          /* in pending_signals.queue; signals_lock, as all here */
-    struct process *charged;   /* [const] whose pending_count it counts in; outlives it */
+    struct user *charged;      /* [const] whose pending signals it counts among */
     struct posix_timer *timer; /* whose only entry it is; NULL: it goes when it is taken */
     struct signal_info info;
 };
 /* In no list. NULL: RLIMIT_SIGPENDING is reached, or no memory. */
-struct queued_signal *queued_signal_alloc(struct process *process) must_check;
+struct queued_signal *queued_signal_alloc(struct process *process) must_hold(&process->signals_lock)
+    must_check;
 void queued_signal_free(struct queued_signal *queued);
 void signals_init(void);
 /* Empty, in the caller's memory. */
@@ -95,7 +109,7 @@ void pending_init(struct pending_signals *pending);
 void pending_flush(struct pending_signals *pending, u64 set);
 /* -EAGAIN: RLIMIT_SIGPENDING. signals_lock is held. */
 int pending_add(struct pending_signals *pending, struct process *process,
-                const struct signal_info *info) must_check;
+                const struct signal_info *info) must_hold(&process->signals_lock) must_check;
 /* Adds a timer's entry, which is in no queue: cannot fail. signals_lock is held. */
 void pending_add_queued(struct pending_signals *pending, struct queued_signal *queued);
 /* Takes the next of `set`: the thread's own first, then faults, then by number. 0: none. */

@@ -219,7 +219,9 @@ static struct posix_timer *timer_alloc(struct process *process)
 
     if (!timer)
         return NULL;
+    spin_lock(&process->signals_lock);
     timer->queued = queued_signal_alloc(process);
+    spin_unlock(&process->signals_lock);
     if (!timer->queued) {
         kfree(timer);
         return NULL;

@@ -14,6 +14,7 @@ struct snapshot {
     u32 threads;
     struct cpu_usage usage, children;
     u64 pending, shared_pending, blocked, ignored, caught;
+    u64 queued, queued_limit; /* entries of its user's, and RLIMIT_SIGPENDING */
     int exit_status;
     struct address_space *space; /* a reference, or NULL */
     struct credentials *credentials;

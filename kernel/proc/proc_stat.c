@@ -25,6 +25,8 @@ static void snapshot_signals(struct snapshot *snapshot)
 
     spin_lock(&process->signals_lock);
     snapshot->shared_pending = process->pending.set;
+    snapshot->queued = user_pending(process);
+    snapshot->queued_limit = process->limits[RLIMIT_SIGPENDING].soft;
     if (snapshot->thread) {
         snapshot->pending = snapshot->thread->identity->pending.set;
         snapshot->blocked = snapshot->thread->identity->blocked;

@@ -94,8 +94,7 @@ static void print_status_memory(struct text_sink *sink, struct address_space *sp
 
 static void print_status_signals(struct text_sink *sink, const struct snapshot *s)
 {
-    text_print(sink, "Threads:\t%u\nSigQ:\t%u/%lu\n", s->threads, s->process->pending_count,
-               s->process->limits[RLIMIT_SIGPENDING].soft);
+    text_print(sink, "Threads:\t%u\nSigQ:\t%lu/%lu\n", s->threads, s->queued, s->queued_limit);
     text_print(sink, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", s->pending,
                s->shared_pending, s->blocked);
     text_print(sink, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", s->ignored, s->caught);

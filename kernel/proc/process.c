@@ -86,6 +86,7 @@ void process_put(struct process *process)
     if (!refcount_dec_is_zero(&process->references))
         return;
     pending_flush(&process->pending, ~0ul);
+    process_user_leave(process);
     signal_actions_put(process->actions);
     if (process->last_credentials)
         credentials_put(process->last_credentials);

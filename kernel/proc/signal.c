@@ -22,8 +22,8 @@
  * If the sender comes first, its taker may just be blocking what it was to take, and hands it on;
  * if second, it does not choose that thread any more.
  *
- * Invariants: a queued signal is in one queue, or is a timer's that waits for its next time. A
- *             process's pending_count is how many entries were charged to it.
+ * Invariants: a queued signal is in one queue, or is a timer's that waits for its next time. It is
+ *             charged to the user of the process that it was for (user.c).
  * Locking:    process.signals_lock guards masks, both kinds of pending signals and stops. A thread
  *             reads its own mask without it. The list of threads changes under process_table_lock
  *             and signals_lock; either is enough to walk it.
@@ -59,7 +59,7 @@ void pending_init(struct pending_signals *pending)
     list_init(&pending->queue);
 }
 
-static struct queued_signal *entry_alloc(struct process *process)
+static struct queued_signal *entry_alloc(struct process *process) must_hold(&process->signals_lock)
 {
     struct queued_signal *queued = slab_alloc(queued_cache, ALLOC_NOWAIT);
 
@@ -67,15 +67,13 @@ static struct queued_signal *entry_alloc(struct process *process)
         return NULL;
     list_init(&queued->link);
     queued->timer = NULL;
-    queued->charged = process;
-    __atomic_fetch_add(&process->pending_count, 1, __ATOMIC_RELAXED);
+    queued->charged = user_charge(process);
     return queued;
 }
 
 struct queued_signal *queued_signal_alloc(struct process *process)
 {
-    u64 limit = process->limits[RLIMIT_SIGPENDING].soft;
-    bool is_reached = __atomic_load_n(&process->pending_count, __ATOMIC_RELAXED) >= limit;
+    bool is_reached = user_pending(process) >= process->limits[RLIMIT_SIGPENDING].soft;
 
     return is_reached ? NULL : entry_alloc(process);
 }
@@ -83,7 +81,7 @@ struct queued_signal *queued_signal_alloc(struct process *process)
 /* The count goes to who was charged: a timer's entry may outlive the timer in a queue. */
 void queued_signal_free(struct queued_signal *queued)
 {
-    __atomic_fetch_sub(&queued->charged->pending_count, 1, __ATOMIC_RELAXED);
+    user_discharge(queued->charged);
     slab_free(queued_cache, queued);
 }
 

@@ -65,6 +65,7 @@ static struct process *process_create_first(const char *name)
 
     if (process_alloc(&process) || number_alloc(0, &number))
         panic("no memory for the first process");
+    process_user_init(process);
     process->actions = signal_actions_create();
     if (!process->actions)
         panic("no memory for the first process");

@@ -49,6 +49,47 @@ static void *map(size_t bytes, int protection, int flags)
     return mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 }
 
+/* ---- RLIMIT_SIGPENDING ---- */
+
+#define LONELY 61234 /* a user of nothing else */
+
+/* How many of `count` signals found room. */
+static int queue_to_self(int count)
+{
+    int queued = 0;
+
+    while (queued < count && sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = queued}) == 0)
+        queued++;
+    CHECK(queued == count || errno == EAGAIN);
+    return queued;
+}
+
+TEST(sigqueue_counts_what_is_pending_for_all_processes_of_a_user)
+{
+    struct sigaction action = {.sa_handler = count_signal};
+    sigset_t set;
+    pid_t child;
+
+    NEEDS_ROOT();
+    CHECK_OK(sigaction(SIGRTMIN, &action, NULL));
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    CHECK_OK(sigprocmask(SIG_BLOCK, &set, NULL));
+    CHECK_EQ(queue_to_self(2), 2); /* root's, and stay root's */
+    CHECK_OK(setuid(LONELY));
+    limit_to(RLIMIT_SIGPENDING, 5);
+    CHECK_EQ(queue_to_self(3), 3);
+    CHECK_EQ(status_value("SigQ"), 3);
+    child = CHECK_OK(fork());
+    if (child == 0)
+        _exit(queue_to_self(9)); /* two are left */
+    CHECK_EXIT(child, 2);
+    CHECK_EQ(queue_to_self(9), 2); /* which the child took to its end */
+    CHECK_OK(sigprocmask(SIG_UNBLOCK, &set, NULL));
+    CHECK_EQ(signals_counted, 7);
+    CHECK_EQ(status_value("SigQ"), 0);
+}
+
 /* ---- RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK ---- */
 
 TEST(mremap_over_rlimit_as_gives_enomem_and_changes_nothing)

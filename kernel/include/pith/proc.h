@@ -217,7 +217,7 @@ struct process {
     struct abi_rlimit limits[RLIMITS]; /* guarded_by(&signals_lock) */
     s32 oom_adjustment;                /* oom_score_adj; read as it is, by any CPU */
     s32 oom_adjustment_min;            /* as low as it may go without the right to lower it */
-    u32 pending_count;                 /* [atomic] queued signals, for RLIMIT_SIGPENDING */
+    struct user *user;                 /* whose pending signals its own count among; user.c */
     bool dumpable;                     /* [atomic] its own user may look into it */
     u64 programs;                      /* [atomic] how many exec began; process_programs */
     int parent_death_signal;           /* [atomic] PR_SET_PDEATHSIG; 0: none */
@@ -573,6 +573,8 @@ struct credentials *credentials_prepare(void) must_check;
  * rights changed, the process is not dumpable any more and forgets PR_SET_PDEATHSIG.
  */
 void credentials_install(struct credentials *credentials);
+/* The process's real uid is another: what is counted by user is that one's from now on. -ENOMEM. */
+int process_user_set(struct process *process, u32 uid) must_check;
 /* What a change of uids does to capabilities; `changed` is not installed yet. */
 void credentials_uids_changed(struct credentials *changed, const struct credentials *before);
 void credentials_fsuid_changed(struct credentials *changed, const struct credentials *before);
