@@ -244,7 +244,10 @@ static void process_become_zombie(struct process *process, struct thread_identit
     wait_queue_wake(&process->end_queue, WAKE_ALL, POLL_IN);
 }
 
-/* Takes the thread out of its process. True: it was the last one. */
+/*
+ * Takes the thread out of its process. True: it was the last one. What is pending goes with it, so
+ * that whoever waits for the process finds the user's limit free again.
+ */
 static bool thread_leave_locked(struct process *process, struct thread_identity *identity,
                                 int status) must_hold(&process_table_lock)
 {
@@ -252,6 +255,9 @@ static bool thread_leave_locked(struct process *process, struct thread_identity 
 
     spin_lock(&process->signals_lock);
     identity_withdraw_locked(identity);
+    pending_flush(&identity->pending, ~0ul);
+    if (process->thread_count == 0)
+        pending_flush(&process->pending, ~0ul);
     usage_add_thread(&process->ended_usage, identity->thread);
     if (process->exec_thread && process->thread_count == 1)
         thread_wake(process->exec_thread);
