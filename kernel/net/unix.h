@@ -43,6 +43,8 @@ struct unix_socket {
     struct credentials *peer_credentials; /* guarded by lock; a reference */
     int peer_pid;                         /* guarded by lock */
 
+    struct packet
+        *urgent;  /* [atomic] changed under lock: MSG_OOB's, on the queue (unix_stream.c) */
     u32 arrivals; /* [atomic] changed under lock: packets that ever came, modulo 2^32 */
 
     /* Listening: connections that nobody accepted yet. guarded by lock */

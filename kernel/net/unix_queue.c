@@ -133,6 +133,8 @@ u32 unix_poll_common(struct unix_socket *local)
         events |= POLL_RDHUP | POLL_READABLE;
     if (READ_ONCE(socket->received_count) || READ_ONCE(local->pending_count))
         events |= POLL_READABLE;
+    if (READ_ONCE(local->urgent))
+        events |= POLL_PRI;
     if (socket->type != SOCK_DGRAM && state == UNIX_UNCONNECTED)
         events |= POLL_HUP;
     if (state != UNIX_LISTENING && socket_is_writable(socket))
@@ -156,6 +158,22 @@ static u64 bytes_to_read(struct unix_socket *local)
     return bytes;
 }
 
+/* Whether the next read begins at MSG_OOB's byte, or where it was. */
+static bool is_at_mark(struct unix_socket *local)
+{
+    const struct packet *first;
+    bool result = false;
+
+    spin_lock(&local->socket.readable.lock);
+    if (!list_is_empty(&local->socket.received)) {
+        first = list_first_entry(&local->socket.received, struct packet, link);
+        result = first == local->urgent ||
+                 (local->socket.type == SOCK_STREAM && !packet_bytes_left(first));
+    }
+    spin_unlock(&local->socket.readable.lock);
+    return result;
+}
+
 /*
  * SIOCINQ (FIONREAD): what a read would get; SIOCOUTQ: what nobody has read yet, with the packets'
  * own memory.
@@ -173,6 +191,9 @@ long unix_ioctl(struct socket *socket, u32 command, u64 argument)
         break;
     case SIOCOUTQ:
         bytes = (int)READ_ONCE(socket->charged);
+        break;
+    case SIOCATMARK:
+        bytes = is_at_mark(local);
         break;
     default:
         return -ENOTTY;

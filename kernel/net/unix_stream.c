@@ -6,6 +6,13 @@
  * (unix(7)): it does not go beyond a packet that carried descriptors, nor, while it asks for
  * credentials, from one sender's bytes to another's.
  *
+ * MSG_OOB's byte goes in a packet of its own, the mark, which the receiver's `urgent` names until
+ * it is read; a later one takes its place, and it becomes a byte like others. It can be read out of
+ * turn, and then its empty packet stays as the mark. A read ends before the mark; one that begins
+ * there takes the byte (SO_OOBINLINE) or drops it.
+ *
+ *     a b | c | d e      recv: "ab"; recv: drops the mark, "de"; or recv(MSG_OOB) at any time: "c"
+ *
  * Locking: a packet is filled before anybody else sees it, with no lock held; sender and receiver
  *          meet only for the list's insertion and removal (unix_queue.c).
  */
@@ -21,12 +28,22 @@
 
 /* ---- Sending ---- */
 
+static void urgent_push_locked(struct unix_socket *receiver, struct packet *packet)
+    must_hold(&receiver->socket.readable.lock)
+{
+    WRITE_ONCE(receiver->urgent, packet);
+    unix_queue_push_locked(receiver, packet);
+    wait_queue_wake_locked(&receiver->socket.readable, WAKE_ALL, POLL_PRI);
+}
+
 /* Sends one packet. `ancillary` goes with it. Bytes, or an error. */
 static ssize_t part_send(struct unix_socket *local, struct unix_socket *peer,
                          struct socket_message *message, struct ancillary *ancillary, u64 deadline)
 {
     u32 most = MIN(MAX(READ_ONCE(local->socket.send_limit) / 2, (u32)PAGE_SIZE), PART_BYTES_MAX);
-    u32 bytes = (u32)MIN(message->io.bytes_left, (u64)most);
+    bool has_urgent = message->flags & MSG_OOB;
+    u64 left = message->io.bytes_left;
+    u32 bytes = (u32)MIN(has_urgent && left > 1 ? left - 1 : left, (u64)most);
     struct packet *packet;
     int error = socket_wait_writable(&local->socket, deadline);
 
@@ -39,10 +56,12 @@ static ssize_t part_send(struct unix_socket *local, struct unix_socket *peer,
     if (error)
         goto free_packet;
     spin_lock(&peer->socket.readable.lock);
-    if (likely(!(peer->socket.shutdown & SHUTDOWN_RECEIVE)))
-        unix_queue_push_locked(peer, packet);
-    else
+    if (unlikely(peer->socket.shutdown & SHUTDOWN_RECEIVE))
         error = -EPIPE;
+    else if (unlikely(has_urgent && left == 1))
+        urgent_push_locked(peer, packet);
+    else
+        unix_queue_push_locked(peer, packet);
     spin_unlock(&peer->socket.readable.lock);
     if (error)
         goto free_packet;
@@ -64,7 +83,7 @@ ssize_t unix_stream_send(struct socket *socket, struct socket_message *message)
     struct ancillary ancillary = {0};
     ssize_t sent = 0, part;
 
-    if (message->flags & MSG_OOB)
+    if ((message->flags & MSG_OOB) && !message->io.bytes_left)
         return -EOPNOTSUPP;
     part = ancillary_parse(message, &ancillary);
     if (part)
@@ -163,6 +182,42 @@ static bool packet_is_passed(struct stream_read *read, struct packet *packet)
     return true;
 }
 
+static void urgent_forget(struct unix_socket *local, const struct packet *packet)
+{
+    spin_lock(&local->socket.readable.lock);
+    if (local->urgent == packet)
+        WRITE_ONCE(local->urgent, NULL);
+    spin_unlock(&local->socket.readable.lock);
+}
+
+/* MSG_OOB's packet, with its byte or without. No other is empty. */
+static bool is_mark(const struct unix_socket *local, const struct packet *packet)
+{
+    return packet == READ_ONCE(local->urgent) || !packet_bytes_left(packet);
+}
+
+/* A read begins at the mark. True: it goes on behind it; false: with the byte. */
+static bool mark_is_passed(struct stream_read *read, struct packet *packet)
+    must_hold(&read->local->read_lock)
+{
+    bool peeks = read->message->flags & MSG_PEEK;
+
+    if (packet_bytes_left(packet) &&
+        socket_has_flag(&read->local->socket, SOCKET_FLAG_OOB_INLINE)) {
+        if (!peeks)
+            urgent_forget(read->local, packet);
+        return false;
+    }
+    if (peeks) {
+        read->packet = packet;
+        return true;
+    }
+    urgent_forget(read->local, packet);
+    unix_queue_remove(read->local, packet);
+    packet_free(packet);
+    return true;
+}
+
 /* Looks from the start on. read_lock is held, and was not before. */
 static void stream_begin(struct stream_read *read)
 {
@@ -205,8 +260,11 @@ static int stream_read(struct stream_read *read) must_hold(&read->local->read_lo
             error = stream_wait(read);
         } else if (packet_is_passed(read, packet)) {
             continue;
-        } else if (is_of_another_sender(read, packet)) {
+        } else if (is_of_another_sender(read, packet) ||
+                   (read->done && is_mark(read->local, packet))) {
             return 0;
+        } else if (is_mark(read->local, packet) && mark_is_passed(read, packet)) {
+            continue;
         } else {
             error = packet_read(read, packet);
             if (!error && (read->is_over || !read->message->io.bytes_left))
@@ -215,6 +273,26 @@ static int stream_read(struct stream_read *read) must_hold(&read->local->read_lo
         if (error)
             return error < 0 ? error : 0;
     }
+}
+
+/* MSG_OOB: the byte, out of its turn. -EINVAL: there is none, or it is to be read in its turn. */
+static ssize_t urgent_receive(struct unix_socket *local, struct socket_message *message)
+{
+    ssize_t result = -EINVAL;
+    struct packet *packet;
+
+    mutex_lock(&local->read_lock);
+    packet = READ_ONCE(local->urgent);
+    if (packet && !socket_has_flag(&local->socket, SOCKET_FLAG_OOB_INLINE)) {
+        result = packet_copy_to(packet, 0, &message->io, 1) ? 1 : -EFAULT;
+        message->flags_out |= MSG_OOB;
+    }
+    if (result == 1 && !(message->flags & MSG_PEEK)) {
+        urgent_forget(local, packet);
+        packet->taken = 1;
+    }
+    unix_queue_unlock(local);
+    return result;
 }
 
 /*
@@ -232,10 +310,10 @@ ssize_t unix_stream_receive(struct socket *socket, struct socket_message *messag
     u32 arrivals = READ_ONCE(read.local->arrivals);
     int error = 0;
 
-    if (message->flags & MSG_OOB)
-        return -EOPNOTSUPP;
     if (!unix_connected_peer(read.local))
         return -EINVAL; /* as Linux says it of a stream that is not connected */
+    if (message->flags & MSG_OOB)
+        return urgent_receive(read.local, message);
     /* Mostly a reader is there before the bytes: it waits before it takes any lock. */
     if (!READ_ONCE(socket->received_count) && read.deadline)
         error = unix_wait_arrival(read.local, arrivals, read.deadline);

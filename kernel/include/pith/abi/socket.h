@@ -70,6 +70,7 @@
 
 #define SIOCINQ          0x541bu /* FIONREAD */
 #define SIOCOUTQ         0x5411u
+#define SIOCATMARK       0x8905u
 
 /* What fits into a struct sockaddr_storage. */
 #define ADDRESS_BYTES_MAX 128u
