@@ -130,6 +130,8 @@ static long transfer_at(struct transfer *transfer, transfer_function *function, 
 {
     if (transfer->use.file->operations->flags & FILE_OPERATIONS_STREAM)
         return -ESPIPE;
+    if ((s64)(offset + transfer->io.bytes_left) < 0) /* no file goes that far */
+        return -EINVAL;
     return function(transfer->use.file, &transfer->io, &offset);
 }
 

@@ -121,6 +121,19 @@ int name_mkdir(const struct path *start, const char *name, u32 mode)
     return new_name_end(&new, inode, error);
 }
 
+/*
+ * Devices are root's to make, and the kernel's at boot, but for 0:0, which is a whiteout and opens
+ * nothing.
+ */
+static bool may_make_device(u32 mode, u64 rdev)
+{
+    const struct credentials *credentials = thread_current()->credentials;
+    bool is_whiteout = (mode & S_IFMT) == S_IFCHR && rdev == 0;
+
+    return ((mode & S_IFMT) != S_IFCHR && (mode & S_IFMT) != S_IFBLK) || is_whiteout ||
+           !credentials || credentials_can(credentials, CAPABILITY_MKNOD);
+}
+
 int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
                struct path *path_out)
 {
@@ -132,7 +145,7 @@ int name_mknod(const struct path *start, const char *name, u32 mode, u64 rdev,
     if (error)
         return error;
     directory = new.parent.directory.dentry->inode;
-    error = creation_begin(directory, mode, &creation);
+    error = may_make_device(mode, rdev) ? creation_begin(directory, mode, &creation) : -EPERM;
     if (error)
         return new_name_end(&new, NULL, error);
     error = -EPERM;

@@ -105,6 +105,7 @@ int tmpfs_inode_create(struct file_system *file_system, const struct inode *dire
         __atomic_fetch_sub(&tmpfs->inodes, 1, __ATOMIC_RELAXED);
         return -ENOMEM;
     }
+    inode->seals = F_SEAL_SEAL; /* a file with a name is not for sealing; memfd_open lifts it */
     list_init(&node->xattrs);
     memory_names_init(&node->names, TMPFS_FIRST_POSITION, node);
     node->parent_number = inode->number;

@@ -252,6 +252,19 @@ TEST(mknod_makes_each_type_of_file)
     CHECK_ERRNO(mknod("node", S_IFLNK | S_IRWXU, 0), EINVAL);
 }
 
+TEST(mknod_of_a_device_by_a_user_gives_eperm_where_the_name_is_free)
+{
+    NEEDS_ROOT();
+    enter_empty_directory();
+    CHECK_OK(chmod(".", 0777));
+    write_file("file", "x");
+    CHECK_OK(setresuid(65533, 65533, 65533));
+    CHECK_ERRNO(mknod("null", S_IFCHR | 0600, makedev(1, 3)), EPERM);
+    CHECK_ERRNO(mknod("file", S_IFCHR | 0600, makedev(1, 3)), EEXIST);
+    CHECK_ERRNO(mknod("nowhere/null", S_IFCHR | 0600, makedev(1, 3)), ENOENT);
+    CHECK_OK(mknod("whiteout", S_IFCHR | 0600, 0));
+}
+
 /* ---- Extended attributes' name spaces ---- */
 
 TEST(xattr_name_spaces_decide_who_may_use_them)

@@ -400,6 +400,20 @@ TEST(readv_and_writev_work_on_all_pieces)
     CHECK_ERRNO(readv(fd, in, 2), EINVAL);
 }
 
+TEST(pread_and_pwrite_behind_the_last_place_there_can_be_give_einval)
+{
+    const off_t last = 0x7fffffffffffffff;
+    char bytes[2] = "x";
+    int fd;
+
+    enter_empty_directory();
+    fd = CHECK_OK(open("file", O_RDWR | O_CREAT, 0644));
+    CHECK_EQ(pread(fd, bytes, 1, last - 1), 0);
+    CHECK_ERRNO(pread(fd, bytes, 1, last), EINVAL);
+    CHECK_ERRNO(pwrite(fd, bytes, 2, last - 1), EINVAL);
+    CHECK_ERRNO(pwrite(fd, bytes, 1, -1), EINVAL);
+}
+
 TEST(preadv_and_pwritev_leave_the_offset)
 {
     char a[2];

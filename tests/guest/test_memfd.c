@@ -117,6 +117,18 @@ TEST(seal_grow_lets_a_write_go_on_to_the_last_whole_page)
     CHECK_EQ(size_of(fd), PAGE + 100);
 }
 
+TEST(seals_are_not_for_files_with_names)
+{
+    int fd = open("/dev/shm/seals", O_RDWR | O_CREAT, 0600);
+
+    if (fd < 0)
+        SKIP("there is no /dev/shm");
+    CHECK_OK(unlink("/dev/shm/seals"));
+    CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SEAL);
+    CHECK_ERRNO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
+    CHECK_EQ(write(fd, "x", 1), 1);
+}
+
 TEST(seals_are_for_files_in_memory_that_are_open_for_writing)
 {
     int fd = memfd_with("x", MFD_ALLOW_SEALING), fds[2];
