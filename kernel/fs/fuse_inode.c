@@ -69,7 +69,9 @@ void fuse_attributes_update(struct inode *inode, const struct fuse_attr *attribu
     inode->uid = attributes->uid;
     inode->gid = attributes->gid;
     inode->links = attributes->nlink;
-    inode->accessed_ns = moment_ns((s64)attributes->atime, attributes->atimensec);
+    /* Who read the file on the host, this machine's last run too, must not make another run. */
+    inode->accessed_ns =
+        deterministic ? modified : moment_ns((s64)attributes->atime, attributes->atimensec);
     inode->modified_ns = modified;
     inode->changed_ns = moment_ns((s64)attributes->ctime, attributes->ctimensec);
     WRITE_ONCE(inode->size, attributes->size);
