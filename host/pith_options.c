@@ -162,6 +162,24 @@ static void set_shell(struct run_options *options)
     options->program = shell;
 }
 
+/* What is shared as a whole cannot be hidden as a whole, nor can all there is. */
+static int check_hidden(const struct run_options *options)
+{
+    for (size_t i = 0; i < options->hidden.count; i++) {
+        char *target = realpath(options->hidden.list[i], NULL);
+        bool is_shared = target && (!strcmp(target, "/") || !strcmp(target, options->root));
+
+        for (size_t share = 0; target && share < options->share_count; share++)
+            is_shared |= !strcmp(target, options->shares[share].path);
+        free(target);
+        if (is_shared) {
+            say("--hide %s: the program is to see it; hide what is in it", options->hidden.list[i]);
+            return PITH_FAILED;
+        }
+    }
+    return 0;
+}
+
 /* Checks what only the whole command line shows. */
 static int check_options(struct run_options *options, char **words)
 {
@@ -183,7 +201,7 @@ static int check_options(struct run_options *options, char **words)
         return usage("--deterministic counts instructions, which KVM cannot");
     if (options->deterministic)
         options->accelerator = ACCELERATOR_TCG;
-    return 0;
+    return options->root ? check_hidden(options) : 0;
 }
 
 /* [ID] [-- PROGRAM...]; `is_program`: the -- was there already. */

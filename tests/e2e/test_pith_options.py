@@ -45,6 +45,8 @@ def test_what_can_never_be_valid_is_status_2(arguments, word):
     (['run', '--root', '/etc/passwd', '--', 'true'], 'not a directory'),
     (['run', '--share', '/nowhere:rw', '--', 'true'], '/nowhere'),
     (['run', '--share', '/etc/passwd', '--', 'true'], 'not a directory'),
+    (['run', '--hide', '/', '--', 'true'], '--hide /'),
+    (['run', '--share', '/etc', '--hide', '/usr/../etc/', '--', 'true'], '/usr/../etc/'),
     (['run', '--initramfs-file', '/nowhere:/x', '--root', 'none', '--', 'true'], '/nowhere'),
 ])
 def test_what_is_not_possible_here_is_status_125(arguments, word):

@@ -42,6 +42,7 @@ def test_a_sentence_waits_for_the_reader_of_a_pipe_that_does_not_block():
 def test_missing_program_is_127():
     result = run_program('no-such-program')
     assert result.returncode == 127 and b'no-such-program' in result.stderr
+    assert run_program('').returncode == 127
 
 
 def test_missing_path_is_127():

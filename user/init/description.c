@@ -130,7 +130,7 @@ static void take_share(struct description *description, const struct entry_rule 
 #define FIELD(name) offsetof(struct description, name)
 
 static const struct entry_rule rules[] = {
-    [HOST_RUN_PROGRAM] = {take_string, FIELD(program), 1},
+    [HOST_RUN_PROGRAM] = {take_string, FIELD(program)},
     [HOST_RUN_ARGUMENT] = {take_argument},
     [HOST_RUN_ENVIRONMENT] = {take_variable},
     [HOST_RUN_DIRECTORY] = {take_string, FIELD(directory), 1},

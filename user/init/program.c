@@ -183,6 +183,8 @@ static int become_from_path(const struct description *description)
     char path[PATH_BYTES];
     int error = ENOENT;
 
+    if (!*description->program) /* execvp(3); not the folder itself */
+        return ENOENT;
     for (;;) {
         int size = strcspn(folder, ":");
 
