@@ -120,6 +120,7 @@ int tmpfs_inode_create(struct file_system *file_system, const struct inode *dire
     return 0;
 }
 
+/* The last reference: no name of it is left, no open file and no dentry. */
 static void tmpfs_inode_release(struct inode *inode)
 {
     struct tmpfs_node *node = tmpfs_node_of(inode);
@@ -132,6 +133,7 @@ static void tmpfs_inode_release(struct inode *inode)
 
 /* ---- Instances ---- */
 
+/* Where there is no limit, no blocks are told of, and no files: as on Linux. */
 static int tmpfs_statistics(struct file_system *file_system, struct statistics *statistics_out)
 {
     struct tmpfs *tmpfs = file_system->private_data;
@@ -169,6 +171,7 @@ int memory_size_parse(char *text, u64 *bytes_out)
     return 0;
 }
 
+/* Those of size and nr_inodes that are among the options (tmpfs(5)). -EINVAL. */
 static int limits_parse(struct tmpfs *tmpfs, const char *options)
 {
     char value[32];
@@ -187,6 +190,7 @@ static int limits_parse(struct tmpfs *tmpfs, const char *options)
     return 0;
 }
 
+/* mode, uid and gid are the root's, and count at the first mount alone. */
 static int root_create(struct file_system *file_system, const char *options)
 {
     struct tmpfs *tmpfs = file_system->private_data;
@@ -211,6 +215,10 @@ static int root_create(struct file_system *file_system, const char *options)
     return -ENOMEM;
 }
 
+/*
+ * -EINVAL: less room than the files have already. Fewer inodes than there are is no error: no new
+ * one is made until enough have gone.
+ */
 static int tmpfs_remount(struct file_system *file_system, const struct mount_source *source)
 {
     struct tmpfs *tmpfs = file_system->private_data, wanted = *tmpfs;

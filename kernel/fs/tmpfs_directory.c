@@ -114,6 +114,7 @@ static int tmpfs_unlink(struct inode *directory, struct dentry *dentry)
     return 0;
 }
 
+/* Its name and its own "." go together, and with them the ".." that its parent counted. */
 static int tmpfs_rmdir(struct inode *directory, struct dentry *dentry)
 {
     struct inode *inode = dentry_inode(dentry);
@@ -141,6 +142,7 @@ static void directory_moved(struct inode *moved, struct inode *from, struct inod
     to->links++;
 }
 
+/* Both names stay where they are, and name each other's inode. It cannot fail. */
 static void tmpfs_exchange(struct inode *from_directory, struct memory_name *from,
                            struct inode *to_directory, struct memory_name *to)
 {
@@ -218,6 +220,7 @@ static int tmpfs_rename(struct inode *from_directory, struct dentry *from,
     return error;
 }
 
+/* O_TMPFILE: without a name, until linkat(2) gives it one. */
 static int tmpfs_tmpfile(struct inode *directory, u32 mode, struct inode **inode_out)
 {
     int error = tmpfs_inode_create(directory->file_system, directory, S_IFREG | (mode & ~S_IFMT), 0,
@@ -230,6 +233,7 @@ static int tmpfs_tmpfile(struct inode *directory, u32 mode, struct inode **inode
 
 /* ---- Listing ---- */
 
+/* False: the sink is full. */
 static bool add_dots(struct file *file, struct directory_sink *sink)
 {
     struct inode *inode = file->inode;
@@ -246,6 +250,7 @@ static bool add_dots(struct file *file, struct directory_sink *sink)
     return true;
 }
 
+/* file->offset is the position to go on from, also when the name that it led to goes meanwhile. */
 static int tmpfs_iterate(struct file *file, struct directory_sink *sink)
 {
     struct memory_name *entry;
@@ -274,6 +279,8 @@ const struct file_operations tmpfs_directory_file_operations = {
     .iterate = tmpfs_iterate,
 };
 
+/* ---- Extended attributes, which all kinds of files have: memory_xattr.c ---- */
+
 #define TMPFS_XATTR_OPERATIONS                                                                  \
     .get_xattr = tmpfs_get_xattr, .set_xattr = tmpfs_set_xattr, .list_xattr = tmpfs_list_xattr, \
     .remove_xattr = tmpfs_remove_xattr
@@ -301,7 +308,6 @@ static int tmpfs_remove_xattr(struct inode *inode, const char *name)
 
 const struct inode_operations tmpfs_directory_operations = {
     .lookup = tmpfs_lookup,
-
     .mkdir = tmpfs_mkdir,
     .mknod = tmpfs_mknod,
     .symlink = memory_symlink,
@@ -314,6 +320,5 @@ const struct inode_operations tmpfs_directory_operations = {
 };
 
 const struct inode_operations tmpfs_file_operations = {
-
     TMPFS_XATTR_OPERATIONS,
 };

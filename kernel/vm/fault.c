@@ -8,9 +8,9 @@
  *     0          write       of a pager, private  a copy of the pager's frame
  *     0          write       of a pager, shared   the pager's frame, which it knows to be written
  *     read-only  write       private              ours if nobody else has it, else a copy (COW)
- *     2 MiB, r/o write       anonymous            ours if nobody else has any of it, else made
- * small read-only  write       shared               the pager is told allows it  -           -
- * another thread was quicker: nothing
+ *     2 MiB, r/o write       anonymous            ours if nobody else has any of it, else split
+ *     read-only  write       shared               the pager is told, and it may be written
+ *     allows it  any         any                  nothing: another thread was quicker
  *
  * Frames are allocated, cleared and copied with no spinlock held. Then, under table_lock, the
  * tables above the entry are made our own (tables.c), and the entry is written if it is still what
