@@ -37,6 +37,10 @@ void deferred_schedule(struct deferred *work)
     }
     panic("more kinds of deferred work than there are");
 }
+void cpu_call(u64 mask, void (*function)(void *argument), void *argument)
+{
+    function(argument); /* of the only CPU */
+}
 int wait_queue_wait(struct wait_queue *queue, enum wait_kind kind, enum wait_reason reason)
 {
     return -EINTR;
