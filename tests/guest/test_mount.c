@@ -195,21 +195,26 @@ static int processes_listed(const char *directory)
 /* What a child without rights sees of process 1; `groups` are its supplementary ones. */
 static int child_that_looks(int listed, int error, size_t count, const gid_t *groups)
 {
+    int directory = CHECK_OK(open("proc/1", O_RDONLY | O_DIRECTORY));
     pid_t child = CHECK_OK(fork());
 
     if (child == 0) {
         struct stat attributes;
+        int result;
 
         CHECK_OK(setgroups(count, groups));
         CHECK_OK(syscall(SYS_setresgid, 65534, 65534, 65534));
         CHECK_OK(syscall(SYS_setresuid, 65534, 65534, 65534));
         CHECK_EQ(processes_listed("proc"), listed);
-        CHECK_EQ(stat("proc/1", &attributes) == 0 ? 0 : errno, error);
-        CHECK_EQ(access("proc/1/status", R_OK) == 0 ? 0 : errno, error);
+        CHECK_EQ(stat("proc/1", &attributes) == 0 ? 0 : errno, listed & 1 ? 0 : ENOENT);
+        result = access("proc/1/status", R_OK) == 0 ? 0 : errno;
+        CHECK(result == error || (result == ENOENT && !(listed & 1)));
+        CHECK_EQ(faccessat(directory, "status", R_OK, 0) == 0 ? 0 : errno, error);
         CHECK_OK(access("proc/self/environ", F_OK));
         CHECK_OK(access("proc/uptime", R_OK));
         _exit(0);
     }
+    CHECK_OK(close(directory));
     return child;
 }
 
@@ -229,8 +234,11 @@ TEST(mount_of_proc_with_hidepid_hides_processes_of_others)
     CHECK_EQ(processes_listed("proc"), 3); /* root sees everybody */
     CHECK_EXIT(child_that_looks(2, ENOENT, 0, NULL), 0);
     CHECK_EXIT(child_that_looks(3, 0, 1, &group), 0);
+    CHECK_OK(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=noaccess"));
+    CHECK_EXIT(child_that_looks(3, EPERM, 0, NULL), 0);
+    CHECK_EXIT(child_that_looks(3, 0, 1, &group), 0);
     CHECK_OK(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=ptraceable"));
-    CHECK_EXIT(child_that_looks(2, ENOENT, 1, &group), 0);
+    CHECK_EXIT(child_that_looks(2, EPERM, 1, &group), 0);
     CHECK_OK(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=0"));
     CHECK_EXIT(child_that_looks(3, 0, 0, NULL), 0);
     CHECK_ERRNO(mount("proc", "proc", "proc", MS_REMOUNT, "hidepid=3"), EINVAL);

@@ -133,6 +133,8 @@ static int proc_lookup(struct inode *inode, struct dentry *dentry, struct inode 
     struct proc_node node;
     int error = proc_node_permits(parent, PROC_GUARD_OPEN);
 
+    if (!error)
+        error = proc_enter(parent->directory, parent->object);
     if (error)
         return error;
     if (!registered_lookup(parent, name, bytes, &node)) {
@@ -140,6 +142,8 @@ static int proc_lookup(struct inode *inode, struct dentry *dentry, struct inode 
             error = dynamic_lookup(parent, name, bytes, &node);
             /* What comes and goes is looked at anew by each walk. */
             dentry_set_valid_until(dentry, 0);
+        } else if (parent->directory->permits) {
+            dentry_set_valid_until(dentry, 0); /* not everybody may come here */
         }
         /* Kept in the cache it would keep its process. */
         dentry_set_fleeting(dentry);
@@ -156,7 +160,7 @@ static int proc_revalidate(struct inode *inode, struct dentry *dentry)
     const struct inode *child = dentry_inode(dentry);
     const struct proc_node *node;
 
-    if (!child || !directory)
+    if (!child || !directory || proc_enter(directory, proc_node_of(inode)->object))
         return 0;
     node = proc_node_of(child);
     return (!directory->is_valid || directory->is_valid(node->object, node->key)) &&
@@ -276,6 +280,8 @@ static int proc_iterate(struct file *file, struct directory_sink *sink)
     const struct proc_directory *directory = proc_node_of(file->inode)->directory;
     int error = proc_node_permits(proc_node_of(file->inode), PROC_GUARD_OPEN);
 
+    if (!error)
+        error = proc_enter(directory, proc_node_of(file->inode)->object);
     if (error)
         return error;
     if (!add_dots(file, sink))

@@ -1,14 +1,15 @@
 /*
  * Whom /proc shows: its mount options hidepid and gid (proc(5)).
  *
- * With hidepid=invisible a process that the caller may not look into has no name in /proc for him,
- * unless he is of the group `gid`; with hidepid=ptraceable the group does not help. A name that
- * comes and goes is looked at anew by each walk, so who is hidden is decided for each caller when
- * the walk comes to the name, and with it for all that lies below. Who has the directory open, or
- * works in it, goes on to see what it shows to everybody: a walk from there meets no hidden name.
+ *     hidepid      of a process that the caller may not look into     what of it is used
+ *     noaccess     the name is seen                                   EPERM
+ *     invisible    it has no name                                     ENOENT
+ *     ptraceable   it has no name, also for who is of the group gid   EPERM
  *
- * There is one tree, however often it is mounted: the options are its, as before Linux 5.8. The
- * level that shows names and forbids what they lead to (hidepid=noaccess) is refused.
+ * Names are looked at anew by each walk: that of the process, and those in its directory, for a
+ * walk may begin there, in a directory that was opened before.
+ *
+ * There is one tree, however often it is mounted: the options are its, as before Linux 5.8.
  *
  * Locking: none: two numbers, each [atomic]; who changes both at once asks for no moment.
  */
@@ -16,6 +17,7 @@
 
 enum {
     SHOW_ALL = 0,
+    HIDE_CONTENT = 1,
     HIDE_FORBIDDEN = 2,
     HIDE_UNTRACEABLE = 4,
 };
@@ -29,8 +31,16 @@ static struct visibility visibility; /* [atomic] */
 static const struct {
     const char *name;
     u32 level;
-} levels[] = {{"off", SHOW_ALL}, {"invisible", HIDE_FORBIDDEN}, {"ptraceable", HIDE_UNTRACEABLE},
-              {"0", SHOW_ALL},   {"2", HIDE_FORBIDDEN},         {"4", HIDE_UNTRACEABLE}};
+} levels[] = {
+    {"off", SHOW_ALL},
+    {"noaccess", HIDE_CONTENT},
+    {"invisible", HIDE_FORBIDDEN},
+    {"0", SHOW_ALL},
+    {"1", HIDE_CONTENT},
+    {"2", HIDE_FORBIDDEN},
+    {"4", HIDE_UNTRACEABLE},
+    {"ptraceable", HIDE_UNTRACEABLE},
+};
 
 static int level_parse(const char *value, u32 *level_out)
 {
@@ -97,22 +107,38 @@ void proc_options_show(char *buffer, size_t size)
         used = format_text_clipped(buffer, size, ",gid=%u", gid);
     if (level)
         format_text_clipped(buffer + used, size - (size_t)used, ",hidepid=%s",
-                            level == HIDE_FORBIDDEN ? "invisible" : "ptraceable");
+                            level == HIDE_CONTENT     ? "noaccess"
+                            : level == HIDE_FORBIDDEN ? "invisible"
+                                                      : "ptraceable");
 }
 
 bool proc_hides(void)
 {
-    return READ_ONCE(visibility.level) != SHOW_ALL;
+    return READ_ONCE(visibility.level) > HIDE_CONTENT;
+}
+
+static bool level_permits(u32 level, const struct proc_directory *directory, void *object)
+{
+    if (level == SHOW_ALL || !directory || !directory->permits)
+        return true;
+    if (level != HIDE_UNTRACEABLE &&
+        credentials_have_group(thread_current()->credentials, READ_ONCE(visibility.gid)))
+        return true;
+    return directory->permits(object);
 }
 
 bool proc_shows(const struct proc_directory *directory, void *object)
 {
     u32 level = READ_ONCE(visibility.level);
 
-    if (level == SHOW_ALL || !directory || !directory->permits)
-        return true;
-    if (level == HIDE_FORBIDDEN &&
-        credentials_have_group(thread_current()->credentials, READ_ONCE(visibility.gid)))
-        return true;
-    return directory->permits(object);
+    return level == HIDE_CONTENT || level_permits(level, directory, object);
+}
+
+int proc_enter(const struct proc_directory *directory, void *object)
+{
+    u32 level = READ_ONCE(visibility.level);
+
+    if (level_permits(level, directory, object))
+        return 0;
+    return level == HIDE_FORBIDDEN ? -ENOENT : -EPERM;
 }
