@@ -43,15 +43,16 @@ static long name_set(struct user_ptr at)
     return 0;
 }
 
-/* Never comes back, also not by exec. -EPERM without CAP_SETPCAP. */
+/* Never comes back, also not by exec. -EPERM without CAP_SETPCAP, before -EINVAL: there is no such
+ * one. */
 static long bounding_drop(u64 capability)
 {
     struct credentials *changed;
 
-    if (capability > CAPABILITY_LAST)
-        return -EINVAL;
     if (!credentials_can(thread_current()->credentials, CAPABILITY_SETPCAP))
         return -EPERM;
+    if (capability > CAPABILITY_LAST)
+        return -EINVAL;
     changed = credentials_prepare();
     if (!changed)
         return -ENOMEM;

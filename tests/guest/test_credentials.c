@@ -308,6 +308,8 @@ TEST(prctl_securebits_are_not_for_users)
     NEEDS_ROOT();
     CHECK_OK(setresuid(65530, 65530, 65530));
     CHECK_ERRNO(prctl(PR_SET_SECUREBITS, 1), EPERM);
+    CHECK_ERRNO(prctl(PR_CAPBSET_DROP, 1), EPERM);
+    CHECK_ERRNO(prctl(PR_CAPBSET_DROP, 99), EPERM);
 }
 
 /* SECBIT_KEEP_CAPS and its lock. */
