@@ -337,13 +337,10 @@ static long send_break(struct tty *tty)
     return error ? error : drain(tty);
 }
 
-long tty_file_ioctl(struct file *file, u32 command, u64 argument)
+long tty_ioctl(struct tty *tty, u32 command, u64 argument)
 {
-    struct tty *tty = file->private_data;
     int discipline = 0;
 
-    if (tty_file_is_stale(file))
-        return command == TIOCSPGRP ? -ENOTTY : -EIO;
     switch (command) {
     case TCGETS:
         return modes_get(tty, argument, sizeof(struct termios));
@@ -395,4 +392,11 @@ long tty_file_ioctl(struct file *file, u32 command, u64 argument)
     default:
         return tty_jobs_ioctl(tty, command, argument);
     }
+}
+
+long tty_file_ioctl(struct file *file, u32 command, u64 argument)
+{
+    if (tty_file_is_stale(file))
+        return command == TIOCSPGRP ? -ENOTTY : -EIO;
+    return tty_ioctl(file->private_data, command, argument);
 }

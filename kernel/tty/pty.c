@@ -146,7 +146,6 @@ static int master_open(struct inode *inode, struct file *file)
     tty->locked = true;
     number_set(number, tty, true);
     file->private_data = tty;
-    file->offset = U64_MAX; /* see tty_file_is_stale */
     return 0;
 }
 
@@ -356,7 +355,7 @@ static long master_ioctl(struct file *file, u32 command, u64 argument)
     case TIOCSPGRP:
         return -ENOTTY;
     default:
-        return tty_file_ioctl(file, command, argument);
+        return tty_ioctl(tty, command, argument);
     }
 }
 

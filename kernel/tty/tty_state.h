@@ -52,8 +52,8 @@ struct tty {
 };
 
 /*
- * An open file of the near side notes at how many hang-ups it was opened. A terminal has no use for
- * the offset otherwise; a master, whose own side is not hung up, has U64_MAX there.
+ * An open file of the near side notes at how many hang-ups it was opened, as its offset, for which
+ * a terminal has no other use.
  */
 static inline bool tty_file_is_stale(const struct file *file)
 {
@@ -91,6 +91,9 @@ bool tty_can_read_locked(const struct tty *tty);
 void tty_input_flush_locked(struct tty *tty);
 /* The modes changed from `old`: what is in the ring is seen with the new ones. */
 void tty_input_modes_changed_locked(struct tty *tty, const struct termios *old);
+
+/* ioctl.c: what either side may ask of the line. */
+long tty_ioctl(struct tty *tty, u32 command, u64 argument);
 
 /* jobs.c */
 /*
