@@ -9,6 +9,7 @@
 
 #include <pith/proc.h>
 
+#include "clocks.h"
 #include "syscalls.h"
 
 #define ADJUST_DATE      0x8001 /* ADJ_OFFSET_SINGLESHOT: `offset` is left to move, from now on */
@@ -87,9 +88,17 @@ long sys_adjtimex(const struct syscall_args *args)
     return clock_tell(arg_user_ptr(args, 0));
 }
 
+/* -EINVAL: no clock; -EOPNOTSUPP: one that goes by itself. */
 long sys_clock_adjtime(const struct syscall_args *args)
 {
-    if (arg_int(args, 0) != CLOCK_REALTIME)
-        return -EOPNOTSUPP;
-    return clock_tell(arg_user_ptr(args, 1));
+    struct cpu_clock cpu_clock;
+    int error;
+
+    if (arg_int(args, 0) == CLOCK_REALTIME)
+        return clock_tell(arg_user_ptr(args, 1));
+    error = clock_find(arg_int(args, 0), &cpu_clock);
+    if (error)
+        return error;
+    cpu_clock_put(&cpu_clock);
+    return -EOPNOTSUPP;
 }

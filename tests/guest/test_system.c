@@ -351,6 +351,7 @@ TEST(adjtimex_tells_the_clocks_state)
     CHECK_EQ(timex.tolerance, 500 << 16);
     CHECK(clock_adjtime(CLOCK_REALTIME, &timex) >= 0);
     CHECK_ERRNO(clock_adjtime(CLOCK_MONOTONIC, &timex), EOPNOTSUPP);
+    CHECK_ERRNO(clock_adjtime(99, &timex), EINVAL);
     CHECK_ERRNO(syscall(SYS_adjtimex, bad_address()), EFAULT);
 }
 
