@@ -236,7 +236,7 @@ int credentials_for_exec(const struct file *file, struct credentials **credentia
     transform(file, &after);
     *secure_out = after.uid != after.euid || after.gid != after.egid;
     *dumpable_out = before->uid == before->euid && before->gid == before->egid && !*secure_out &&
-                    !rights_differ(before, &after);
+                    !rights_differ(before, &after) && inode_permission(file->inode, MAY_READ) == 0;
     after.references = before->references;
     if (memcmp(&after, before, sizeof(after)) == 0) {
         credentials_get(before);

@@ -43,7 +43,7 @@ struct exec {
     struct address_space *space;             /* a reference, until it is moved to a thread */
     struct credentials *credentials;         /* the same */
     u32 secure;                              /* AT_SECURE: it has rights that its caller has not */
-    bool dumpable;                           /* nor had the caller other rights than its user's */
+    bool dumpable;                           /* its user may look into what will run */
     u64 entry, stack_pointer;                /* where user mode begins */
     char head[EXEC_HEAD_BYTES];              /* filled where they are used, as the next */
     char script_path[PATH_MAX_BYTES];        /* what a script's interpreter is to open */

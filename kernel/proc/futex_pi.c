@@ -272,9 +272,9 @@ static int attempt_locked(struct pi_attempt *attempt)
         attempt->waiter->granted = !result;
         return result ? result : PI_ACQUIRED;
     }
-    if (attempt->only_try)
-        return -EAGAIN;
     result = lock ? 0 : owner_check(attempt, tid);
+    if (!result && attempt->only_try)
+        return -EAGAIN;
     if (!result)
         result = word_exchange(attempt, word, word | FUTEX_WAITERS);
     return result ? result : waiter_queue(attempt, lock);

@@ -633,3 +633,28 @@ TEST(execve_puts_things_at_random)
     CHECK_NE(one.vdso, two.vdso);
     CHECK_NE(one.stack, two.stack);
 }
+
+/* Whether somebody without rights who runs a copy of the shell with this mode may look into it. */
+static int looks_into_itself(mode_t mode)
+{
+    pid_t child;
+
+    CHECK_EQ(system("cp /bin/sh shell"), 0);
+    CHECK_OK(chmod("shell", mode));
+    child = CHECK_OK(fork());
+    if (child == 0) {
+        CHECK_OK(syscall(SYS_setresgid, 65534, 65534, 65534));
+        CHECK_OK(syscall(SYS_setresuid, 65534, 65534, 65534));
+        execl("shell", "shell", "-c", "exec 2>&-; exec 3</proc/self/environ", (char *)NULL);
+        _exit(99);
+    }
+    return child;
+}
+
+TEST(exec_of_a_program_that_may_not_be_read_may_not_be_looked_into)
+{
+    NEEDS_ROOT();
+    enter_empty_directory();
+    CHECK_EXIT(looks_into_itself(0755), 0);
+    CHECK_EXIT(looks_into_itself(0711), 2);
+}

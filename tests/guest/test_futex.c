@@ -176,6 +176,7 @@ TEST(futex_pi_lock_of_nobody_gives_esrch)
 {
     lock_word = 0x3ffffff0;
     CHECK_ERRNO(lock_pi(&lock_word), ESRCH);
+    CHECK_ERRNO(futex(&lock_word, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0), ESRCH);
     CHECK_ERRNO(lock_pi(bad_address()), EFAULT);
     CHECK_ERRNO(lock_pi((uint32_t *)((char *)&lock_word + 1)), EINVAL);
 }

@@ -578,7 +578,10 @@ int process_user_set(struct process *process, u32 uid) must_check;
 /* What a change of uids does to capabilities; `changed` is not installed yet. */
 void credentials_uids_changed(struct credentials *changed, const struct credentials *before);
 void credentials_fsuid_changed(struct credentials *changed, const struct credentials *before);
-/* What exec makes of them: the file's set-id bits, ambient capabilities. AT_SECURE in *secure_out.
+/*
+ * What exec makes of them: the file's set-id bits, ambient capabilities. AT_SECURE in *secure_out.
+ * *dumpable_out: the user may look into the process, as neither it nor the caller has other rights
+ * than the user's, and the file is one that he may read.
  */
 int credentials_for_exec(const struct file *file, struct credentials **credentials_out,
                          u32 *secure_out, bool *dumpable_out) must_check;
