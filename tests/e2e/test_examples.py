@@ -140,6 +140,8 @@ def test_two_instances_have_one_address_or_two_as_the_layout_is_random(on_linux,
         assert len(set(addresses(outputs['myval-2']))) == 2
 
 
+@pytest.mark.skipif('san' in os.path.basename(BUILD),
+                    reason='the build with SAN=1 switches where nobody asked')
 def test_both_orders_of_parent_and_child_happen_at_will(tmp_path):
     setting = '/proc/sys/kernel/sched_child_runs_first'
     command = f'for first in 0 1 0 1; do echo $first > {setting}; {PROGRAMS}/fork; done'
