@@ -32,7 +32,8 @@
 struct session {
     pid_t program, keyboard, screen; /* 0: none, or it has ended */
     bool is_used;
-    int hold_fd; /* a channel: keeps the session open until EXIT is sent */
+    int hold_fd;  /* a channel: keeps the session open until EXIT is sent */
+    int slave_fd; /* keeps the pty from looking hung up before the program has opened it */
     uint32_t status;
     char terminal[32]; /* the pty's slave; "": none */
 };
@@ -122,8 +123,10 @@ static pid_t start_relay(void (*relay)(int from, int to), int from, int to)
     sigprocmask(SIG_SETMASK, &set, NULL);
     setsid();
     for (size_t i = 1; i < HOST_SESSIONS; i++) {
-        if (sessions[i].is_used)
-            close(sessions[i].hold_fd);
+        if (!sessions[i].is_used)
+            continue;
+        close(sessions[i].hold_fd);
+        close(sessions[i].slave_fd);
     }
     relay(from, to);
     _exit(0);
@@ -143,15 +146,14 @@ static void set_window(const struct session *session, const struct description *
 /* A pty in the caller's modes. Returns its master, or -1 and errno. */
 static int open_terminal(struct session *session, const struct description *description)
 {
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     if (master < 0 || unlockpt(master) ||
         ptsname_r(master, session->terminal, sizeof(session->terminal)))
         return -1;
-    slave = open(session->terminal, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave >= 0)
-        ioctl(slave, TCSETS, description->terminal);
-    close(slave);
+    session->slave_fd = open_above_streams(session->terminal, O_RDWR);
+    if (session->slave_fd >= 0)
+        ioctl(session->slave_fd, TCSETS, description->terminal);
     set_window(session, description);
     return master;
 }
@@ -179,6 +181,7 @@ static void end_session(struct session *session, int control_fd)
 
     ioctl(control_fd, HOST_IOCTL_SESSION_EXIT, &word);
     close(session->hold_fd);
+    close(session->slave_fd);
     *session = (struct session){0};
 }
 
@@ -186,7 +189,7 @@ static void start_session(struct session *session, struct description *descripti
 {
     int channel = -1, master = -1;
 
-    *session = (struct session){.is_used = true, .status = STATUS_FAILED};
+    *session = (struct session){.is_used = true, .slave_fd = -1, .status = STATUS_FAILED};
     session->hold_fd = session_open_channel(description->session, HOST_CHANNEL_CONTROL, O_WRONLY);
     if (description->has_terminal) {
         channel = session_open_channel(description->session, HOST_CHANNEL_TERMINAL, O_RDWR);
