@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 #define USES_MAX     256
@@ -112,9 +113,25 @@ static inline void use_print_coverage(void)
     close(file);
 }
 
-/* Takes away all files of the working directory, however deep. */
+/* Segments of System V's shared memory outlive who made them. */
+static inline void segments_remove(void)
+{
+    struct shm_info info;
+    struct shmid_ds segment;
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)&info);
+
+    for (int i = 0; i <= last; i++) {
+        int id = shmctl(i, SHM_STAT, &segment);
+
+        if (id >= 0)
+            shmctl(id, IPC_RMID, NULL);
+    }
+}
+
+/* Takes away all files of the working directory, however deep, and what else no process holds. */
 static inline void scratch_empty(void)
 {
+    segments_remove();
     if (system(
             "/bin/chmod -R u+rwx . 2>/dev/null; /bin/rm -rf ./* ./.[!.]* /dev/shm/* 2>/dev/null"))
         printf("the scratch directory could not be emptied\n");
