@@ -439,7 +439,7 @@ static int input_wait_locked(const struct file *file, u32 open_flags, u64 deadli
     struct tty *tty = file->private_data;
     int error;
 
-    if (tty->hung_up || tty_file_is_stale(file))
+    if (tty_file_is_over(file))
         return 1;
     if (!tty_has(tty, ICANON) && control(tty, VMIN) == 0 && control(tty, VTIME) == 0)
         return 1;

@@ -394,9 +394,10 @@ long tty_ioctl(struct tty *tty, u32 command, u64 argument)
     }
 }
 
+/* isatty(3) says no of a terminal that was hung up. */
 long tty_file_ioctl(struct file *file, u32 command, u64 argument)
 {
-    if (tty_file_is_stale(file))
+    if (tty_file_is_over(file))
         return command == TIOCSPGRP ? -ENOTTY : -EIO;
     return tty_ioctl(file->private_data, command, argument);
 }

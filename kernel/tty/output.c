@@ -211,13 +211,13 @@ static int writer_wait_locked(struct tty *tty, const struct file *file,
 {
     int error = 0;
 
-    while (!error && !tty->hung_up && !tty_file_is_stale(file) && !can_go_on(tty)) {
+    while (!error && !tty_file_is_over(file) && !can_go_on(tty)) {
         if (file->flags & O_NONBLOCK)
             error = -EAGAIN;
         else if (wait_queue_wait(&tty->queue, WAIT_INTERRUPTIBLE, WAIT_FOR_TERMINAL))
             error = -ERESTARTSYS;
     }
-    return tty->hung_up || tty_file_is_stale(file) ? -EIO : error;
+    return tty_file_is_over(file) ? -EIO : error;
 }
 
 static int write_begin(struct file *file)

@@ -385,23 +385,13 @@ static int slave_open(struct inode *inode, struct file *file)
     return error;
 }
 
-/* A terminal that was hung up answers no question any more; isatty(3) says no. */
-static long slave_ioctl(struct file *file, u32 command, u64 argument)
-{
-    struct tty *tty = file->private_data;
-
-    if (READ_ONCE(tty->hung_up))
-        return command == TIOCSPGRP ? -ENOTTY : -EIO;
-    return tty_file_ioctl(file, command, argument);
-}
-
 const struct file_operations pty_slave_operations = {
     .open = slave_open,
     .release = tty_file_release,
     .read = tty_file_read,
     .write = tty_file_write,
     .poll = tty_file_poll,
-    .ioctl = slave_ioctl,
+    .ioctl = tty_file_ioctl,
     .flags = FILE_OPERATIONS_STREAM,
 };
 

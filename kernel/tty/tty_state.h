@@ -62,6 +62,14 @@ static inline bool tty_file_is_stale(const struct file *file)
     return file->offset < READ_ONCE(tty->hangups);
 }
 
+/* By vhangup(2), or with the far side: reads end, writes and questions are EIO. */
+static inline bool tty_file_is_over(const struct file *file)
+{
+    const struct tty *tty = file->private_data;
+
+    return READ_ONCE(tty->hung_up) || tty_file_is_stale(file);
+}
+
 static inline u32 tty_output_room(const struct tty *tty)
 {
     return TTY_OUTPUT_BYTES - (tty->output_head - tty->output_tail);
