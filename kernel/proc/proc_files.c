@@ -169,34 +169,21 @@ static u64 thread_generation(void *object)
 
 static const struct proc_directory common_directory, process_directory; /* below */
 
-static const struct proc_directory thread_directory = {
-    .entries = thread_entries,
-    .count = ARRAY_SIZE(thread_entries),
-    .shared = &common_directory,
-    .shared_object = thread_process,
-    .owner = thread_owner,
-    .permits = thread_permits,
-    .generation = thread_generation,
-    .get = thread_object_get,
-    .put = thread_object_put,
-};
+#define THREAD_DIRECTORY(shared_directory)                                                     \
+    {                                                                                          \
+        .entries = thread_entries, .count = ARRAY_SIZE(thread_entries),                        \
+        .shared = &(shared_directory), .shared_object = thread_process, .owner = thread_owner, \
+        .permits = thread_permits, .generation = thread_generation, .get = thread_object_get,  \
+        .put = thread_object_put                                                               \
+    }
+
+/* In `task` what is not the thread's own is common; in the root it is its process's, with `task`.
+ */
+static const struct proc_directory thread_directory = THREAD_DIRECTORY(common_directory);
+static const struct proc_directory root_thread_directory = THREAD_DIRECTORY(process_directory);
 
 static const struct proc_entry thread_entry = {.mode = S_IFDIR | 0555,
                                                .directory = &thread_directory};
-
-/* The same in the root: what is not the thread's own is its process's, `task` and all. */
-static const struct proc_directory root_thread_directory = {
-    .entries = thread_entries,
-    .count = ARRAY_SIZE(thread_entries),
-    .shared = &process_directory,
-    .shared_object = thread_process,
-    .owner = thread_owner,
-    .permits = thread_permits,
-    .generation = thread_generation,
-    .get = thread_object_get,
-    .put = thread_object_put,
-};
-
 static const struct proc_entry root_thread_entry = {.mode = S_IFDIR | 0555,
                                                     .directory = &root_thread_directory};
 
