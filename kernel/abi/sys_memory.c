@@ -85,6 +85,12 @@ static int request_file(struct map_request *request, struct file *file)
     return file->operations->map(file, request);
 }
 
+/* -EPERM: the limit is 0, so that nothing may be locked. */
+static int may_lock(void)
+{
+    return space_limit(SPACE_LIMIT_LOCKED) ? 0 : -EPERM;
+}
+
 /* Whether the flags name a kind of mapping. MAP_SHARED_VALIDATE refuses what it does not know. */
 static int map_flags_check(u32 map_flags)
 {
@@ -101,7 +107,7 @@ static int map_flags_check(u32 map_flags)
     }
     if ((map_flags & MAP_GROWSDOWN) && (map_flags & MAP_TYPE) != MAP_PRIVATE)
         return -EINVAL;
-    if ((map_flags & MAP_LOCKED) && !space_limit(SPACE_LIMIT_LOCKED))
+    if ((map_flags & MAP_LOCKED) && may_lock())
         return -EPERM;
     return map_flags & MAP_HUGETLB ? -ENOMEM : 0; /* no pages are set aside for it */
 }
@@ -278,12 +284,6 @@ static long lock_range(u64 address, u64 bytes, unsigned flags)
     if (!user_range_is_valid(start, end - start))
         return -ENOMEM;
     return address_space_lock(space_current(), start, end, flags);
-}
-
-/* -EPERM: the limit is 0, so that nothing may be locked. */
-static int may_lock(void)
-{
-    return space_limit(SPACE_LIMIT_LOCKED) ? 0 : -EPERM;
 }
 
 long sys_mlock(const struct syscall_args *args)

@@ -102,7 +102,7 @@ int address_space_lock(struct address_space *space, u64 start, u64 end, unsigned
 /* What cannot be brought in faults later: here that is no error. */
 int address_space_lock_all(struct address_space *space, unsigned now, unsigned future)
 {
-    int error = 0, ignored;
+    int error = 0;
 
     rwlock_write_lock(&space->lock);
     if (now)
@@ -110,10 +110,8 @@ int address_space_lock_all(struct address_space *space, unsigned now, unsigned f
     if (!error)
         space->lock_future = (u8)future;
     space_write_unlock(space);
-    if (!error && (now & SPACE_LOCK_POPULATE)) {
-        ignored = space_bring_in(space, 0, USER_END);
-        (void)ignored;
-    }
+    if (!error && (now & SPACE_LOCK_POPULATE))
+        (void)!space_bring_in(space, 0, USER_END);
     return error;
 }
 
