@@ -15,7 +15,8 @@
 
 #define ERRNO_MAX 511 /* of an answer; Linux's client takes anything beyond for nonsense */
 
-/* The part of a run of buffers from `offset` on, at most `size` bytes long. Returns their number.
+/*
+ * The part of a run of buffers from `offset` on, at most `size` bytes long. Returns their number.
  */
 static unsigned buffers_slice(const struct iovec *from, unsigned count, size_t offset, size_t size,
                               struct iovec *to)

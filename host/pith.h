@@ -23,7 +23,8 @@ enum pith_status {
     PITH_SIGNAL_OFFSET = 128, /* a signal ended it */
 };
 
-/* ---- pith_say.c: sentences on standard error, and memory that is there or ends the command ----
+/*
+ * ---- pith_say.c: sentences on standard error, and memory that is there or ends the command ----
  */
 
 #define printf_format(format_index, first_argument) \
@@ -135,7 +136,8 @@ int caller_set_user(struct run_options *options, const char *user);
 /* Its resource limits, for the program; ours and our children's are lifted as far as they may. */
 void caller_take_limits(struct rlimit limits[CALLER_LIMITS]);
 
-/* ---- pith_library.c: the kernel and the guest's programs, next to the command or installed ----
+/*
+ * ---- pith_library.c: the kernel and the guest's programs, next to the command or installed ----
  */
 
 struct library {
@@ -290,7 +292,8 @@ struct pollfd;
 
 #define SESSIONS_POLL_MOST (HOST_SESSIONS + 1)
 
-/* `guest` and `channels` lead to the machine. Without a name to be found by there are no sessions.
+/*
+ * `guest` and `channels` lead to the machine. Without a name to be found by there are no sessions.
  */
 struct sessions *sessions_create(struct link *guest, struct channels *channels);
 size_t sessions_poll(struct sessions *sessions, struct pollfd *polled);
@@ -400,7 +403,8 @@ bool report_close(struct report *report);
 
 struct keep;
 
-/* An empty or new directory, or a sentence and the end. `bytes_most`, `files_most`: what it takes.
+/*
+ * An empty or new directory, or a sentence and the end. `bytes_most`, `files_most`: what it takes.
  */
 struct keep *keep_open(const char *path, uint64_t bytes_most, uint64_t files_most);
 /*

@@ -150,7 +150,8 @@ long sys_setgid(const struct syscall_args *args)
     return install_gids(&effective);
 }
 
-/* The saved id follows the effective one if the real one is set, or the effective one to another.
+/*
+ * The saved id follows the effective one if the real one is set, or the effective one to another.
  */
 static void saved_follows(struct ids *ids, u32 old_real, u32 old_effective)
 {

@@ -346,7 +346,8 @@ static long lock_whole(struct file *file, const struct syscall_args *args)
     return file_flock(file, arg_int(args, 1));
 }
 
-/* What is asked for comes before the descriptor; LOCK_MAND is ignored, with all that goes with it.
+/*
+ * What is asked for comes before the descriptor; LOCK_MAND is ignored, with all that goes with it.
  */
 long sys_flock(const struct syscall_args *args)
 {

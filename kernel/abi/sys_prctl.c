@@ -43,8 +43,9 @@ static long name_set(struct user_ptr at)
     return 0;
 }
 
-/* Never comes back, also not by exec. -EPERM without CAP_SETPCAP, before -EINVAL: there is no such
- * one. */
+/*
+ * Never comes back, also not by exec. -EPERM: no CAP_SETPCAP; then -EINVAL: there is no such one.
+ */
 static long bounding_drop(u64 capability)
 {
     struct credentials *changed;

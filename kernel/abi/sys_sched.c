@@ -69,7 +69,8 @@ static int class_check(int class, u32 priority)
     return priority == 0 ? 0 : -EINVAL;
 }
 
-/* sched_setattr(2): runtime <= deadline <= period, none below a microsecond; the period may be 0.
+/*
+ * sched_setattr(2): runtime <= deadline <= period, none below a microsecond; the period may be 0.
  */
 static int deadline_check(const struct sched_attributes *wanted)
 {

@@ -76,7 +76,8 @@ static int mask_combine(int how, u64 set, u64 *mask)
     }
 }
 
-/* `how` counts only with a new mask, which holds already when the old one cannot be told (-EFAULT).
+/*
+ * `how` counts only with a new mask, which holds already when the old one cannot be told (-EFAULT).
  */
 long sys_rt_sigprocmask(const struct syscall_args *args)
 {
@@ -99,7 +100,8 @@ long sys_rt_sigprocmask(const struct syscall_args *args)
     return 0;
 }
 
-/* As much of the set as the caller has room for: fewer than 8 bytes are no error, more are -EINVAL.
+/*
+ * As much of the set as the caller has room for: fewer than 8 bytes are no error, more are -EINVAL.
  */
 long sys_rt_sigpending(const struct syscall_args *args)
 {

@@ -105,7 +105,8 @@ static int clock_read(int clock, u64 *ns_out)
     }
 }
 
-/* -EINVAL, -EFAULT. The coarse clocks are read as exactly as the others; only clock_getres differs.
+/*
+ * -EINVAL, -EFAULT. The coarse clocks are read as exactly as the others; only clock_getres differs.
  */
 long sys_clock_gettime(const struct syscall_args *args)
 {
@@ -320,7 +321,8 @@ static long wall_nanosleep(int clock, u64 ns, int flags, struct user_ptr left_at
     return result == -EINTR ? -ERESTARTNOHAND : result;
 }
 
-/* -EINVAL: no clock; -EOPNOTSUPP: one that can only be read; then -EFAULT and -EINVAL of the time.
+/*
+ * -EINVAL: no clock; -EOPNOTSUPP: one that can only be read; then -EFAULT and -EINVAL of the time.
  */
 long sys_clock_nanosleep(const struct syscall_args *args)
 {

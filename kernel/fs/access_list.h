@@ -26,7 +26,8 @@ static inline void access_list_free(struct access_list *list)
 {
     kfree(list);
 }
-/* Puts `list` (NULL: none) in the place of *slot, which is freed when no check can be reading it.
+/*
+ * Puts `list` (NULL: none) in the place of *slot, which is freed when no check can be reading it.
  */
 void access_list_replace(struct access_list **slot, struct access_list *list);
 /* The permission bits of a mode that say the same as the list, and whether that is all it says. */

@@ -68,7 +68,8 @@ static void item_untake(struct epoll_item *item)
     item_put_back(item, list_push_front);
 }
 
-/* What the first item of the list has to tell. It stays on the list only if it is level-triggered.
+/*
+ * What the first item of the list has to tell. It stays on the list only if it is level-triggered.
  */
 static u32 item_collect(struct epoll_item *item) must_hold(&epoll_tree_lock)
 {

@@ -9,7 +9,8 @@
 void fs_signal_target(const struct signal_target *target, u32 band);
 bool fs_signal_target_exists(u32 type, s32 id);
 
-/* Something happened (POLL_*) that the owner is to be told by a signal; it has one. Never sleeps.
+/*
+ * Something happened (POLL_*) that the owner is to be told by a signal; it has one. Never sleeps.
  */
 void file_owner_tell(struct file *file, u32 events);
 /* The calling process is told from now on, if nobody was named yet. -ENOMEM. */

@@ -120,7 +120,8 @@ static bool option_is(const char *option, const char *name)
            (option[bytes] == '\0' || option[bytes] == ',' || option[bytes] == '=');
 }
 
-/* Of an option that is given twice the last counts, as mount(8) relies on; what is too long is cut.
+/*
+ * Of an option that is given twice the last counts, as mount(8) relies on; what is too long is cut.
  */
 bool mount_option_find(const char *options, const char *name, char *value, size_t size)
 {

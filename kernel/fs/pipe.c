@@ -163,7 +163,8 @@ static ssize_t pipe_read(struct file *file, struct io_buffer *io, u64 *offset)
 
 /* ---- Writing ---- */
 
-/* Adds to the newest page if all of a write's odd bytes fit there. Returns the bytes, or -EFAULT.
+/*
+ * Adds to the newest page if all of a write's odd bytes fit there. Returns the bytes, or -EFAULT.
  */
 static ssize_t slot_merge(struct pipe *pipe, struct io_buffer *io)
 {

@@ -181,7 +181,8 @@ struct slot_source {
     struct io_buffer *io;
 };
 
-/* Fills slots until all are, or there is no more. `result_out`: why there is no more; 0: the end.
+/*
+ * Fills slots until all are, or there is no more. `result_out`: why there is no more; 0: the end.
  */
 static u32 slots_fill(struct slot_source *source, struct pipe_slot *slots, u32 count,
                       int *result_out)

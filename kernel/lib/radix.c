@@ -68,7 +68,8 @@ static int radix_grow(struct radix *radix, u64 index)
     return 0;
 }
 
-/* Frees the empty nodes on the way to `index`; path[level] are those that exist, from `level` up.
+/*
+ * Frees the empty nodes on the way to `index`; path[level] are those that exist, from `level` up.
  */
 static void radix_prune(struct radix *radix, u64 index, struct radix_node **path, u32 level)
 {

@@ -164,13 +164,15 @@ static inline bool socket_is_writable(const struct socket *socket)
 {
     return (u64)READ_ONCE(socket->charged) * 4 <= READ_ONCE(socket->send_limit);
 }
-/* Waits until less is charged than allowed. -EAGAIN, -EPIPE (no signal), SO_ERROR's, -ERESTARTSYS.
+/*
+ * Waits until less is charged than allowed. -EAGAIN, -EPIPE (no signal), SO_ERROR's, -ERESTARTSYS.
  */
 int socket_wait_writable(struct socket *socket, u64 deadline_ns) must_check;
 
 /* ---- Control messages (control.c) ---- */
 
-/* Takes a sent message's control messages apart. -EINVAL, -EBADF, -EPERM, -ETOOMANYREFS, -ENOMEM.
+/*
+ * Takes a sent message's control messages apart. -EINVAL, -EBADF, -EPERM, -ETOOMANYREFS, -ENOMEM.
  */
 int ancillary_parse(const struct socket_message *message, struct ancillary *ancillary_out)
     must_check;

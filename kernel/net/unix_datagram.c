@@ -50,7 +50,8 @@ static void relay_remove(struct unix_socket *local, struct unix_socket *peer)
 
 /* ---- Peers ---- */
 
-/* Replaces the peer (by NULL: none), whose reference is taken over. The old one's is the caller's.
+/*
+ * Replaces the peer (by NULL: none), whose reference is taken over. The old one's is the caller's.
  */
 static struct unix_socket *peer_replace(struct unix_socket *local, struct unix_socket *peer)
 {

@@ -118,7 +118,8 @@ int signal_take_locked(struct process *process, struct thread_identity *identity
 /* Whether the default action of a signal is to do nothing, or to stop. */
 bool signal_default_is_ignore(int signal);
 bool signal_default_is_stop(int signal);
-/* Pending process signals that `own` will not take are shown to the others. signals_lock is held.
+/*
+ * Pending process signals that `own` will not take are shown to the others. signals_lock is held.
  */
 void signals_offer_others(struct process *process, struct thread_identity *own, u64 set);
 /*
@@ -196,7 +197,8 @@ void process_continue_locked(struct process *process) must_hold(&process->signal
 
 /* ---- group.c ---- */
 
-/* Without members, not found by its number yet; takes a reference on `session`, or none. -ENOMEM.
+/*
+ * Without members, not found by its number yet; takes a reference on `session`, or none. -ENOMEM.
  */
 int group_create(struct number *number, struct session *session, struct process_group **group_out)
     must_check;
@@ -240,7 +242,8 @@ int status_code(int status);
 int status_detail(int status);
 /* Whose /proc/PID an open directory is, with a reference; NULL: it is none. */
 struct process *proc_directory_process(const struct file *directory);
-/* A pidfd of the caller's that others see only once its process is there. No file: there is none.
+/*
+ * A pidfd of the caller's that others see only once its process is there. No file: there is none.
  */
 struct pidfd_reserved {
     struct file *file; /* [owner] a reference */

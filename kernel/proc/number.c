@@ -121,7 +121,8 @@ struct process *process_find_locked(int pid)
     return number ? number->process : NULL;
 }
 
-/* A zombie has its number, but no thread of it any more; so has a process whose first thread ended.
+/*
+ * A zombie has its number, but no thread of it any more; so has a process whose first thread ended.
  */
 struct process *process_find_by_tid_locked(int tid)
 {

@@ -232,7 +232,8 @@ static int handler_enter(struct trap_frame *frame, const struct signal_info *inf
     return 0;
 }
 
-/* The handler's frame cannot be written: that is a SIGSEGV, which must not find the same handler.
+/*
+ * The handler's frame cannot be written: that is a SIGSEGV, which must not find the same handler.
  */
 static void handler_failed(int signal)
 {

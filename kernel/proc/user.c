@@ -13,8 +13,9 @@
  * made, so that neither a signal nor the end of a process takes a lock for it.
  *
  * Invariants: a user stays while a process has it or an entry is charged to it. Root's stays
- * always. Locking:    process_table_lock guards the list; process.signals_lock, inside it, a
- * process's pointer. Both counts are atomic; `processes` leaves 0 under process_table_lock alone.
+ *             always.
+ * Locking:    process_table_lock guards the list; process.signals_lock, inside it, a process's
+ *             pointer. Both counts are atomic; `processes` leaves 0 under process_table_lock alone.
  * Context:    process_user_set sleeps (memory).
  */
 #include "internal.h"

@@ -59,7 +59,8 @@ static u64 load_of(const struct run_queue *queue)
     return READ_ONCE(queue->ready_load) + READ_ONCE(queue->running_load);
 }
 
-/* An idle CPU among `allowed`, the thread's own first; it is the caller's. CPU_NONE: there is none.
+/*
+ * An idle CPU among `allowed`, the thread's own first; it is the caller's. CPU_NONE: there is none.
  */
 static noinline u32 claim_idle_cpu(const struct thread *thread, u64 allowed)
 {

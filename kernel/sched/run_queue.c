@@ -429,7 +429,8 @@ static bool running_should_give_way(struct run_queue *queue, u64 now_ns)
         ->should_preempt(part_of(queue, running), &running->policy, now_ns);
 }
 
-/* After somebody joined the queue. Only its own CPU sets its slice timer: another is interrupted.
+/*
+ * After somebody joined the queue. Only its own CPU sets its slice timer: another is interrupted.
  */
 void preemption_check(struct run_queue *queue, u64 now_ns)
 {

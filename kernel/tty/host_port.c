@@ -304,7 +304,8 @@ static bool channel_receive(struct host_channel_state *channel, const u8 *bytes,
     return allowed;
 }
 
-/* The frame that answers a read of STDIN is over: what the host did not use of the credit is void.
+/*
+ * The frame that answers a read of STDIN is over: what the host did not use of the credit is void.
  */
 static void stdin_answered(struct host_channel_state *channel)
 {

@@ -143,7 +143,8 @@ static int advise_locked(struct address_space *space, u64 start, u64 end, int ad
 
 /* ---- msync, MADV_REMOVE ---- */
 
-/* What is asked of a file of [start, end): `part` is a copy of a region, for use without the lock.
+/*
+ * What is asked of a file of [start, end): `part` is a copy of a region, for use without the lock.
  */
 struct file_span {
     u64 start, end;

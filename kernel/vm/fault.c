@@ -266,7 +266,8 @@ static unsigned around_range(const struct fault *fault, u64 *first_out)
     return (end - first) >> PAGE_SHIFT;
 }
 
-/* Writes the entries of frames[i], for pages from `first`, where there are none. Takes them over.
+/*
+ * Writes the entries of frames[i], for pages from `first`, where there are none. Takes them over.
  */
 static int fill_entries(struct fault *fault, struct frame **frames, u64 first, unsigned count)
 {

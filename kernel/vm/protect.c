@@ -28,7 +28,8 @@ struct protector {
     u32 flags; /* the region's new ones */
 };
 
-/* What keeps the writable bit: nobody else sees the page, or a shared one that was dirty already.
+/*
+ * What keeps the writable bit: nobody else sees the page, or a shared one that was dirty already.
  */
 static pte may_write_now(u32 flags, const struct frame *frame, pte old)
 {

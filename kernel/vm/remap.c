@@ -118,7 +118,8 @@ static int pages_move(struct move *move, u64 new, u64 end, struct gather *gather
     return 0;
 }
 
-/* Where the region goes. With MREMAP_DONTUNMAP alone the address is a hint, and checked the same.
+/*
+ * Where the region goes. With MREMAP_DONTUNMAP alone the address is a hint, and checked the same.
  */
 static int place_choose(struct move *move, u64 *new_out)
 {

@@ -20,7 +20,8 @@ extern char percpu_start[], percpu_end[];
 
 /* boot_info.c: fills boot_info by the loader's protocol. */
 void boot_info_init(void);
-/* For the readers of a protocol: memory that can be used, in any order; the command line, copied.
+/*
+ * For the readers of a protocol: memory that can be used, in any order; the command line, copied.
  */
 void boot_memory_add(phys_addr address, u64 bytes);
 void boot_command_line_set(const char *text);

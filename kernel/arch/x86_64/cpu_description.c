@@ -119,7 +119,8 @@ const char *cpu_flag_next(u32 *position)
     return NULL;
 }
 
-/* SDM 2A "CPUID", Figure "Version Information": the extended fields count where the base is full.
+/*
+ * SDM 2A "CPUID", Figure "Version Information": the extended fields count where the base is full.
  */
 static void version_read(struct cpu_description *description)
 {

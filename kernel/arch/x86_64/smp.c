@@ -25,7 +25,8 @@
 #include "trap.h"
 
 #define START_LIMIT_NS NS_PER_SECOND
-/* Real processors may have missed the first start-up message (SDM 3A "MP Initialization Protocol").
+/*
+ * Real processors may have missed the first start-up message (SDM 3A "MP Initialization Protocol").
  */
 #define START_AGAIN_NS (10 * NS_PER_MS)
 #define TSC_READINGS   17u /* of both CPUs together */

@@ -77,7 +77,8 @@ void proc_options_show(char *buffer, size_t size);
 bool proc_hides(void);
 /* Whether the caller sees the directory that a name which comes and goes leads to; NULL: none. */
 bool proc_shows(const struct proc_directory *directory, void *object);
-/* Whether the caller may use what is in that directory. -EPERM; -ENOENT: as if it were not there.
+/*
+ * Whether the caller may use what is in that directory. -EPERM; -ENOENT: as if it were not there.
  */
 int proc_enter(const struct proc_directory *directory, void *object) must_check;
 void mounts_text_init(void);     /* mounts_text.c */

@@ -48,7 +48,8 @@ static inline phys_addr virt_to_phys(const void *pointer)
     return (u64)pointer - DIRECT_MAP;
 }
 
-/* ---- Registers of a user program, as saved on entry (in the order of Linux's struct pt_regs) ----
+/*
+ * ---- Registers of a user program, as saved on entry (in the order of Linux's struct pt_regs) ----
  */
 
 struct trap_frame {
@@ -223,7 +224,8 @@ static inline void cpu_relax(void)
     __asm__ volatile("pause" : : : "memory");
 }
 
-/* Nothing that was fetched or decoded before it runs after it (SDM 3A "Serializing Instructions").
+/*
+ * Nothing that was fetched or decoded before it runs after it (SDM 3A "Serializing Instructions").
  */
 static inline void cpu_serialize(void)
 {
@@ -270,7 +272,8 @@ static inline struct trap_frame *trap_frame_at(void *stack_end)
 {
     return (struct trap_frame *)stack_end - 1;
 }
-/* Leaves the kernel with the frame at the top of the current kernel stack; runs pending work first.
+/*
+ * Leaves the kernel with the frame at the top of the current kernel stack; runs pending work first.
  */
 noreturn void user_mode_enter(struct trap_frame *frame);
 /*
@@ -364,7 +367,8 @@ size_t copy_out_partial(struct user_ptr to, const void *from, size_t bytes) must
  * -ENAMETOOLONG: no NUL within `size` bytes.
  */
 ssize_t copy_in_string(char *to, struct user_ptr from, size_t size) must_check;
-/* Atomic accesses for futexes: 0 or -EFAULT, the value before in *old_out. Do not fault pages in.
+/*
+ * Atomic accesses for futexes: 0 or -EFAULT, the value before in *old_out. Do not fault pages in.
  */
 int user_load_u32_nofault(struct user_ptr from, u32 *value_out) must_check;
 int user_compare_exchange_u32_nofault(struct user_ptr at, u32 expected, u32 value, u32 *old_out)
@@ -497,7 +501,8 @@ struct cpu_cache {
 };
 /* The CPU's cache of that number, counted from 0. False: it tells of none. */
 bool cpu_cache_describe(u32 number, struct cpu_cache *cache_out);
-/* The name of the next feature that programs can use, as Linux calls it; NULL: no more. From 0 on.
+/*
+ * The name of the next feature that programs can use, as Linux calls it; NULL: no more. From 0 on.
  */
 const char *cpu_flag_next(u32 *position);
 

@@ -12,7 +12,8 @@
 
 /* ---- Panic ---- */
 
-/* Stops all CPUs, prints the text, registers, a backtrace and the current process; never returns.
+/*
+ * Stops all CPUs, prints the text, registers, a backtrace and the current process; never returns.
  */
 noreturn void panic(const char *format, ...) printf_like(1, 2);
 noreturn void panic_at(const struct trap_frame *frame, const char *format, ...) printf_like(2, 3);
@@ -113,7 +114,8 @@ static inline u64 clock_monotonic_at(u64 realtime_ns)
 /* fs/ gives what is called after the date was set (timers that follow it). Any context. */
 void clock_set_register(void (*was_set)(void));
 
-/* A timer as programs set it: 0 means "not set" and "once". Whose moment or span: who uses it says.
+/*
+ * A timer as programs set it: 0 means "not set" and "once". Whose moment or span: who uses it says.
  */
 struct interval_timer {
     u64 interval_ns, deadline_ns;
@@ -161,7 +163,8 @@ void timer_init(struct timer *timer, void (*function)(struct timer *timer));
 void timer_set(struct timer *timer, u64 deadline_ns);
 /* Returns true if the function will not run for the last timer_set. Does not wait for a run. */
 bool timer_cancel(struct timer *timer);
-/* As above, and waits until a run on another CPU is over. No lock that the function takes is held.
+/*
+ * As above, and waits until a run on another CPU is over. No lock that the function takes is held.
  */
 bool timer_cancel_wait(struct timer *timer);
 /* Before its memory goes: it is not set, and runs nowhere, whichever CPUs it was set on. */

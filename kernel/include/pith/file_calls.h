@@ -16,7 +16,8 @@
 int name_copy_in(struct user_ptr from, u32 flags, char **name_out) must_check;
 char *name_buffer_alloc(void) must_check; /* PATH_MAX_BYTES; NULL: no memory */
 void name_free(char *name);
-/* The start for an *at call: a directory's path with references; AT_FDCWD: the working directory.
+/*
+ * The start for an *at call: a directory's path with references; AT_FDCWD: the working directory.
  */
 int path_of_fd(int directory_fd, struct path *path_out) must_check;
 

@@ -111,7 +111,8 @@ int proc_register(const char *name, u32 mode, int (*show)(struct text_sink *sink
 /* The same for an entry of any kind, in a folder of that name ("": the root). `entry` stays. */
 int proc_register_entry(const char *folder, const struct proc_entry *entry, void *object)
     must_check;
-/* A number that may be read and set: /proc/sys. All [const] but what `value` points at: [atomic].
+/*
+ * A number that may be read and set: /proc/sys. All [const] but what `value` points at: [atomic].
  */
 struct proc_setting {
     const char *name;
@@ -134,7 +135,8 @@ bool proc_file_is_current(const struct file *file) must_check;
 /* The object and key of an open file's inode, for entries with operations of their own. */
 void *proc_inode_object(const struct inode *inode);
 u64 proc_inode_key(const struct inode *inode);
-/* What a directory of /proc consists of; NULL: it is no directory, none of /proc or a plain folder.
+/*
+ * What a directory of /proc consists of; NULL: it is no directory, none of /proc or a plain folder.
  */
 const struct proc_directory *proc_inode_directory(const struct inode *inode);
 

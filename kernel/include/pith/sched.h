@@ -93,7 +93,8 @@ static inline bool class_is_realtime(int class)
     return class == CLASS_FIFO || class == CLASS_RR;
 }
 
-/* /proc/sys/kernel/sched_rt_period_us, sched_rt_runtime_us (-1: no limit), sched_rr_timeslice_ms.
+/*
+ * /proc/sys/kernel/sched_rt_period_us, sched_rt_runtime_us (-1: no limit), sched_rr_timeslice_ms.
  */
 #define REALTIME_TIMESLICE_MS 100
 struct realtime_limits {

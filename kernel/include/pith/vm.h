@@ -37,7 +37,8 @@ struct region;
 #define REGION_NO_LARGE     BIT(18) /* MADV_NOHUGEPAGE */
 #define REGION_PROTECTION   (REGION_READ | REGION_WRITE | REGION_EXECUTE)
 
-/* What is behind a region's pages. fs/ gives vm/ one of these when a file is mapped. All may sleep.
+/*
+ * What is behind a region's pages. fs/ gives vm/ one of these when a file is mapped. All may sleep.
  */
 struct pager {
     const char *name; /* for a SPECIAL region in /proc/PID/maps; else NULL */
@@ -170,7 +171,8 @@ static inline bool address_space_is_doomed(const struct address_space *space)
 }
 bool address_space_reap(struct address_space *space) must_check;
 void address_space_release(struct address_space *space);
-/* Makes it the one of this CPU; NULL: a kernel thread, which keeps what is loaded. Interrupts off.
+/*
+ * Makes it the one of this CPU; NULL: a kernel thread, which keeps what is loaded. Interrupts off.
  */
 void address_space_switch(struct address_space *from, struct address_space *to);
 /* Pages that are in memory now, of all three kinds. */
